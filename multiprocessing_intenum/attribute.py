@@ -1,0 +1,154 @@
+"""`IntEnumAttribute`: a shared value behind a plain attribute of a class."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+
+from multiprocessing_intenum.cell import has_cell, snapshot
+from multiprocessing_intenum.members import IntEnumMember
+from multiprocessing_intenum.mutator import resolve
+from multiprocessing_intenum.proxy import IntEnumValue
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["IntEnumAttribute"]
+
+T = TypeVar("T", bound=IntEnumMember)
+V = TypeVar("V", bound="IntEnumValue[Any]", covariant=True)
+
+
+class IntEnumAttribute(Generic[V]):
+    """A descriptor: reading gives the current member, assigning writes it to shared memory under the lock.
+
+    The first assignment, which belongs in `__init__`, makes the shared value. It must happen before the processes that
+    share it start: an instance whose attribute is first assigned in a child has a state of its own there.
+
+    pyright wants an annotation, `status: IntEnumAttribute[WorkerStatus] = IntEnumAttribute(WorkerStatus)`: without one
+    it takes what the class's methods assign for a type of the attribute, too.
+
+    Args:
+        value_type: the class of the shared value, a subclass of `IntEnumValue` or `IntEnumValue[YourEnum]`.
+        default: the member, or its name, that a field of a dataclass begins with when it is given none.
+
+    Raises:
+        TypeError: `value_type` is no such class, or `default` no member of its enum.
+        KeyError: no member has the name given as `default`.
+
+    Example:
+        >>> class WorkerState:
+        ...     status = IntEnumAttribute(WorkerStatus)
+        ...     def __init__(self):
+        ...         self.status = WorkerStatusEnum.IDLE
+        >>> state = WorkerState()
+        >>> state.status = "CALCULATING"
+        >>> state.status is WorkerStatusEnum.CALCULATING
+        True
+        >>> compare_and_set(WorkerState.status.proxy_of(state), "CALCULATING", "IDLE")
+        True
+    """
+
+    def __init__(self, value_type: type[V], *, default: IntEnumMember | str | None = None) -> None:
+        if not (issubclass(type(value_type), type) and issubclass(value_type, IntEnumValue)):
+            message = f"expected a subclass of IntEnumValue, such as IntEnumValue[YourEnum], not {value_type!r}"
+            raise TypeError(message)
+        self._value_type = value_type
+        self._default = default
+        if default is not None and value_type._self_table is not None:
+            self._default = resolve(value_type._self_table, default)
+        self._name = ""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self: IntEnumAttribute[IntEnumValue[T]], instance: object, owner: type | None = None) -> T: ...
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        if instance is None:
+            return self
+        # The shared value lies in the instance's dict under the attribute's own name: a descriptor that can be assigned
+        # comes before it, pickle takes it along, and a look-up here is all that a read costs beside the cell.
+        try:
+            status = instance.__dict__[self._name]
+            return status._self_by_number[status._self_cell[()]]
+        except (AttributeError, KeyError):
+            return snapshot(self.proxy_of(instance))  # which have the words for it
+
+    def __set__(self: IntEnumAttribute[IntEnumValue[T]], instance: object, value: T | str | IntEnumValue[T]) -> None:
+        """Write the member, under the lock; the first time, make the shared value or adopt the one given.
+
+        Args:
+            instance: the object whose attribute it is.
+            value: a member, the name of one, or a shared value. The first time a shared value of this attribute's own
+                class becomes the attribute's; later its member now is taken.
+
+        Raises:
+            TypeError, KeyError, OverflowError: as for `IntEnumValue.set`. After an error the state is what it was.
+        """
+        try:
+            status = instance.__dict__[self._name]
+            status._self_cell  # noqa: B018 - a deep copy has the member there, see proxy_of
+        except (AttributeError, KeyError):
+            self._begin(instance, value)
+        else:
+            # `status.set(value)` takes 50 ns more.
+            type(status).set(status, value)  # pyright: ignore[reportUnknownMemberType]
+
+    def _begin(self, instance: object, value: Any) -> None:
+        values = self._values_of(instance)
+        if issubclass(type(value), self._value_type):
+            values[self._name] = value
+        elif has_cell(value):
+            message = (
+                f"can not adopt a {type(value).__name__} as {type(instance).__name__}.{self._name}: "
+                f"expected a {self._value_type.__name__}, or a member to make one of"
+            )
+            raise TypeError(message)
+        else:
+            values[self._name] = self._value_type(self._first(instance, value))
+
+    def proxy_of(self, instance: object) -> V:
+        """Return the live shared value behind the attribute, for `compare_and_set` and the like.
+
+        Args:
+            instance: the object whose attribute it is.
+
+        Raises:
+            AttributeError: nothing has been assigned yet.
+        """
+        values = self._values_of(instance)
+        try:
+            status = values[self._name]
+        except KeyError:
+            message = (
+                f"'{type(instance).__name__}' object has no shared {self._name!r} yet: "
+                "assign it in __init__, before the processes that share it start"
+            )
+            raise AttributeError(message) from None
+        if not has_cell(status):  # a deep copy of the instance, which has what a deep copy of the value is: the member
+            status = values[self._name] = self._value_type(status)
+        return status  # type: ignore[no-any-return]
+
+    def _first(self, instance: object, value: Any) -> Any:
+        if value is not self:
+            return value
+        # A dataclass takes what the class has under the field's name for its default: this descriptor.
+        if self._default is None:
+            message = (
+                f"{type(instance).__name__}() needs a value for {self._name!r}: the field has no default; "
+                f"IntEnumAttribute({self._value_type.__name__}, default=...) would give it one"
+            )
+            raise TypeError(message)
+        return self._default
+
+    def _values_of(self, instance: object) -> dict[str, Any]:
+        try:
+            return instance.__dict__
+        except AttributeError:
+            message = (
+                f"'{type(instance).__name__}' objects have no __dict__ to keep a shared {self._name!r} in: "
+                "add '__dict__' to the __slots__ of the class, or give the decorator that made them slots=False"
+            )
+            raise TypeError(message) from None

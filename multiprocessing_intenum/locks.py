@@ -1,0 +1,164 @@
+"""What a writer needs of a lock, whichever lock it is: to take it, to give it back, to know whether it holds it."""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+import weakref
+from multiprocessing import synchronize
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from multiprocessing_intenum.robust import RobustRLock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["LockLike", "grip", "refuse_fork_only", "seconds"]
+
+
+class LockLike(Protocol):
+    """Any lock: `multiprocessing`'s or `threading`'s Lock and RLock, a manager's, a `filelock.FileLock`."""
+
+    # No two lock libraries agree on the parameters.
+    def acquire(self, *args: Any, **kwargs: Any) -> Any:
+        """Take the lock. False says that the time given as `timeout` is over."""
+
+    def release(self, *args: Any, **kwargs: Any) -> Any:
+        """Give it back."""
+
+
+class Lock(LockLike, Protocol):
+    """What `get_lock()` returns. Whether a lock given as `lock=` works in a `with`, too, its giver knows."""
+
+    def __enter__(self) -> Any: ...
+    def __exit__(self, *args: object) -> None: ...
+
+
+class _ThreadingRLock(LockLike, Protocol):
+    def _is_owned(self) -> bool: ...
+
+
+def grip(lock: LockLike) -> tuple[Callable[..., object], Callable[[], object], Callable[[], bool]]:
+    """Return the three things a writer does with `lock`: acquire, release, is_mine.
+
+    `acquire(timeout=seconds)` answers False when the time is over. `is_mine()` says whether the calling thread holds
+    the lock: a writer that does must not take it again, or a plain Lock would wait for itself for ever.
+
+    Args:
+        lock: anything with acquire and release.
+
+    Raises:
+        TypeError: it has no acquire or no release.
+    """
+    kind, known = type(lock), cast("Any", lock)  # the true type: an object may claim any `__class__`
+    if issubclass(kind, (synchronize.Lock, synchronize.RLock)):
+        _semaphores.add(known)
+        return known.acquire, known.release, known._semlock._is_mine
+    if issubclass(kind, RobustRLock):
+        return known.acquire, known.release, known._is_mine
+    if issubclass(kind, _THREADING_RLOCKS):
+        return known.acquire, known.release, known._is_owned
+    for method in ("acquire", "release"):
+        if not callable(getattr(lock, method, None)):
+            message = f"Can not use {type(lock)} as lock: expected an object with acquire() and release()"
+            raise TypeError(message)
+    opaque = _OpaqueLock(lock)
+    return opaque.acquire, opaque.release, opaque.is_mine
+
+
+def refuse_fork_only(lock: LockLike) -> None:
+    """Raise RuntimeError for a lock of the fork context, on its way to a child that is not forked.
+
+    Its semaphore has no name by which the child could open it. multiprocessing refuses it, too, but does not know of
+    `ctx=`; and on Python 3.10 the child would crash.
+    """
+    if issubclass(type(lock), synchronize.SemLock) and os.name != "nt" and cast("Any", lock)._semlock.name is None:
+        message = (
+            "the lock of this value was made for children that are forked: give ctx= or lock= when you make the value, "
+            "IntEnumValue(..., ctx=multiprocessing.get_context('spawn')), to send it by spawn or forkserver"
+        )
+        raise RuntimeError(message)
+
+
+_THREADING_RLOCKS: tuple[type[_ThreadingRLock], ...] = (type(threading.RLock()), threading._PyRLock)  # type: ignore[attr-defined,assignment]
+
+
+class _Held(threading.local):
+    """The opaque locks that the calling thread has taken through this library, by identity."""
+
+    def __init__(self) -> None:
+        self.ids: set[int] = set()
+
+
+_held = _Held()
+
+# multiprocessing's own locks count how often they are held. Its processes set that to zero when they begin; a child of
+# a bare os.fork() does not, and would believe that it holds what the thread that forked holds.
+_semaphores: weakref.WeakSet[synchronize.SemLock] = weakref.WeakSet()
+
+
+def _hold_nothing() -> None:
+    _held.ids.clear()
+    for lock in _semaphores:
+        lock._semlock._after_fork()  # type: ignore[attr-defined]
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_hold_nothing)
+
+
+class _OpaqueLock:
+    """A lock that cannot say who holds it (threading's Lock, a manager's, a file lock): we note when we take it.
+
+    A lock taken by the user's own `with` is not noted, so that there a non-re-entrant lock of these kinds would wait
+    for itself: the documentation says to take a re-entrant one.
+    """
+
+    __slots__ = ("_lock",)
+
+    def __init__(self, lock: LockLike) -> None:
+        self._lock = lock
+
+    def acquire(self, timeout: float | None = None) -> bool:
+        try:
+            # By keyword: the one spelling that multiprocessing, threading, managers and filelock share.
+            taken = self._lock.acquire() if timeout is None else self._lock.acquire(timeout=timeout)
+        except TimeoutError:  # filelock's way to say False
+            taken = False
+        if taken is False:
+            if timeout is None:
+                message = f"{self._lock!r} refused to be acquired, though no timeout was given"
+                raise TimeoutError(message)
+            return False
+        _held.ids.add(id(self._lock))
+        return True
+
+    def release(self) -> None:
+        _held.ids.discard(id(self._lock))
+        self._lock.release()
+
+    def is_mine(self) -> bool:
+        return id(self._lock) in _held.ids
+
+
+def seconds(timeout: float | None, name: str = "timeout") -> float | None:
+    """Return `timeout` as every lock takes it: None for no limit, else a float of seconds.
+
+    Raises:
+        TypeError: it is no number.
+        ValueError: it is negative or not a number (NaN).
+    """
+    if timeout is None:
+        return None
+    if not issubclass(type(timeout), (int, float)):
+        message = f"{name} must be seconds as int or float, or None for no limit, not {type(timeout)}"
+        raise TypeError(message)
+    try:
+        limit = float.__float__(timeout) if issubclass(type(timeout), float) else float(int.__int__(timeout))  # type: ignore[arg-type]
+    except OverflowError:
+        limit = math.inf if int.__int__(timeout) > 0 else -math.inf  # type: ignore[arg-type]
+    if not limit >= 0:  # NaN compares false
+        message = f"{name} must not be negative or NaN, but is {limit!r}: give seconds, or None for no limit"
+        raise ValueError(message)
+    return None if limit > threading.TIMEOUT_MAX else limit

@@ -1,0 +1,152 @@
+"""The table from integer to member, and the check of everything that is to become a member."""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, TypeVar, final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ["IntEnumMember", "Members", "refuse"]
+
+SMALLEST, LARGEST = -(2**63), 2**63 - 1  # what a c_int64 holds
+
+number_of: Callable[[Any], int] = int.__int__  # int() would ask the enum, which may have an `__int__` of its own
+
+
+class IntEnumMember(Protocol):
+    """What a member of every int-valued enum has: `IntEnum`, `IntFlag`, `class X(int, Enum)`, `IntegerChoices`."""
+
+    @property
+    def _name_(self) -> str | None: ...  # None: a combination of flags
+    @property
+    def _value_(self) -> Any: ...  # it need not be the int
+    def __index__(self) -> int: ...
+    def bit_length(self) -> int: ...  # noqa: D102 # an int's
+
+
+T = TypeVar("T", bound=IntEnumMember)
+
+
+@final
+class _Nothing:
+    """A type that no member has: it sends every write of an enum that needs a closer look through `member_of`."""
+
+
+class Members(Generic[T]):
+    """The members of one enum by their integer.
+
+    Members that an enum makes when it is asked for them (combinations of flags, the work of `_missing_`) enter the
+    table when they are first read or written. A member is never replaced, so that the table is no cache of any state.
+
+    The hot reads look into `by_number`, `names` and `values` themselves, and ask `members[number]` after a KeyError:
+    plain dicts, because Python has an instruction of its own for them, 18 ns. A subclass with `__missing__` takes 36.
+
+    Args:
+        enum_type: an enum whose members are ints.
+
+    Raises:
+        TypeError: it is no such enum, or two of its members are the same integer.
+    """
+
+    __slots__ = ("by_name", "by_number", "enum_type", "exact_type", "names", "values")
+
+    enum_type: type[T]
+    by_name: Mapping[str, T]
+    by_number: dict[int, T]
+    names: dict[int, str | None]
+    values: dict[int, Any]
+    exact_type: type
+    """What the type of a value must be to be stored without a closer look: the enum, where each of its members is in
+    this table from the start and fits the cell."""
+
+    def __init__(self, enum_type: type[T]) -> None:
+        if not (isinstance(enum_type, enum.EnumMeta) and issubclass(enum_type, int)):
+            message = (
+                f"Can not share a value of '{enum_type}': expected an enum whose members are ints, "
+                "such as IntEnum, IntFlag or class X(int, Enum)"
+            )
+            raise TypeError(message)
+        self.enum_type = enum_type
+        self.by_name = enum_type.__members__
+        self.by_number, self.names, self.values = {}, {}, {}
+        for member in self.by_name.values():
+            number = number_of(member)
+            if self._enter(number, member) is not member:
+                message = (
+                    f"Can not share a value of '{enum_type}': {self[number]._name_} and {member._name_} are both the "
+                    f"integer {number}, by which a shared value tells its members apart"
+                )
+                raise TypeError(message)
+        missing = enum_type._missing_.__func__  # pyright: ignore[reportAttributeAccessIssue,reportUnknownMemberType,reportUnknownVariableType]
+        grows = issubclass(enum_type, enum.Flag) or missing is not enum.Enum._missing_.__func__
+        fits = all(SMALLEST <= number <= LARGEST for number in self.by_number)
+        self.exact_type = enum_type if fits and not grows else _Nothing
+
+    def __getitem__(self, number: int) -> T:
+        """Return the member, which the enum may have to make first; ValueError if it has none of this integer."""
+        try:
+            return self.by_number[number]
+        except KeyError:
+            pass
+        try:
+            member = self.enum_type(number)  # type: ignore[call-arg]
+        except Exception:  # whatever an enum's own `_missing_` may raise
+            member = None
+        # An enum's `_missing_` may answer with a default, and EJECT with a bare int: neither is what the cell says.
+        if type(member) is not self.enum_type or number_of(member) != number:
+            message = (
+                f"{number} is no member of '{self.enum_type}': another program may have written to the shared memory"
+            )
+            raise ValueError(message)
+        return self._enter(number, member)
+
+    def _enter(self, number: int, member: T) -> T:
+        self.names[number] = member._name_
+        self.values[number] = member._value_
+        return self.by_number.setdefault(number, member)
+
+    def member_of(self, value: object) -> T:
+        """Return the member that `value` is or names, sure to fit the cell.
+
+        Args:
+            value: a member of the enum, or the name of one as str.
+
+        Raises:
+            TypeError: it is neither: another enum's member, an int, a bool, None.
+            KeyError: the enum has no member of this name.
+            OverflowError: the member does not fit 64 bits.
+            ValueError: it has the enum's type but is none of its members.
+        """
+        # The true type is asked, never isinstance: an object may claim any `__class__`.
+        if type(value) is self.enum_type:
+            member: T = value
+        elif issubclass(type(value), str):
+            member = self._named(str.__str__(value))  # pyright: ignore[reportArgumentType]
+        else:
+            refuse(self.enum_type, value)
+        number = number_of(member)
+        if not SMALLEST <= number <= LARGEST:
+            message = (
+                f"Can not store {self.enum_type.__name__} member {member._name_} = {number}: "
+                f"a shared value holds 64 bits, from {SMALLEST} to {LARGEST}"
+            )
+            raise OverflowError(message)
+        if self[number] is not member:
+            message = f"Can not set '{self.enum_type}' to {number}: it has the enum's type but is none of its members"
+            raise ValueError(message)
+        return member
+
+    def _named(self, name: str) -> T:
+        try:
+            return self.by_name[name]
+        except KeyError:
+            message = f"'{self.enum_type}' has no member named {name!r}; its names are {', '.join(self.by_name)}"
+            raise KeyError(message) from None
+
+
+def refuse(enum_type: type, value: object) -> NoReturn:
+    """Raise the TypeError of a value that is no member of `enum_type`."""
+    message = f"Can not set '{enum_type}' to value of type '{type(value)}'"
+    raise TypeError(message)

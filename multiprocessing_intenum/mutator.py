@@ -1,0 +1,253 @@
+"""Every write: typed, under the lock, all or nothing.
+
+Each function ends in the target's own `set()`, so that a subclass that overrides it sees every write.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from multiprocessing_intenum.cell import has_cell, refuse_target, snapshot
+from multiprocessing_intenum.locks import seconds
+from multiprocessing_intenum.members import IntEnumMember
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from multiprocessing_intenum.members import Members
+    from multiprocessing_intenum.proxy import IntEnumValue
+
+__all__ = ["compare_and_exchange", "compare_and_set", "exchange", "resolve", "set_member", "update"]
+
+T = TypeVar("T", bound=IntEnumMember)
+R = TypeVar("R")
+
+
+def resolve(members: Members[T], value: object) -> T:
+    """Return the member that `value` is, names, or (another shared value) stands for now; see `Members.member_of`."""
+    return members.member_of(snapshot(value) if has_cell(value) else value)
+
+
+def set_member(self: IntEnumValue[T], value: T | str | IntEnumValue[T]) -> None:  # noqa: D417 # a method's self
+    """Set the value under its lock. This is the method `IntEnumValue.set`.
+
+    Args:
+        value: a member of the enum, the name of one, or another shared value of the same enum, whose member now is
+            taken.
+
+    Raises:
+        TypeError: it is something else: another enum's member, an int, None.
+        KeyError: no member has this name.
+        OverflowError: the member does not fit 64 bits.
+        After an error the value is what it was.
+
+    Example:
+        >>> status = WorkerStatus(WorkerStatusEnum.IDLE)
+        >>> status.set("CALCULATING")
+        >>> status.name
+        'CALCULATING'
+    """
+    exact_type, cell, acquire, release, is_mine = self._self_grip
+    if type(value) is not exact_type:
+        value = resolve(self._self_members, value)
+    # Who holds the lock does not take it again: right with a plain Lock, too, and one C call cheaper with an RLock.
+    if is_mine():
+        cell[()] = value
+        return
+    # Nothing stands between acquire() and the `try`, nor between it and the end, where a KeyboardInterrupt could leave
+    # the lock held: wherever it strikes, is_mine() tells whether there is something to give back.
+    try:
+        acquire()
+        cell[()] = value
+        release()
+    except BaseException:
+        if is_mine():
+            release()
+        raise
+
+
+# A bound method is pickled by this name: `Process(target=status.set, ...)`.
+set_member.__name__, set_member.__qualname__ = "set", "IntEnumValue.set"
+
+
+def _locked(target: IntEnumValue[Any], timeout: float | None, action: Callable[[], R]) -> R:
+    """Return `action()`, called with the target's lock held; where the calling thread has it already, leave it so.
+
+    A function that is given a function, since a `with` of our own can not be made proof against an interrupt: one that
+    comes as the block ends is raised in `__exit__`, before its first line, and the lock would stay held.
+    """
+    limit = seconds(timeout)
+    _, _, acquire, release, is_mine = target._self_grip
+    if is_mine():
+        return action()
+    try:  # as in set_member
+        if limit is None:
+            acquire()
+        elif not acquire(timeout=limit):
+            message = (
+                f"could not lock '{target.EnumType.__name__}' within {timeout} s, nothing was written, the state is "
+                f"{snapshot(target)!r}: the holder of the lock is busy, or dead (see RobustRLock)"
+            )
+            raise TimeoutError(message)
+        result = action()
+        release()
+    except BaseException:
+        if is_mine():
+            release()
+        raise
+    return result
+
+
+def _members_of(target: IntEnumValue[T]) -> Members[T]:
+    if not has_cell(target):
+        refuse_target(target)
+    return target._self_members
+
+
+def exchange(status: IntEnumValue[T], new: T | str | IntEnumValue[T], timeout: float | None = None) -> T:
+    """Set a shared value and return the member that it replaced, in one step.
+
+    The idea is Java's `AtomicReference.getAndSet`.
+
+    Args:
+        status: the shared value.
+        new: what to set, as in `set()`.
+        timeout: seconds to wait for the lock; None waits for ever.
+
+    Returns:
+        The member before.
+
+    Raises:
+        TimeoutError: the lock was not free in time: its holder is busy or dead.
+        TypeError, KeyError, OverflowError, ValueError: `new` can not be set, or an argument is of a wrong kind.
+        After any error nothing was written.
+
+    Example:
+        >>> status = WorkerStatus("IDLE")
+        >>> exchange(status, "UNAVAILABLE").name
+        'IDLE'
+    """
+    new = resolve(_members_of(status), new)
+
+    def step() -> T:
+        before = snapshot(status)
+        status.set(new)
+        return before
+
+    return _locked(status, timeout, step)
+
+
+def compare_and_set(
+    status: IntEnumValue[T],
+    expected: T | str | IntEnumValue[T],
+    new: T | str | IntEnumValue[T],
+    timeout: float | None = None,
+) -> bool:
+    """Set a shared value if it is what you expect, and say whether it was.
+
+    Of several processes that try it at once exactly one wins. The idea is Java's `AtomicReference.compareAndSet`.
+
+    Args:
+        status: the shared value.
+        expected: the member, or its name, that it must be for the write to happen.
+        new: what to set, as in `set()`.
+        timeout: seconds to wait for the lock; None waits for ever.
+
+    Returns:
+        True if the value was `expected` and has been set to `new`, else False.
+
+    Raises:
+        TimeoutError: the lock was not free in time: its holder is busy or dead.
+        TypeError, KeyError, OverflowError, ValueError: an argument is of a wrong kind or names no member.
+        After any error nothing was written.
+
+    Example:
+        >>> status = WorkerStatus("IDLE")
+        >>> compare_and_set(status, "IDLE", "CALCULATING"), compare_and_set(status, "IDLE", "CALCULATING")
+        (True, False)
+    """
+    members = _members_of(status)
+    expected = resolve(members, expected)
+    return compare_and_exchange(status, expected, new, timeout) is expected
+
+
+def compare_and_exchange(
+    status: IntEnumValue[T],
+    expected: T | str | IntEnumValue[T],
+    new: T | str | IntEnumValue[T],
+    timeout: float | None = None,
+) -> T:
+    """Set a shared value if it is what you expect, and return the member found: why it was refused, if it was.
+
+    The idea is C++'s `std::atomic::compare_exchange_strong`.
+
+    Args:
+        status: the shared value.
+        expected: the member, or its name, that it must be for the write to happen.
+        new: what to set, as in `set()`.
+        timeout: seconds to wait for the lock; None waits for ever.
+
+    Returns:
+        The member before. The write happened if, and only if, it is `expected`.
+
+    Raises:
+        TimeoutError: the lock was not free in time: its holder is busy or dead.
+        TypeError, KeyError, OverflowError, ValueError: an argument is of a wrong kind or names no member.
+        After any error nothing was written.
+
+    Example:
+        >>> status = WorkerStatus("UNAVAILABLE")
+        >>> compare_and_exchange(status, "IDLE", "CALCULATING").name
+        'UNAVAILABLE'
+    """
+    members = _members_of(status)
+    expected = resolve(members, expected)
+    new = resolve(members, new)
+
+    def step() -> T:
+        found = snapshot(status)
+        # One member an integer, so `is` is the comparison that no enum's own __eq__ can change.
+        if found is expected:
+            status.set(new)
+        return found
+
+    return _locked(status, timeout, step)
+
+
+def update(
+    status: IntEnumValue[T], function: Callable[[T], T | str | IntEnumValue[T]], timeout: float | None = None
+) -> T:
+    """Replace a shared value by what a function makes of it, in one step that no other writer can come between.
+
+    The idea is Java's `AtomicReference.updateAndGet`; but the function runs once, under the lock, so keep it short.
+
+    Args:
+        status: the shared value.
+        function: is given the member now and returns the one to set. It may write to the value itself.
+        timeout: seconds to wait for the lock; None waits for ever.
+
+    Returns:
+        The member after.
+
+    Raises:
+        TimeoutError: the lock was not free in time: its holder is busy or dead.
+        TypeError, KeyError, OverflowError, ValueError: an argument is of a wrong kind, or what `function` returned can
+            not be set.
+        Whatever `function` raises. After any of these the lock is free and nothing was written.
+
+    Example:
+        >>> rotation = list(WorkerStatusEnum)
+        >>> status = WorkerStatus("IDLE")
+        >>> update(status, lambda member: rotation[member % 3]).name
+        'CALCULATING'
+    """
+    members = _members_of(status)
+    if not callable(function):
+        message = f"expected a function from member to member, not {type(function)}"
+        raise TypeError(message)
+
+    def step() -> T:
+        status.set(resolve(members, function(snapshot(status))))
+        return snapshot(status)
+
+    return _locked(status, timeout, step)

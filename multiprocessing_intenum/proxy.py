@@ -1,0 +1,243 @@
+"""`IntEnumValue`: a shared integer that looks, to any code that reads it, like the enum member that it names."""
+
+from __future__ import annotations
+
+import enum
+import types
+import warnings
+import weakref
+from inspect import getattr_static
+from multiprocessing import process
+from multiprocessing.context import get_spawning_popen
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from multiprocessing_intenum import memory, mutator
+from multiprocessing_intenum.cell import attach, has_cell, new_lock, new_word, snapshot
+from multiprocessing_intenum.forwarding import _MemberProxy, special_methods_of
+from multiprocessing_intenum.hot import hot_reads_of
+from multiprocessing_intenum.locks import refuse_fork_only
+from multiprocessing_intenum.members import IntEnumMember, Members, number_of, refuse
+
+if TYPE_CHECKING:
+    import ctypes
+    from multiprocessing.context import BaseContext
+
+    from typing_extensions import Self
+
+    from multiprocessing_intenum.locks import Lock, LockLike
+
+__all__ = ["IntEnumValue"]
+
+T = TypeVar("T", bound=IntEnumMember)
+
+
+class _ClassText(str):
+    """A class's own `__module__` or `__doc__`, whose instances answer with their member's."""
+
+    name: str
+
+    def __new__(cls, name: str, text: str | None) -> Self:
+        self = super().__new__(cls, text or "")
+        self.name = name
+        return self
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        return (self or None) if instance is None else getattr(snapshot(instance), self.name)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return str, (str(self),)  # pickle writes a class down by the text of its __module__
+
+
+class IntEnumValue(_MemberProxy[T]):
+    """An integer in shared memory that looks, to any code that reads it, like the enum member that it names now.
+
+    Every read loads the shared integer again, without a lock. `set()`, assignment to `.value`, the in-place operators
+    and the functions of this package write, under the lock. `snapshot()` gives the real member.
+
+    Subclass it with the enum, or index it, to have the type checked and names accepted; without that the enum is that
+    of the first member. Make the value before the processes that share it start.
+
+    Args:
+        value: the member to begin with; its name as str, where the class knows the enum; or another shared value, whose
+            member now is taken.
+        lock: guards the writers: anything with acquire and release, which other values may share. None makes a
+            `multiprocessing.RLock`.
+        ctx: the context to make that RLock in, if not the default one: give `multiprocessing.get_context("spawn")` to
+            send the value to a spawned process where fork is the default.
+
+    Raises:
+        TypeError: `value` is no member of the enum, the enum's members are no ints, `lock` is no lock, or both `lock`
+            and `ctx` were given.
+        KeyError: no member has this name.
+        OverflowError: the member does not fit 64 bits.
+
+    Example:
+        >>> class WorkerStatus(IntEnumValue[WorkerStatusEnum]):
+        ...     pass
+        >>> status = WorkerStatus(WorkerStatusEnum.IDLE)
+        >>> status == WorkerStatusEnum.IDLE, isinstance(status, WorkerStatusEnum), f"{status.name} is {status:d}"
+        (True, True, 'IDLE is 2')
+        >>> status.set(WorkerStatusEnum.CALCULATING)
+        >>> {WorkerStatusEnum.CALCULATING: "busy"}[status]
+        'busy'
+
+    The name and the idea are those of multiprocessing-intenum 1.1, the way it is shared is `multiprocessing.Value`'s.
+    """
+
+    __slots__ = ()
+
+    _self_table: ClassVar[Members[Any] | None] = None  # of the enum; None where the class is not bound to one
+
+    if not TYPE_CHECKING:
+
+        def __class_getitem__(cls, item):
+            """Return the class of the values of one enum; a type variable is left for the type checker."""
+            if not isinstance(item, type):
+                return super().__class_getitem__(item)
+            if cls._self_table is not None:
+                if item is cls.EnumType:
+                    return cls
+                message = f"{cls.__name__} is bound to '{cls.EnumType}' already"
+                raise TypeError(message)
+            bound = _bound.get((cls, item))
+            if bound is None:
+                bound = _bound.setdefault((cls, item), _bind(cls, item))
+            return bound
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if type(cls) is type:  # wrapt in pure Python has a metaclass that does the same
+            first_line = vars(cls).get("__firstlineno__")
+            for name in ("__module__", "__doc__"):
+                setattr(cls, name, _ClassText(name, getattr(cls, name)))
+            if first_line is not None:  # which the assignment of __module__ has removed
+                cls.__firstlineno__ = first_line  # type: ignore[attr-defined]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Make a value of the class bound to the enum of the member given, where this class is bound to none."""
+        if cls._self_table is None:
+            value = args[0] if args else kwargs.get("value")
+            cls = cls[_enum_of(cls, value)]  # type: ignore[index]
+        return super().__new__(cls)
+
+    def __init__(
+        self, value: T | str | IntEnumValue[T], lock: LockLike | None = None, *, ctx: BaseContext | None = None
+    ) -> None:
+        members = type(self)._self_table
+        assert members is not None
+        member = value if type(value) is members.exact_type else mutator.resolve(members, value)
+        if lock is None:
+            lock = new_lock(ctx)
+        elif ctx is not None:
+            message = "lock= and ctx= exclude each other: ctx only says where the default lock is made"
+            raise TypeError(message)
+        attach(self, members, new_word(number_of(member)), lock)
+
+    if TYPE_CHECKING:
+        # At run time another shared value will do. Here it would make `def set(self, value: WorkerStatusEnum | str)`
+        # an error in a subclass, as an override must take whatever is taken here.
+        def set(self, value: T | str) -> None:
+            """Set the value under its lock, to a member or to the one of this name."""
+
+    else:
+        EnumType = enum.IntEnum
+        """The enum; `enum.IntEnum` where the class is not bound to one."""
+
+        set = mutator.set_member  # itself, not a method that calls it: a call less
+
+        @property
+        def name(self) -> str | None:
+            """The member's name, None for flags without one. It can not be assigned."""
+            return snapshot(self).name
+
+    def get_lock(self) -> Lock:
+        """Return the lock that guards the writers: the very object given as `lock=`, else a `multiprocessing.RLock`."""
+        return self._self_lock
+
+    @property
+    def value(self) -> int:
+        """The member's value. Assigning a member or a name is the same as `set()`."""
+        return snapshot(self).value  # type: ignore[no-any-return,attr-defined]
+
+    @value.setter
+    def value(self, value: T | str | IntEnumValue[T]) -> None:
+        self.set(value)  # type: ignore[arg-type]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if get_spawning_popen() is None:
+            message = (
+                f"{type(self).__name__} can only be sent to a process that is being started (as an argument of Process "
+                "or as initargs of a Pool or an executor): send snapshot(status) to give its member to anybody else"
+            )
+            raise RuntimeError(message)
+        refuse_fork_only(self._self_lock)
+        memory.pin(self._self_word)
+        memory.pin(self._self_lock)
+        own = {name: getattr(self, name) for name in self._self_own}
+        cls, enum_type = vars(type(self)).get("_self_origin", (type(self), None))
+        return _rebuild, (cls, enum_type, self._self_word, self._self_lock, own)
+
+
+# The classes that indexing made. They live as long as something uses them, as the enums in their keys do.
+_bound: weakref.WeakValueDictionary[tuple[type, type], type] = weakref.WeakValueDictionary()
+
+
+def _bind(cls: type, enum_type: type[Any]) -> type:
+    """Make the subclass of `cls` for the values of one enum."""
+    members = Members[Any](enum_type)
+    namespace: dict[str, Any] = {
+        "__module__": cls.__module__,
+        "__slots__": (),
+        "EnumType": enum_type,
+        "_self_origin": (cls, enum_type),  # it can not be imported by its name: this is how it is pickled
+    }
+    if members.by_number:  # else a base for enums that share its methods
+        own = hot_reads_of(members, IntEnumValue)
+        own["__new__"] = _MemberProxy.__new__  # nothing is left to find out: 0.7 µs less to make a value
+        hot = {
+            name: method
+            for name, method in own.items()
+            if getattr_static(cls, name) is getattr_static(IntEnumValue, name)  # else a subclass has put its own there
+        }
+        # __hash__ in any case: Python makes a class unhashable whose dict has an __eq__ alone.
+        namespace |= {"_self_table": members, "__hash__": cls.__hash__, **hot, **special_methods_of(enum_type, cls)}
+    for name in ("set", "get_lock"):
+        if hasattr(enum_type, name) and name not in enum_type.__members__:
+            message = (
+                f"'{enum_type}' defines {name}, which on a shared value is IntEnumValue.{name}: "
+                f"call the enum's own as snapshot(status).{name}"
+            )
+            warnings.warn(message, RuntimeWarning, stacklevel=3)
+    return types.new_class(f"{cls.__name__}[{enum_type.__name__}]", (cls,), exec_body=lambda ns: ns.update(namespace))
+
+
+def _enum_of(cls: Any, value: object) -> type:
+    """Return the enum of the first member given to a class that is not bound to one."""
+    if has_cell(value):
+        value = snapshot(value)
+    if issubclass(type(value), str) and not isinstance(type(value), enum.EnumMeta):
+        message = (
+            f"{cls.__name__} is bound to no enum that could have a member named {value!r}: "
+            f"write {cls.__name__}[YourEnum]({value!r}), or give the member"
+        )
+        raise TypeError(message)
+    base = int if cls.EnumType is enum.IntEnum else cls.EnumType  # the default stands for any int-valued enum
+    if not (isinstance(type(value), enum.EnumMeta) and issubclass(type(value), base)):
+        refuse(cls.EnumType, value)
+    return type(value)
+
+
+def _rebuild(
+    cls: Any, enum_type: type | None, word: ctypes.c_int64, lock: LockLike, own: dict[str, object]
+) -> IntEnumValue[Any]:
+    """Make the value anew in a spawned child, round the same cell."""
+    if not getattr(process.current_process(), "_inheriting", False):
+        message = "a pickled IntEnumValue can only be loaded by the process that it was pickled for, while that starts"
+        raise RuntimeError(message)
+    if enum_type is not None:
+        cls = cls[enum_type]
+    status: IntEnumValue[Any] = cls.__new__(cls)
+    attach(status, cls._self_table, word, lock)
+    for name, value in own.items():
+        setattr(status, name, value)
+    return status

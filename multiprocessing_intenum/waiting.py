@@ -1,0 +1,101 @@
+"""`wait_for`: sleep until a shared value is what you wait for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, TypeVar
+
+from multiprocessing_intenum.cell import HasCell, has_cell, refuse_target, snapshot
+from multiprocessing_intenum.locks import seconds
+from multiprocessing_intenum.members import IntEnumMember
+from multiprocessing_intenum.mutator import resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from multiprocessing_intenum.proxy import IntEnumValue
+
+__all__ = ["wait_for"]
+
+T = TypeVar("T", bound=IntEnumMember)
+
+FIRST_INTERVAL = 50e-6  # seconds
+
+
+def wait_for(
+    status: IntEnumValue[T],
+    condition: T | str | IntEnumValue[T] | Iterable[T | str] | Callable[[T], object],
+    timeout: float | None = None,
+    *,
+    max_interval: float = 0.01,
+) -> T:
+    """Wait until a shared value meets a condition, and return the member that met it.
+
+    It looks at the shared integer again and again, with sleeps that double from 50 µs. It takes no lock, so that no
+    other process, running, stopped or dead, can keep it from returning; a state that lasts for less than a sleep can be
+    missed.
+
+    Args:
+        status: the shared value.
+        condition: a member, or its name; a collection of them, of which any will do (the enum itself: any member); or a
+            function that is given the member now and says whether it will do.
+        timeout: seconds to wait; None waits for ever, 0 only looks.
+        max_interval: the longest sleep between two looks, in seconds: less wakes earlier, more idles better.
+
+    Returns:
+        The member that met the condition. The state may have moved on by the time you look at it.
+
+    Raises:
+        TimeoutError: the time is over; it tells the state and what was waited for.
+        TypeError, KeyError, ValueError: an argument is of a wrong kind, names no member, or can never be met.
+        Whatever a function given as `condition` raises.
+
+    Example:
+        >>> status = WorkerStatus("IDLE")
+        >>> wait_for(status, {"IDLE", "UNAVAILABLE"}, timeout=1.0).name
+        'IDLE'
+        >>> wait_for(status, WorkerStatusEnum.CALCULATING, timeout=0.01)
+        Traceback (most recent call last):
+        TimeoutError: waited 0.01 s for CALCULATING, the state is <WorkerStatusEnum.IDLE: 2>
+    """
+    if not has_cell(status):
+        refuse_target(status)
+    is_met, wanted = _condition(status, condition)
+    limit = seconds(timeout)
+    longest = seconds(max_interval, "max_interval")
+    if not longest:
+        message = f"max_interval must be a positive number of seconds, not {max_interval!r}"
+        raise ValueError(message)
+    deadline = None if limit is None else time.monotonic() + limit
+    interval = min(FIRST_INTERVAL, longest)
+    while True:
+        # The clock before the look: what was written in time is seen, however late this process is woken.
+        remaining = interval if deadline is None else deadline - time.monotonic()
+        member = snapshot(status)
+        if is_met(member):
+            return member
+        if remaining <= 0:
+            message = f"waited {timeout} s for {wanted}, the state is {member!r}"
+            raise TimeoutError(message)
+        time.sleep(min(interval, remaining))
+        interval = min(2 * interval, longest)
+
+
+def _condition(status: IntEnumValue[T], condition: object) -> tuple[Callable[[T], object], str]:
+    """Return what tells whether a member meets the condition, and how to name it in an error."""
+    members = status._self_members
+    kind = type(condition)
+    # A member first: its enum may make its members iterable or callable. The enum itself is both, and a collection.
+    is_one = kind is members.enum_type or issubclass(kind, (str, HasCell))
+    is_collection = not is_one and issubclass(kind, Iterable)  # another enum's members seem to have EnumMeta's __iter__
+    if not (is_one or is_collection) and callable(condition):
+        return condition, f"{getattr(condition, '__qualname__', condition)} to be true"
+    wanted: list[object] = list(condition) if is_collection else [condition]  # type: ignore[call-overload]
+    if not wanted:
+        message = "the collection of members to wait for is empty: it would never be met"
+        raise ValueError(message)
+    # By identity, as in the mutator; what is no member gets its usual error from resolve().
+    accepted = {id(resolve(members, member)): member for member in wanted}
+    names = " or ".join(str(resolve(members, member)._name_) for member in wanted)
+    return lambda member: id(member) in accepted, names

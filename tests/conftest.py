@@ -1,0 +1,39 @@
+"""Fixtures for all tests."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from enums import WorkerStatus, WorkerStatusEnum
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from multiprocessing.context import BaseContext
+
+if sys.platform != "linux":
+    collect_ignore = ["test_robust.py"]  # robust mutexes that processes share are Linux's alone
+
+
+@pytest.fixture(params=["fork", "spawn", "forkserver"])
+def ctx(request: pytest.FixtureRequest) -> BaseContext:
+    """The context of each start method."""
+    context: BaseContext = multiprocessing.get_context(request.param)
+    return context
+
+
+@pytest.fixture
+def status() -> WorkerStatus:
+    """A worker's status, IDLE."""
+    return WorkerStatus(WorkerStatusEnum.IDLE)
+
+
+@pytest.fixture
+def untraced() -> Iterator[None]:
+    """No tracing by coverage: it has a lock of its own, which an interrupt in the middle of it would leave held."""
+    trace = sys.gettrace()
+    sys.settrace(None)
+    yield
+    sys.settrace(trace)

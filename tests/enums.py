@@ -1,0 +1,64 @@
+"""The enums and shared values of the tests, where spawned children can import them, too."""
+
+from __future__ import annotations
+
+import enum
+import multiprocessing
+from typing import Any
+
+from multiprocessing_intenum import IntEnumAttribute, IntEnumValue, snapshot
+
+
+class WorkerStatusEnum(enum.IntEnum):
+    UNAVAILABLE = enum.auto()
+    IDLE = enum.auto()
+    CALCULATING = enum.auto()
+
+
+class FrutEnum(enum.IntEnum):
+    APPLE = enum.auto()
+    ORANGE = enum.auto()
+
+
+class Perm(enum.IntFlag):
+    R = 4
+    W = 2
+    X = 1
+
+
+class Big(enum.IntEnum):
+    SMALL = 1
+    LARGEST = 2**63 - 1
+    SMALLEST = -(2**63)
+    TOO_LARGE = 2**63
+    TOO_SMALL = -(2**63) - 1
+
+
+class WorkerStatus(IntEnumValue[WorkerStatusEnum]):
+    pass
+
+
+class Permissions(IntEnumValue[Perm]):
+    pass
+
+
+class LoggingStatus(IntEnumValue[WorkerStatusEnum]):
+    """The seeds' example: an overridden set() that sees every write. Its log is an attribute of its own."""
+
+    log: list[str]
+    label: str = "a worker's"
+
+    def set(self, value: Any) -> None:
+        super().set(value)
+        self.log.append(snapshot(self).name)
+
+
+class WorkerState:
+    """A state of two parts that share a lock, and change together."""
+
+    status = IntEnumAttribute(WorkerStatus)
+
+    def __init__(self, ctx: Any = multiprocessing) -> None:
+        self.lock = ctx.RLock()
+        self.status = WorkerStatus(WorkerStatusEnum.IDLE, lock=self.lock)
+        self.job_id = ctx.Value("i", -1, lock=self.lock)

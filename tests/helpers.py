@@ -1,0 +1,91 @@
+"""What many tests need: a deadline with a name, another thread's view of a lock, children that are always reaped."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from multiprocessing_intenum import compare_and_exchange, compare_and_set, exchange, snapshot, update
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from multiprocessing.process import BaseProcess
+
+R = TypeVar("R")
+
+DEADLINE = 60.0
+"""Seconds after which a test that still waits has failed; far beyond what anything here takes."""
+
+SHORT = 0.01
+"""Seconds of a timeout that is meant to pass."""
+
+WRITERS: dict[str, Callable[[Any, Any], object]] = {
+    "set": lambda status, new: status.set(new),
+    "value=": lambda status, new: setattr(status, "value", new),
+    "exchange": lambda status, new: exchange(status, new),
+    "compare_and_set": lambda status, new: compare_and_set(status, snapshot(status), new),
+    "compare_and_exchange": lambda status, new: compare_and_exchange(status, snapshot(status), new),
+    "update": lambda status, new: update(status, lambda _: new),
+}
+"""Every way to write a given member."""
+
+TIMED_WRITERS: dict[str, Callable[[Any, Any, Any], object]] = {
+    "exchange": lambda status, new, timeout: exchange(status, new, timeout),
+    "compare_and_set": lambda status, new, timeout: compare_and_set(status, snapshot(status), new, timeout),
+    "compare_and_exchange": lambda status, new, timeout: compare_and_exchange(status, snapshot(status), new, timeout),
+    "update": lambda status, new, timeout: update(status, lambda _: new, timeout),
+}
+
+
+def in_a_thread(function: Callable[[], R]) -> R:
+    """What `function` returns, or raises, in another thread."""
+    answers: list[R] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            answers.append(function())
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(DEADLINE)
+    assert not thread.is_alive(), f"{function} still waits"
+    if errors:
+        raise errors[0]
+    return answers[0]
+
+
+def is_free(lock: Any) -> bool:
+    """Whether another thread gets the lock at once."""
+
+    def try_it() -> bool:
+        taken = bool(lock.acquire(False))
+        if taken:
+            lock.release()
+        return taken
+
+    return in_a_thread(try_it)
+
+
+@contextmanager
+def running(ctx: Any, target: Callable[..., object], *args: object) -> Iterator[BaseProcess]:
+    """A child process, which is gone at the end whatever happens."""
+    process: BaseProcess = ctx.Process(target=target, args=args)
+    process.start()
+    del args  # so that a test can drop what it has handed over
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.join(DEADLINE)
+        process.close()
+
+
+def run(ctx: Any, target: Callable[..., object], *args: object) -> None:
+    """Run a child to its end, which must be a good one."""
+    with running(ctx, target, *args) as process:
+        process.join(DEADLINE)
+        assert process.exitcode == 0, f"the child ended with {process.exitcode}"

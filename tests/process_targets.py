@@ -1,0 +1,80 @@
+"""What the child processes of the tests run. Each checks what it was given and writes what its parent waits for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from enums import LoggingStatus, Perm, Permissions, WorkerState, WorkerStatus, WorkerStatusEnum
+from helpers import DEADLINE, run
+
+from multiprocessing_intenum import IntEnumValue, compare_and_set, exchange, snapshot, update, wait_for
+
+UNAVAILABLE, IDLE, CALCULATING = WorkerStatusEnum
+
+
+def use(status: WorkerStatus) -> None:
+    """All that can be done with a shared value, with the parent's answer in between."""
+    assert type(status) is WorkerStatus
+    assert isinstance(status, WorkerStatusEnum)
+    assert snapshot(status) is IDLE
+    status.set("CALCULATING")
+    assert wait_for(status, "UNAVAILABLE", DEADLINE) is UNAVAILABLE
+    with status.get_lock():  # type: ignore[attr-defined]
+        assert compare_and_set(status, UNAVAILABLE, IDLE)
+    assert exchange(status, CALCULATING) is IDLE
+    assert update(status, lambda member: WorkerStatusEnum(member - 1)) is IDLE
+
+
+def use_unbound(status: Any) -> None:
+    assert type(status) is IntEnumValue[WorkerStatusEnum]
+    status.set(CALCULATING)
+
+
+def use_flags(permissions: Permissions) -> None:
+    for _ in range(100):
+        permissions ^= Perm.X
+    permissions |= Perm.W
+
+
+def use_own_attributes(status: LoggingStatus) -> None:
+    assert (status.label, status.log, status._self_note) == ("mine", ["CALCULATING"], 7)  # type: ignore[attr-defined]
+    status.label = "the child's"
+    status.set("IDLE")
+    assert status.log == ["CALCULATING", "IDLE"]
+
+
+def use_state(state: WorkerState) -> None:
+    live = WorkerState.status.proxy_of(state)
+    assert live.get_lock() is state.lock
+    assert state.job_id.get_lock() is state.lock
+    with state.lock:
+        assert compare_and_set(live, IDLE, CALCULATING)
+        state.job_id.value = 7
+    assert state.status is CALCULATING
+
+
+def hand_on(ctx: Any, status: WorkerStatus) -> None:
+    run(ctx, set_to_unavailable, status)
+
+
+def set_to_unavailable(status: WorkerStatus) -> None:
+    status.set(UNAVAILABLE)
+
+
+# Pools and executors take what is shared in their initializer
+
+_shared: Any = None
+
+
+def keep(status: WorkerStatus) -> None:
+    global _shared
+    _shared = status
+
+
+def claim(number: int) -> int:
+    """Take part in a race that one wins each time."""
+    return int(compare_and_set(_shared, IDLE, CALCULATING))
+
+
+def name_of(member: Any) -> tuple[type, str]:
+    return type(member), member.name

@@ -1,0 +1,227 @@
+"""IntEnumAttribute: a shared value behind a plain attribute."""
+
+from __future__ import annotations
+
+import enum
+import json
+import multiprocessing
+from typing import Any
+
+import pytest
+from enums import FrutEnum, LoggingStatus, Perm, Permissions, WorkerState, WorkerStatus, WorkerStatusEnum
+from helpers import is_free
+
+from multiprocessing_intenum import IntEnumAttribute, IntEnumValue, compare_and_set, exchange, snapshot, update
+
+IDLE, CALCULATING = WorkerStatusEnum.IDLE, WorkerStatusEnum.CALCULATING
+
+
+class Plain:
+    status = IntEnumAttribute(WorkerStatus)
+
+    def __init__(self, status: Any = IDLE) -> None:
+        self.status = status
+
+
+def test_reading_gives_the_member() -> None:
+    state = Plain()
+    assert state.status is IDLE
+    assert json.dumps(state.status) == "2"
+    match state.status:
+        case WorkerStatusEnum.IDLE:
+            pass
+        case _:
+            pytest.fail("no match")
+
+
+@pytest.mark.parametrize("new", [CALCULATING, "CALCULATING", WorkerStatus(CALCULATING), IntEnumValue(CALCULATING)])
+def test_assigning_writes(new: Any) -> None:
+    state = Plain()
+    live = Plain.status.proxy_of(state)
+    state.status = new
+    assert state.status is CALCULATING
+    assert snapshot(live) is CALCULATING
+    assert Plain.status.proxy_of(state) is live
+    state.status = "IDLE"
+    assert new in (CALCULATING, "CALCULATING")  # a value that was assigned is not written to
+
+
+@pytest.mark.parametrize("first", [IDLE, "IDLE"])
+def test_the_first_assignment_makes_the_shared_value(first: Any) -> None:
+    live = Plain.status.proxy_of(Plain(first))
+    assert type(live) is WorkerStatus
+    assert snapshot(live) is IDLE
+
+
+def test_the_first_assignment_adopts_a_shared_value_of_its_class() -> None:
+    lock = multiprocessing.Lock()
+    first = WorkerStatus(IDLE, lock=lock)
+    state = Plain(first)
+    assert Plain.status.proxy_of(state) is first
+    assert Plain.status.proxy_of(state).get_lock() is lock
+    first.set(CALCULATING)
+    assert state.status is CALCULATING
+
+
+def test_it_adopts_a_value_of_a_subclass_of_its_class_too() -> None:
+    class Chatty(WorkerStatus):
+        pass
+
+    first = Chatty(IDLE)
+    assert Plain.status.proxy_of(Plain(first)) is first
+
+
+@pytest.mark.parametrize("first", [IntEnumValue(IDLE), LoggingStatus(IDLE), IntEnumValue(FrutEnum.APPLE)])
+def test_it_does_not_adopt_a_shared_value_of_another_class(first: Any) -> None:
+    with pytest.raises(TypeError, match=r"can not adopt a .* as Plain.status: expected a WorkerStatus, or a member"):
+        Plain(first)
+
+
+@pytest.mark.parametrize(
+    ("first", "error"), [(FrutEnum.APPLE, TypeError), (2, TypeError), (None, TypeError), ("IDEL", KeyError)]
+)
+def test_what_is_no_member_can_not_be_the_first(first: Any, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        Plain(first)
+
+
+@pytest.mark.parametrize(
+    ("new", "error"),
+    [
+        (FrutEnum.APPLE, TypeError),
+        (2, TypeError),
+        (None, TypeError),
+        ("IDEL", KeyError),
+        (IntEnumValue(FrutEnum.APPLE), TypeError),
+    ],
+)
+def test_what_is_no_member_can_not_be_assigned_and_the_value_stays(new: Any, error: type[Exception]) -> None:
+    state = Plain()
+    with pytest.raises(error):
+        state.status = new
+    assert state.status is IDLE
+    assert is_free(Plain.status.proxy_of(state).get_lock())
+
+
+def test_assignment_goes_through_an_overridden_set() -> None:
+    class Logged:
+        status = IntEnumAttribute(LoggingStatus)
+
+    state = Logged()
+    state.status = LoggingStatus(IDLE)  # type: ignore[assignment]
+    log = Logged.status.proxy_of(state).log = []
+    state.status = CALCULATING
+    assert log == ["CALCULATING"]
+
+
+def test_instances_have_states_of_their_own() -> None:
+    one, two = Plain(), Plain()
+    one.status = "CALCULATING"
+    assert two.status is IDLE
+
+
+def test_a_class_may_have_several_and_its_subclasses_have_them_too() -> None:
+    class Two(Plain):
+        permissions = IntEnumAttribute(Permissions)
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.permissions = Perm.R
+
+    two = Two()
+    two.status = "CALCULATING"
+    assert (two.status, two.permissions) == (CALCULATING, Perm.R)
+    update(Two.permissions.proxy_of(two), lambda flags: flags | Perm.W)
+    assert two.permissions is Perm.R | Perm.W
+    assert exchange(Two.status.proxy_of(two), IDLE) is CALCULATING
+
+
+def test_the_class_gives_the_descriptor() -> None:
+    assert isinstance(Plain.status, IntEnumAttribute)
+    assert Plain.status is vars(Plain)["status"]
+
+
+@pytest.mark.parametrize("read", [lambda state: state.status, Plain.status.proxy_of])
+def test_reading_before_the_first_assignment_says_what_is_missing(read: Any) -> None:
+    state = Plain.__new__(Plain)
+    with pytest.raises(AttributeError) as caught:
+        read(state)
+    assert str(caught.value) == (
+        "'Plain' object has no shared 'status' yet: assign it in __init__, before the processes that share it start"
+    )
+    assert not hasattr(state, "status")
+
+
+def test_an_instance_without_a_dict_can_not_have_one() -> None:
+    class Slotted:
+        __slots__ = ()
+        status = IntEnumAttribute(WorkerStatus)
+
+    slotted = Slotted()
+    uses: list[Any] = [
+        lambda: slotted.status,
+        lambda: Slotted.status.proxy_of(slotted),
+        lambda: setattr(slotted, "status", IDLE),
+    ]
+    for use in uses:
+        with pytest.raises(TypeError, match=r"'Slotted' objects have no __dict__ to keep a shared 'status' in: add"):
+            use()
+
+
+@pytest.mark.parametrize("value_type", [int, WorkerStatusEnum, IDLE, WorkerStatus(IDLE), "WorkerStatus", None])
+def test_it_is_declared_with_a_class_of_shared_values(value_type: Any) -> None:
+    with pytest.raises(TypeError, match="expected a subclass of IntEnumValue, such as"):
+        IntEnumAttribute(value_type)
+
+
+def test_it_can_be_declared_with_the_class_itself_or_one_that_indexing_made() -> None:
+    class Any_:  # noqa: N801
+        any = IntEnumAttribute(IntEnumValue)
+        fruit = IntEnumAttribute(IntEnumValue[FrutEnum])
+
+    thing = Any_()
+    thing.any = IDLE
+    thing.fruit = "ORANGE"
+    assert (thing.any, thing.fruit) == (IDLE, FrutEnum.ORANGE)
+    with pytest.raises(TypeError):
+        thing.any = FrutEnum.APPLE
+
+
+def test_the_parts_of_a_state_share_their_lock() -> None:
+    state = WorkerState()
+    live = WorkerState.status.proxy_of(state)
+    assert live.get_lock() is state.lock
+    assert state.job_id.get_lock() is state.lock
+    with state.lock:
+        assert compare_and_set(live, IDLE, CALCULATING)
+        state.job_id.value = 7
+        state.status = IDLE
+        assert not is_free(state.lock)
+    assert is_free(state.lock)
+
+
+def test_an_in_place_operator_on_the_attribute_reads_then_writes() -> None:
+    class Guarded:
+        permissions = IntEnumAttribute(Permissions)
+
+    thing = Guarded()
+    thing.permissions = Perm.R
+    thing.permissions |= Perm.W
+    assert thing.permissions is Perm.R | Perm.W
+
+
+def test_it_does_not_get_in_the_way_of_other_descriptors_and_enums() -> None:
+    class Outer:
+        class Mode(enum.IntEnum):
+            OFF = 0
+            ON = 1
+
+        mode = IntEnumAttribute(IntEnumValue[Mode])
+
+        @property
+        def on(self) -> bool:
+            return self.mode is Outer.Mode.ON
+
+    outer = Outer()
+    outer.mode = "ON"
+    assert outer.on

@@ -1,0 +1,359 @@
+"""Every kind of lock under every writer: taken, given back, not taken twice, and free after whatever went wrong."""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+import filelock
+import pytest
+from enums import Perm, Permissions, WorkerState, WorkerStatus, WorkerStatusEnum
+from helpers import DEADLINE, SHORT, TIMED_WRITERS, WRITERS, in_a_thread, is_free
+
+from multiprocessing_intenum import compare_and_set, snapshot, update
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from multiprocessing.managers import SyncManager
+    from pathlib import Path
+
+IDLE, CALCULATING = WorkerStatusEnum.IDLE, WorkerStatusEnum.CALCULATING
+
+
+class Spy:
+    """A lock of somebody's own, with nothing but acquire and release. It is not re-entrant."""
+
+    def __init__(self) -> None:
+        self.calls: list[Any] = []
+        self._lock = threading.Lock()
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        self.calls.append("acquire" if timeout == -1 else ("acquire", timeout))
+        return self._lock.acquire(blocking, timeout)
+
+    def release(self) -> None:
+        self.calls.append("release")
+        self._lock.release()
+
+
+@pytest.fixture(scope="module")
+def manager() -> Iterator[SyncManager]:
+    with multiprocessing.Manager() as manager:
+        yield manager
+
+
+LOCKS: dict[str, Callable[[], Any]] = {
+    "RLock": multiprocessing.RLock,
+    "Lock": multiprocessing.Lock,
+    "spawn RLock": multiprocessing.get_context("spawn").RLock,
+    "spawn Lock": multiprocessing.get_context("spawn").Lock,
+    "threading.RLock": threading.RLock,
+    "threading.RLock in Python": threading._PyRLock,  # type: ignore[attr-defined]
+    "threading.Lock": threading.Lock,
+    "threading.Condition": threading.Condition,
+    "threading.Semaphore": threading.Semaphore,
+    "multiprocessing.Condition": multiprocessing.Condition,
+    "Spy": Spy,
+}
+OWNED = ["RLock", "Lock", "spawn RLock", "spawn Lock", "threading.RLock", "threading.RLock in Python"]
+"""Locks that can say who holds them."""
+
+
+@pytest.fixture(params=[*LOCKS, "manager Lock", "manager RLock", "FileLock"])
+def lock(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    if request.param.startswith("manager"):
+        return getattr(request.getfixturevalue("manager"), request.param.split()[1])()
+    if request.param == "FileLock":
+        return filelock.FileLock(tmp_path / "lock")
+    return LOCKS[request.param]()
+
+
+@contextmanager
+def held_elsewhere(lock: Any) -> Iterator[None]:
+    """Another thread holds the lock meanwhile."""
+    taken, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        lock.acquire()
+        taken.set()
+        done.wait(DEADLINE)
+        lock.release()
+
+    thread = threading.Thread(target=hold, daemon=True)
+    thread.start()
+    try:
+        assert taken.wait(DEADLINE)
+        yield
+    finally:
+        done.set()
+        thread.join(DEADLINE)
+
+
+def gives(lock: Any) -> bool:
+    """Whether another thread gets the lock, of whatever kind it is."""
+
+    def try_it() -> bool:
+        try:
+            taken = lock.acquire(timeout=SHORT)
+        except TimeoutError:
+            return False
+        if taken is not False:
+            lock.release()
+        return taken is not False
+
+    return in_a_thread(try_it)
+
+
+def test_get_lock_is_exactly_the_object_given(lock: Any) -> None:
+    assert WorkerStatus(IDLE, lock=lock).get_lock() is lock
+
+
+@pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
+def test_every_writer_takes_the_lock_and_gives_it_back(lock: Any, write: Callable[[Any, Any], object]) -> None:
+    status = WorkerStatus(IDLE, lock=lock)
+    for member in (CALCULATING, IDLE, CALCULATING):
+        write(status, member)
+        assert snapshot(status) is member
+    assert gives(lock)
+
+
+@pytest.mark.parametrize("write", TIMED_WRITERS.values(), ids=TIMED_WRITERS)
+def test_a_held_lock_is_a_timeout_error_and_nothing_is_written(lock: Any, write: Callable[..., object]) -> None:
+    status = WorkerStatus(IDLE, lock=lock)
+    with held_elsewhere(lock):
+        with pytest.raises(TimeoutError) as caught:
+            write(status, CALCULATING, SHORT)
+        assert str(caught.value) == (
+            f"could not lock 'WorkerStatusEnum' within {SHORT} s, nothing was written, the state is {IDLE!r}: "
+            "the holder of the lock is busy, or dead (see RobustRLock)"
+        )
+        assert snapshot(status) is IDLE
+        with pytest.raises(TimeoutError, match="within 0 s"):
+            write(status, CALCULATING, 0)
+    assert snapshot(status) is IDLE
+    write(status, CALCULATING, DEADLINE)
+    assert snapshot(status) is CALCULATING
+    assert gives(lock)
+
+
+def test_readers_never_wait_for_the_lock(lock: Any) -> None:
+    status = WorkerStatus(IDLE, lock=lock)
+    with held_elsewhere(lock):
+        assert (status.name, status.value, int(status), repr(status)) == (IDLE.name, IDLE.value, int(IDLE), repr(IDLE))
+        assert status == IDLE
+        assert hash(status) == hash(IDLE)
+        assert snapshot(status) is IDLE
+
+
+@pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
+def test_writing_inside_update_does_not_take_the_lock_again(lock: Any, write: Callable[[Any, Any], object]) -> None:
+    status = WorkerStatus(IDLE, lock=lock)
+
+    def function(member: WorkerStatusEnum) -> str:
+        write(status, "UNAVAILABLE")
+        assert not gives(lock)
+        return "CALCULATING"
+
+    assert update(status, function) is CALCULATING
+    assert gives(lock)
+
+
+@pytest.mark.parametrize("name", OWNED)
+@pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
+def test_writing_inside_the_users_own_with_works_with_locks_that_are_not_reentrant_too(
+    name: str, write: Callable[[Any, Any], object]
+) -> None:
+    status = WorkerStatus(IDLE, lock=LOCKS[name]())
+    with status.get_lock():  # type: ignore[attr-defined]
+        write(status, CALCULATING)
+        assert not gives(status.get_lock())
+        if write is not WRITERS["set"] and write is not WRITERS["value="]:
+            write(status, CALCULATING)
+    assert snapshot(status) is CALCULATING
+    assert gives(status.get_lock())
+
+
+def test_values_that_share_a_lock_exclude_each_others_writers(lock: Any) -> None:
+    status, permissions = WorkerStatus(IDLE, lock=lock), Permissions(Perm.R, lock=lock)
+
+    def function(flags: Perm) -> Perm:
+        assert compare_and_set(status, IDLE, CALCULATING)  # the same thread, the same lock: no waiting for itself
+        assert not gives(lock)
+        return flags | Perm.W
+
+    update(permissions, function)
+    assert (snapshot(status), snapshot(permissions)) == (CALCULATING, Perm.R | Perm.W)
+    assert gives(lock)
+
+
+def test_set_waits_for_the_lock(lock: Any) -> None:
+    status = WorkerStatus(IDLE, lock=lock)
+    with held_elsewhere(lock):
+        writer = threading.Thread(target=status.set, args=(CALCULATING,), daemon=True)
+        writer.start()
+        writer.join(SHORT)
+        assert writer.is_alive()
+        assert snapshot(status) is IDLE
+    writer.join(DEADLINE)
+    assert snapshot(status) is CALCULATING
+
+
+def test_a_foreign_lock_is_asked_for_a_timeout_only_where_one_was_given() -> None:
+    lock = Spy()
+    status = WorkerStatus(IDLE, lock=lock)
+    status.set(CALCULATING)
+    compare_and_set(status, CALCULATING, IDLE, timeout=2)
+    assert lock.calls == ["acquire", "release", ("acquire", 2.0), "release"]
+
+
+def test_a_foreign_lock_that_refuses_without_a_timeout_is_a_timeout_error() -> None:
+    class Refusing(Spy):
+        def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+            return False
+
+    lock = Refusing()
+    status = WorkerStatus(IDLE, lock=lock)
+    for write in WRITERS.values():
+        with pytest.raises(TimeoutError, match="refused to be acquired, though no timeout was given"):
+            write(status, CALCULATING)
+        assert snapshot(status) is IDLE
+    assert lock.calls == []  # what was not taken is not given back
+
+
+def test_a_foreign_lock_whose_acquire_returns_nothing_is_taken() -> None:
+    class Silent(Spy):
+        def acquire(self, blocking: bool = True, timeout: float = -1) -> None:  # type: ignore[override]
+            super().acquire(blocking, timeout)
+
+    lock = Silent()
+    status = WorkerStatus(IDLE, lock=lock)
+    for write in WRITERS.values():
+        write(status, CALCULATING)
+    assert lock.calls == ["acquire", "release"] * len(WRITERS)
+
+
+@pytest.mark.parametrize("failing", ["acquire", "release"])
+def test_what_a_foreign_lock_raises_comes_out(failing: str) -> None:
+    lock = Spy()
+    status = WorkerStatus(IDLE, lock=lock)
+
+    def fail(*args: object, **kwargs: object) -> bool:
+        raise ConnectionError
+
+    setattr(lock, failing, fail)
+    for write in WRITERS.values():
+        with suppress(RuntimeError), pytest.raises(ConnectionError):
+            write(status, CALCULATING)
+        lock._lock = threading.Lock()
+    delattr(lock, failing)
+    status.set(IDLE)
+    assert snapshot(status) is IDLE
+
+
+def test_two_foreign_locks_are_told_apart() -> None:
+    one, two = WorkerStatus(IDLE, lock=Spy()), WorkerStatus(IDLE, lock=Spy())
+
+    def function(member: WorkerStatusEnum) -> WorkerStatusEnum:
+        two.set(CALCULATING)
+        return snapshot(two)
+
+    assert update(one, function) is CALCULATING
+    assert two.get_lock().calls == ["acquire", "release"]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
+@pytest.mark.parametrize("moment", ["acquire", "release"])
+def test_an_interrupt_between_taking_the_lock_and_giving_it_back_leaves_it_free(
+    moment: str, write: Callable[[Any, Any], object]
+) -> None:
+    """Just after it was taken, just before it is given back; at every other moment: test_bad_input."""
+
+    class Interrupted(threading._PyRLock):  # type: ignore[name-defined, misc]
+        interrupts = 1
+
+        def acquire(self, *args: Any, **kwargs: Any) -> bool:
+            taken: bool = super().acquire(*args, **kwargs)
+            self.interrupt("acquire")
+            return taken
+
+        def release(self) -> None:
+            self.interrupt("release")
+            super().release()
+
+        def interrupt(self, where: str) -> None:
+            if where == moment and self.interrupts:
+                self.interrupts = 0
+                raise KeyboardInterrupt
+
+    status = WorkerStatus(IDLE, lock=Interrupted())
+    with pytest.raises(KeyboardInterrupt):
+        write(status, CALCULATING)
+    assert snapshot(status) is (IDLE if moment == "acquire" else CALCULATING)
+    assert gives(status.get_lock())
+
+
+def check_and_count(state: WorkerState, times: int) -> None:
+    """Change both parts of the state together, as often as told."""
+    live = WorkerState.status.proxy_of(state)
+    done = 0
+    while done < times:
+        with state.lock:
+            if compare_and_set(live, IDLE, CALCULATING):
+                state.job_id.value += 1
+                state.status = IDLE
+                done += 1
+
+
+def test_threads_and_processes_that_change_two_parts_under_one_lock_lose_nothing(ctx: Any) -> None:
+    state = WorkerState(ctx)
+    processes = [ctx.Process(target=check_and_count, args=(state, 200)) for _ in range(2)]
+    threads = [threading.Thread(target=check_and_count, args=(state, 200)) for _ in range(2)]
+    try:
+        for worker in (*processes, *threads):
+            worker.start()
+        for worker in (*threads, *processes):
+            worker.join(DEADLINE)
+        assert [process.exitcode for process in processes] == [0, 0]
+    finally:
+        for process in processes:
+            process.kill()
+            process.join()
+    assert state.job_id.value == -1 + 4 * 200
+    assert state.status is IDLE
+    assert is_free(state.lock)
+
+
+def write_in_the_child(status: WorkerStatus) -> None:
+    status.set("UNAVAILABLE")
+    assert snapshot(status) is WorkerStatusEnum.UNAVAILABLE
+
+
+def test_a_managers_lock_serves_a_spawned_child(manager: SyncManager) -> None:
+    status = WorkerStatus(IDLE, lock=manager.Lock())
+    ctx = multiprocessing.get_context("spawn")
+    process = ctx.Process(target=write_in_the_child, args=(status,))
+    process.start()
+    process.join(DEADLINE)
+    assert process.exitcode == 0
+    assert snapshot(status) is WorkerStatusEnum.UNAVAILABLE
+
+
+def test_a_forked_child_holds_none_of_its_parents_foreign_locks() -> None:
+    """Else its writes would go unguarded."""
+    status = WorkerStatus(IDLE, lock=Spy())
+    ctx = multiprocessing.get_context("fork")
+
+    def child() -> None:
+        assert not status._self_grip[-1]()
+
+    def function(member: WorkerStatusEnum) -> WorkerStatusEnum:
+        assert status._self_grip[-1]()
+        process = ctx.Process(target=child)
+        process.start()
+        process.join(DEADLINE)
+        assert process.exitcode == 0
+        return CALCULATING
+
+    assert update(status, function) is CALCULATING

@@ -1,0 +1,229 @@
+"""exchange, compare_and_set, compare_and_exchange, update: what they answer, what they write, what they refuse."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from typing import Any
+
+import pytest
+from enums import FrutEnum, LoggingStatus, Perm, Permissions, WorkerState, WorkerStatus, WorkerStatusEnum
+from helpers import WRITERS, is_free
+
+from multiprocessing_intenum import (
+    IntEnumValue,
+    compare_and_exchange,
+    compare_and_set,
+    exchange,
+    snapshot,
+    update,
+)
+
+UNAVAILABLE, IDLE, CALCULATING = WorkerStatusEnum
+PAIRS = list(itertools.product(WorkerStatusEnum, repeat=2))
+FORMS: dict[str, Any] = {"member": lambda member: member, "name": lambda member: member.name, "value": WorkerStatus}
+"""The three ways to say a member."""
+
+FUNCTIONS: dict[str, Any] = {
+    "exchange": lambda status: exchange(status, "IDLE"),
+    "compare_and_set": lambda status: compare_and_set(status, "IDLE", "IDLE"),
+    "compare_and_exchange": lambda status: compare_and_exchange(status, "IDLE", "IDLE"),
+    "update": lambda status: update(status, lambda member: member),
+}
+
+
+@pytest.mark.parametrize(("before", "new"), PAIRS)
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_exchange_returns_the_member_before(before: WorkerStatusEnum, new: WorkerStatusEnum, form: Any) -> None:
+    status = WorkerStatus(before)
+    assert exchange(status, form(new)) is before
+    assert snapshot(status) is new
+
+
+@pytest.mark.parametrize(("before", "expected"), PAIRS)
+@pytest.mark.parametrize("new", WorkerStatusEnum)
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_compare_and_set_writes_if_and_only_if_the_value_is_expected(
+    before: WorkerStatusEnum, expected: WorkerStatusEnum, new: WorkerStatusEnum, form: Any
+) -> None:
+    status = WorkerStatus(before)
+    assert compare_and_set(status, form(expected), form(new)) is (before is expected)
+    assert snapshot(status) is (new if before is expected else before)
+
+
+@pytest.mark.parametrize(("before", "expected"), PAIRS)
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_compare_and_exchange_returns_the_member_found(
+    before: WorkerStatusEnum, expected: WorkerStatusEnum, form: Any
+) -> None:
+    status = WorkerStatus(before)
+    assert compare_and_exchange(status, form(expected), form(CALCULATING)) is before
+    assert snapshot(status) is (CALCULATING if before is expected else before)
+
+
+@pytest.mark.parametrize("before", WorkerStatusEnum)
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_update_sets_what_the_function_makes_of_the_member_and_returns_it(before: WorkerStatusEnum, form: Any) -> None:
+    def after(member: WorkerStatusEnum) -> WorkerStatusEnum:
+        return WorkerStatusEnum(member % 3 + 1)
+
+    status = WorkerStatus(before)
+    assert update(status, lambda member: form(after(member))) is after(before)
+    assert snapshot(status) is after(before)
+
+
+def test_members_are_compared_by_identity_whatever_the_enum_says_of_equality() -> None:
+    class Blurred(IntEnumValue[WorkerStatusEnum]):
+        def __eq__(self, other: object) -> bool:
+            return True
+
+        __hash__ = IntEnumValue.__hash__
+
+    status = Blurred(IDLE)
+    assert not compare_and_set(status, CALCULATING, UNAVAILABLE)
+    assert snapshot(status) is IDLE
+
+
+def test_a_write_that_does_not_happen_is_not_seen_by_an_overridden_set() -> None:
+    status = LoggingStatus(IDLE)
+    status.log = []
+    assert not compare_and_set(status, CALCULATING, UNAVAILABLE)
+    assert compare_and_exchange(status, CALCULATING, UNAVAILABLE) is IDLE
+    assert status.log == []
+
+
+@pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
+@pytest.mark.parametrize("target", [IDLE, "IDLE", 2, None, WorkerState, object()], ids=repr)
+def test_a_target_that_is_no_shared_value_is_a_type_error(function: Any, target: Any) -> None:
+    with pytest.raises(TypeError) as caught:
+        function(target)
+    assert str(caught.value).startswith(f"expected an IntEnumValue, not {type(target)}: a member or an attribute's")
+
+
+def test_an_attributes_member_is_no_target_and_the_error_says_what_is() -> None:
+    state = WorkerState()
+    with pytest.raises(TypeError, match=r"for an IntEnumAttribute give Class.attribute.proxy_of\(instance\)"):
+        compare_and_set(state.status, IDLE, CALCULATING)  # type: ignore[arg-type]
+    assert compare_and_set(WorkerState.status.proxy_of(state), IDLE, CALCULATING)
+
+
+@pytest.mark.parametrize("compare", [compare_and_set, compare_and_exchange])
+@pytest.mark.parametrize(
+    ("wrong", "error"), [(FrutEnum.APPLE, TypeError), (2, TypeError), (None, TypeError), ("IDEL", KeyError)], ids=repr
+)
+def test_an_expected_value_that_is_no_member_is_an_error_and_nothing_is_written(
+    status: WorkerStatus, compare: Any, wrong: Any, error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        compare(status, wrong, CALCULATING)
+    assert snapshot(status) is IDLE
+    assert is_free(status.get_lock())
+
+
+@pytest.mark.parametrize("compare", [compare_and_set, compare_and_exchange])
+def test_a_wrong_new_value_is_an_error_even_where_it_would_not_be_written(status: WorkerStatus, compare: Any) -> None:
+    with pytest.raises(TypeError, match="Can not set"):
+        compare(status, CALCULATING, FrutEnum.APPLE)
+    assert snapshot(status) is IDLE
+
+
+@pytest.mark.parametrize("function", [None, 1, "IDLE", IDLE])
+def test_update_needs_a_function(status: WorkerStatus, function: Any) -> None:
+    with pytest.raises(TypeError, match=f"expected a function from member to member, not {type(function)}"):
+        update(status, function)
+    assert snapshot(status) is IDLE
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt, SystemExit, GeneratorExit, TimeoutError])
+def test_what_the_function_of_update_raises_comes_out_with_the_lock_free_and_nothing_written(
+    status: WorkerStatus, error: type[BaseException]
+) -> None:
+    def fail(member: WorkerStatusEnum) -> WorkerStatusEnum:
+        raise error
+
+    with pytest.raises(error):
+        update(status, fail)
+    assert snapshot(status) is IDLE
+    assert is_free(status.get_lock())
+
+
+def test_the_function_of_update_holds_the_lock_and_may_write_itself(status: WorkerStatus) -> None:
+    def function(member: WorkerStatusEnum) -> WorkerStatusEnum:
+        assert not is_free(status.get_lock())
+        for write in WRITERS.values():
+            write(status, UNAVAILABLE)
+            assert snapshot(status) is UNAVAILABLE
+        assert not is_free(status.get_lock())
+        return CALCULATING
+
+    assert update(status, function) is CALCULATING
+    assert is_free(status.get_lock())
+
+
+@pytest.mark.parametrize(
+    ("timeout", "error", "text"),
+    [
+        (-1, ValueError, "timeout must not be negative or NaN, but is -1.0"),
+        (-0.5, ValueError, "but is -0.5: give seconds, or None for no limit"),
+        (float("nan"), ValueError, "but is nan"),
+        (float("-inf"), ValueError, "but is -inf"),
+        (-(10**400), ValueError, "but is -inf"),
+        ("1", TypeError, "timeout must be seconds as int or float, or None for no limit, not <class 'str'>"),
+        (1j, TypeError, "not <class 'complex'>"),
+        (IntEnumValue(IDLE), TypeError, "timeout must be seconds"),
+    ],
+)
+def test_a_timeout_that_is_no_number_of_seconds_is_an_error_and_nothing_is_written(
+    status: WorkerStatus, timeout: Any, error: type[Exception], text: str
+) -> None:
+    calls: list[Any] = [
+        lambda: exchange(status, CALCULATING, timeout),
+        lambda: compare_and_set(status, IDLE, CALCULATING, timeout),
+        lambda: compare_and_exchange(status, IDLE, CALCULATING, timeout),
+        lambda: update(status, lambda _: CALCULATING, timeout),
+    ]
+    for call in calls:
+        with pytest.raises(error, match=text):
+            call()
+        assert snapshot(status) is IDLE
+        assert is_free(status.get_lock())
+
+
+@pytest.mark.parametrize("timeout", [None, 0, 0.0, 1, 2.5, True, float("inf"), 10**400, 1e300, Perm.R])
+def test_a_timeout_may_be_none_or_any_number_of_seconds(status: WorkerStatus, timeout: Any) -> None:
+    assert exchange(status, CALCULATING, timeout) is IDLE
+    assert exchange(status, IDLE, timeout=timeout) is CALCULATING
+
+
+def test_no_update_of_many_threads_is_lost() -> None:
+    permissions = Permissions(Perm(0))
+
+    def flip(bit: Perm) -> None:
+        mine = permissions
+        for _ in range(301):
+            mine ^= bit
+
+    threads = [threading.Thread(target=flip, args=(bit,)) for bit in Perm]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert snapshot(permissions) is Perm.R | Perm.W | Perm.X
+
+
+def test_of_many_threads_exactly_one_wins_a_compare_and_set(status: WorkerStatus) -> None:
+    for _ in range(20):
+        status.set(IDLE)
+        barrier = threading.Barrier(6)
+        wins: list[bool] = []
+
+        def claim(barrier: threading.Barrier = barrier, wins: list[bool] = wins) -> None:
+            barrier.wait()
+            wins.append(compare_and_set(status, IDLE, CALCULATING))
+
+        threads = [threading.Thread(target=claim) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(wins) == [False] * 5 + [True]

@@ -1,0 +1,103 @@
+"""Pickles and copies: the cell goes to a process that starts, the member to everybody else."""
+
+from __future__ import annotations
+
+import copy
+import multiprocessing
+import pickle
+from multiprocessing import context, popen_spawn_posix
+from multiprocessing.reduction import ForkingPickler
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from enums import LoggingStatus, Perm, Permissions, WorkerState, WorkerStatus, WorkerStatusEnum
+
+from multiprocessing_intenum import IntEnumValue, memory, snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+IDLE, CALCULATING = WorkerStatusEnum.IDLE, WorkerStatusEnum.CALCULATING
+SPAWN = multiprocessing.get_context("spawn")
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("make", [WorkerStatus, IntEnumValue, LoggingStatus])
+def test_a_shared_value_can_not_be_pickled_outside_of_a_spawn(make: Any, protocol: int) -> None:
+    status = make(IDLE)
+    with pytest.raises(RuntimeError) as caught:
+        pickle.dumps(status, protocol)
+    kind = "IntEnumValue[WorkerStatusEnum]" if make is IntEnumValue else make.__name__
+    assert str(caught.value).startswith(f"{kind} can only be sent to a process that is being started")
+    assert "send snapshot(status)" in str(caught.value)
+    assert snapshot(status) is IDLE
+
+
+def test_nor_can_what_holds_one() -> None:
+    for holder in ([WorkerStatus(IDLE)], {"status": WorkerStatus(IDLE)}):
+        with pytest.raises(RuntimeError, match="can only be sent to a process that is being started"):
+            pickle.dumps(holder)
+    with pytest.raises(RuntimeError):
+        pickle.dumps(WorkerState())
+
+
+def test_its_snapshot_can() -> None:
+    assert pickle.loads(pickle.dumps(snapshot(WorkerStatus(IDLE)))) is IDLE
+
+
+class Popen:
+    """What multiprocessing's picklers want to know of the child that is being spawned; it stays in this process."""
+
+    DupFd = popen_spawn_posix._DupFd  # type: ignore[attr-defined]
+
+    def duplicate_for_child(self, descriptor: int) -> int:
+        return descriptor
+
+
+@pytest.fixture
+def spawning(monkeypatch: pytest.MonkeyPatch) -> Callable[[object], bytes]:
+    """Pickle as it is done for a child that is being spawned."""
+
+    def dumps(thing: object) -> bytes:
+        monkeypatch.setattr(context._tls, "spawning_popen", Popen(), raising=False)  # type: ignore[attr-defined]
+        data = bytes(ForkingPickler.dumps(thing))
+        monkeypatch.delattr(context._tls, "spawning_popen")  # type: ignore[attr-defined]
+        return data
+
+    monkeypatch.setattr(memory, "_pinned", {})
+    return dumps
+
+
+def test_what_was_pickled_for_a_child_is_loaded_by_a_child_that_starts_only(
+    spawning: Callable[[object], bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status = LoggingStatus(IDLE, ctx=SPAWN)
+    status.label = "mine"
+    data = spawning(status)
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="can only be loaded by the process that it was pickled for, while that"):
+            pickle.loads(data)
+    monkeypatch.setattr(multiprocessing.current_process(), "_inheriting", True, raising=False)
+    copied = pickle.loads(data)
+    assert type(copied) is LoggingStatus
+    assert copied.label == "mine"
+    assert type(copied.get_lock()) is type(status.get_lock())
+    copied._self_word.value = int(CALCULATING)  # the same memory
+    assert snapshot(status) is CALCULATING
+
+
+def test_a_value_and_its_lock_are_kept_alive_once_they_were_pickled(spawning: Callable[[object], bytes]) -> None:
+    status = WorkerStatus(IDLE, ctx=SPAWN)
+    spawning(status)
+    pinned = list(memory._pinned.values())
+    assert any(one is status._self_word for one in pinned)
+    assert any(one is status.get_lock() for one in pinned)
+
+
+@pytest.mark.parametrize("make", [copy.copy, copy.deepcopy])
+def test_a_copy_is_the_member(make: Any) -> None:
+    status, permissions = WorkerStatus(IDLE), Permissions(Perm.R | Perm.W)
+    assert make(status) is IDLE
+    assert make(permissions) is Perm.R | Perm.W
+    copied = make([status])
+    assert (type(copied[0]) is WorkerStatus) == (make is copy.copy)

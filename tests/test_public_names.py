@@ -1,0 +1,90 @@
+"""What is public: the package's names, and what a shared value adds to its member's."""
+
+from __future__ import annotations
+
+import ast
+import doctest
+import inspect
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+from enums import Perm, Permissions, WorkerStatus, WorkerStatusEnum
+
+import multiprocessing_intenum
+from multiprocessing_intenum import IntEnumValue
+
+PUBLIC = {
+    "IntEnumAttribute",
+    "IntEnumValue",
+    "RobustRLock",
+    "compare_and_exchange",
+    "compare_and_set",
+    "exchange",
+    "snapshot",
+    "update",
+    "wait_for",
+}
+PACKAGE = Path(inspect.getfile(multiprocessing_intenum)).parent
+MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
+
+
+def test_the_package_has_exactly_the_names_of_its_design() -> None:
+    modules = set(MODULES)
+    names = {name for name in vars(multiprocessing_intenum) if not name.startswith("_")}
+    assert names - modules == PUBLIC
+    assert multiprocessing_intenum.__all__ == sorted(PUBLIC)
+
+
+def test_the_package_itself_only_reexports() -> None:
+    text, *statements = ast.parse((PACKAGE / "__init__.py").read_text("utf-8")).body
+    assert isinstance(text, ast.Expr)
+    kinds = {type(statement) for statement in statements}
+    assert kinds == {ast.ImportFrom, ast.Assign}
+    for name in PUBLIC:
+        assert getattr(multiprocessing_intenum, name).__module__.startswith("multiprocessing_intenum.")
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_each_module_says_what_it_is_for_and_what_it_gives(name: str) -> None:
+    module = import_module(f"multiprocessing_intenum.{name}")
+    assert (module.__doc__ or "").split("\n")[0].endswith(".")
+    assert set(module.__all__) <= set(vars(module))
+    assert sorted(module.__all__) == sorted(set(module.__all__))
+
+
+@pytest.mark.parametrize("name", sorted(PUBLIC))
+def test_each_public_name_is_documented_with_an_example(name: str) -> None:
+    text = inspect.getdoc(getattr(multiprocessing_intenum, name)) or ""
+    assert doctest.DocTestParser().get_examples(text), f"{name} has no example"
+    for section in ("Args:", "Raises:"):
+        assert section in text
+
+
+@pytest.mark.parametrize("name", ["set", "get_lock", "name", "value"])
+def test_each_public_name_of_a_shared_value_is_documented(name: str) -> None:
+    assert inspect.getdoc(inspect.getattr_static(IntEnumValue, name))
+
+
+def public(names: Any) -> set[str]:
+    return {name for name in names if not name.startswith("_")}
+
+
+def test_a_shared_value_has_five_public_names_of_its_own() -> None:
+    own: set[str] = set()
+    for base in WorkerStatus.__mro__:
+        if base.__module__.startswith(("multiprocessing_intenum", "enums")):
+            own |= public(vars(base))
+    assert own == {"set", "get_lock", "name", "value", "EnumType"}
+
+
+@pytest.mark.parametrize("status", [WorkerStatus("IDLE"), IntEnumValue(Perm.R), Permissions("X")], ids=repr)
+def test_an_instance_has_the_members_names_and_those(status: Any) -> None:
+    member = status.EnumType(int(status))
+    assert set(dir(status)) == {*dir(member), "set", "get_lock"}
+    assert public(dir(type(status))) - {"set", "get_lock", "name", "value", "EnumType"} == set()
+
+
+def test_the_enum_is_the_class_attribute() -> None:
+    assert WorkerStatus.EnumType is WorkerStatusEnum

@@ -1,0 +1,618 @@
+"""RobustRLock: what it does when its holder is killed, and that it is an RLock otherwise."""
+
+from __future__ import annotations
+
+import copy
+import ctypes
+import errno
+import gc
+import multiprocessing
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
+import weakref
+from contextlib import contextmanager
+from functools import partial
+from multiprocessing.sharedctypes import RawValue
+from typing import TYPE_CHECKING
+
+import pytest
+import robust_targets
+
+from multiprocessing_intenum import memory, robust
+from multiprocessing_intenum.robust import RobustRLock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from multiprocessing.context import BaseContext
+    from multiprocessing.process import BaseProcess
+    from types import FrameType
+
+    from robust_targets import Pipe
+
+DEADLINE = 60.0
+"""Seconds after which a test that still waits has failed; far beyond what anything here takes."""
+
+
+class Child:
+    """A child process and the pipe to it."""
+
+    def __init__(self, process: BaseProcess, pipe: Pipe) -> None:
+        self.process = process
+        self.pipe = pipe
+
+    def says(self) -> object:
+        assert self.pipe.poll(DEADLINE), "the child says nothing"
+        return self.pipe.recv()
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.ends()
+
+    def ends(self) -> int | None:
+        self.process.join(DEADLINE)
+        return self.process.exitcode
+
+
+@contextmanager
+def running(ctx: BaseContext, target: Callable[..., object], *args: object) -> Iterator[Child]:
+    ours, theirs = ctx.Pipe()
+    process = ctx.Process(target=target, args=(theirs, *args))  # type: ignore[attr-defined]
+    process.start()
+    del args  # so that a test can drop what it has handed over
+    try:
+        yield Child(process, ours)
+    finally:
+        process.kill()
+        process.join(DEADLINE)
+        process.close()
+        ours.close()
+        theirs.close()
+
+
+def in_a_thread(function: Callable[[], object]) -> object:
+    answers: list[object] = []
+    thread = threading.Thread(target=lambda: answers.append(function()))
+    thread.start()
+    thread.join(DEADLINE)
+    return answers[0]
+
+
+def is_free(lock: RobustRLock) -> bool:
+    """Whether another thread gets it; a thread that ends gives it back, so let go of it properly."""
+
+    def try_it() -> bool:
+        if taken := lock.acquire(block=False):
+            lock.release()
+        return taken
+
+    return bool(in_a_thread(try_it))
+
+
+def kill_a_holder(lock: RobustRLock) -> None:
+    with running(multiprocessing.get_context("fork"), robust_targets.hold, lock) as holder:
+        assert holder.says() == "held"
+        holder.kill()
+
+
+def without_functions(monkeypatch: pytest.MonkeyPatch, *missing: str) -> None:
+    declare = robust._declare
+
+    def declare_the_others(library: ctypes.CDLL, name: str, *argument_types: type) -> Callable[..., int]:
+        if name in missing:
+            raise AttributeError(name)
+        return declare(library, name, *argument_types)
+
+    monkeypatch.setattr(robust, "_declare", declare_the_others)
+    monkeypatch.setattr(robust, "_pthread", robust._pthread.__wrapped__)  # the function below its cache
+
+
+@pytest.fixture(params=["fork", "spawn", "forkserver"])
+def ctx(request: pytest.FixtureRequest) -> BaseContext:
+    context: BaseContext = multiprocessing.get_context(request.param)
+    return context
+
+
+@pytest.fixture
+def deaths() -> ctypes.c_int64:
+    return RawValue(ctypes.c_int64, 0)
+
+
+# When the holder dies
+
+
+def test_the_next_one_goes_on_within_a_second_of_the_kill(ctx: BaseContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(robust, "_SLICE", DEADLINE)  # so that it is the kernel that hands over
+    lock = RobustRLock()
+    with running(ctx, robust_targets.hold, lock) as holder:
+        assert holder.says() == "held"
+        assert not lock.acquire(block=False)
+        holder.process.kill()
+        killed = time.monotonic()
+        assert lock.acquire(timeout=DEADLINE)
+        assert time.monotonic() - killed < 1
+    lock.release()
+    assert is_free(lock)
+
+
+def test_one_who_waits_already_goes_on_after_the_kill(ctx: BaseContext) -> None:
+    lock = RobustRLock()
+    with running(ctx, robust_targets.hold, lock) as holder:
+        assert holder.says() == "held"
+        with running(ctx, robust_targets.take_once_asked, lock) as waiter:
+            assert waiter.says() == "asking"
+            holder.kill()
+            assert waiter.says() is True
+            assert waiter.ends() == 0
+
+
+def test_on_holder_death_runs_exactly_once_and_with_the_lock_held(ctx: BaseContext) -> None:
+    robust_targets.notes.clear()
+    lock = RobustRLock(robust_targets.note_who_holds)
+    with running(ctx, robust_targets.hold, lock) as holder:
+        assert holder.says() == "held"
+        holder.kill()
+    for _ in range(3):
+        with lock:
+            assert robust_targets.notes == [(True, False)]
+    assert is_free(lock)
+    assert robust_targets.notes == [(True, False)]
+
+
+def test_on_holder_death_runs_once_for_each_death_in_whichever_process_comes_next(
+    ctx: BaseContext, deaths: ctypes.c_int64
+) -> None:
+    lock = RobustRLock(partial(robust_targets.count_death, deaths))
+    for expected in (0, 1, 2):
+        with running(ctx, robust_targets.hold, lock) as holder:
+            assert holder.says() == "held"
+            assert deaths.value == expected
+            holder.kill()
+    with running(ctx, robust_targets.take_once_asked, lock) as last:
+        assert last.says() == "asking"
+        assert last.says() is True
+    with lock:
+        assert deaths.value == 3
+
+
+def test_an_on_holder_death_that_raises_leaves_the_lock_usable(ctx: BaseContext, deaths: ctypes.c_int64) -> None:
+    lock = RobustRLock(partial(robust_targets.count_death_and_fail, deaths))
+    with running(ctx, robust_targets.hold, lock) as holder:
+        assert holder.says() == "held"
+        holder.kill()
+    with pytest.raises(ZeroDivisionError, match="cannot be put right"):
+        lock.acquire()
+    assert not lock._is_mine()
+    assert is_free(lock)
+    with lock, running(ctx, robust_targets.try_to_misuse, lock) as other:
+        assert other.says() is False
+        assert other.says() is False
+    assert deaths.value == 1
+
+
+def test_when_the_one_who_puts_right_is_killed_too_the_next_one_does_it(
+    ctx: BaseContext, deaths: ctypes.c_int64
+) -> None:
+    ours, theirs = ctx.Pipe()
+    lock = RobustRLock(partial(robust_targets.get_stuck_the_first_time, deaths, theirs))
+    with running(ctx, robust_targets.hold, lock) as holder:
+        assert holder.says() == "held"
+        holder.kill()
+    with running(ctx, robust_targets.hold, lock) as repairer:
+        assert ours.poll(DEADLINE)
+        assert ours.recv() == "repairing"
+        assert not lock.acquire(block=False)
+        repairer.kill()
+    with lock:
+        assert deaths.value == 2
+    with lock:
+        assert deaths.value == 2
+    ours.close()
+    theirs.close()
+
+
+def test_a_process_that_ends_without_releasing_passes_the_lock_on(ctx: BaseContext, deaths: ctypes.c_int64) -> None:
+    lock = RobustRLock(partial(robust_targets.count_death, deaths))
+    with running(ctx, robust_targets.hold_twice_and_end, lock) as holder:
+        assert holder.says() == "held"
+        assert holder.ends() == 0
+    assert lock.acquire(timeout=DEADLINE)
+    lock.release()
+    assert deaths.value == 1
+
+
+def test_a_thread_that_ends_without_releasing_passes_the_lock_on(deaths: ctypes.c_int64) -> None:
+    lock = RobustRLock(partial(robust_targets.count_death, deaths))
+    for expected in range(1, 10):
+        assert in_a_thread(lock.acquire) is True
+        # Of several threads one after the other, some have the number of the one that held it.
+        assert in_a_thread(lock._is_mine) is False
+        with lock:
+            assert deaths.value == expected
+
+
+def test_a_lock_dropped_while_held_is_still_passed_on(deaths: ctypes.c_int64) -> None:
+    lock = RobustRLock(partial(robust_targets.count_death, deaths))
+    with running(multiprocessing.get_context("spawn"), robust_targets.drop_while_held_and_end, [lock]) as holder:
+        assert holder.says() == "held"
+        assert holder.ends() == 0
+    assert lock.acquire(timeout=DEADLINE)
+    assert deaths.value == 1
+    lock.release()
+
+
+def test_a_mutex_that_is_lost_for_good_raises_the_error_by_its_name() -> None:
+    lock = RobustRLock()
+    kill_a_holder(lock)
+    assert lock._trylock(lock._mutex) == errno.EOWNERDEAD
+    assert lock._unlock(lock._mutex) == 0  # without making it consistent
+    with pytest.raises(OSError, match="ENOTRECOVERABLE") as caught:
+        lock.acquire()
+    assert caught.value.errno == errno.ENOTRECOVERABLE
+
+
+@pytest.mark.parametrize("callback", [0, "repair", object()])
+def test_an_on_holder_death_that_cannot_be_called_is_refused(callback: Callable[[RobustRLock], object]) -> None:
+    with pytest.raises(TypeError, match="on_holder_death"):
+        RobustRLock(callback)
+
+
+# As an RLock
+
+
+@pytest.mark.parametrize(("start_method", "times"), [("fork", 50_000), ("spawn", 5_000), ("forkserver", 5_000)])
+def test_no_increment_of_four_processes_is_lost(start_method: str, times: int) -> None:
+    ctx = multiprocessing.get_context(start_method)
+    lock, total = RobustRLock(), RawValue(ctypes.c_int64, 0)
+    target = (ctx, robust_targets.count_up, lock, total, times)
+    with running(*target) as a, running(*target) as b, running(*target) as c, running(*target) as d:
+        for child in (a, b, c, d):
+            assert child.says() == "ready"
+        for child in (a, b, c, d):
+            child.pipe.send("go")
+        for child in (a, b, c, d):
+            assert child.says() == "done"
+    assert total.value == 4 * times
+
+
+def test_no_increment_of_four_threads_is_lost() -> None:
+    lock, total = RobustRLock(), [0]
+
+    def count_up() -> None:
+        for _ in range(2_000):
+            with lock:
+                before = total[0]
+                os.sched_yield()
+                total[0] = before + 1
+
+    threads = [threading.Thread(target=count_up) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(DEADLINE)
+    assert total == [4 * 2_000]
+
+
+def test_a_holder_that_releases_lets_the_next_one_in_without_on_holder_death(
+    ctx: BaseContext, deaths: ctypes.c_int64, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(robust, "_SLICE", DEADLINE)  # so that it is the holder's release that wakes us
+    lock = RobustRLock(partial(robust_targets.count_death, deaths))
+    for _ in range(5):
+        with running(ctx, robust_targets.hold_then_release, lock) as holder:
+            assert holder.says() == "held"
+            assert not lock.acquire(timeout=0.01)
+            holder.pipe.send("let go")
+            began = time.monotonic()
+            assert lock.acquire(timeout=DEADLINE)
+            assert time.monotonic() - began < 10
+            lock.release()
+            assert holder.says() == "released"
+    assert deaths.value == 0
+
+
+def test_timeouts_hold(ctx: BaseContext) -> None:
+    lock = RobustRLock()
+    with running(ctx, robust_targets.hold, lock) as holder:
+        assert holder.says() == "held"
+        for timeout in (0.02, 0.25):
+            began = time.monotonic()
+            assert lock.acquire(timeout=timeout) is False
+            assert timeout <= time.monotonic() - began < timeout + 10
+        began = time.monotonic()
+        assert lock.acquire(block=False) is False
+        assert lock.acquire(False, DEADLINE) is False
+        assert lock.acquire(True, 0) is False
+        assert lock.acquire(timeout=-1) is False
+        assert lock.acquire(timeout=float("-inf")) is False
+        assert time.monotonic() - began < 10
+        assert not lock._is_mine()
+
+
+def test_a_timeout_does_not_hinder_taking_a_free_lock() -> None:
+    lock = RobustRLock()
+    for timeout in (None, 0, -1, 0.5, float("inf"), 1e300):
+        assert lock.acquire(timeout=timeout) is True
+        lock.release()
+
+
+def test_without_the_monotonic_clock_timeouts_hold_too(monkeypatch: pytest.MonkeyPatch, ctx: BaseContext) -> None:
+    without_functions(monkeypatch, "pthread_mutex_clocklock")  # musl has none
+    lock = RobustRLock()
+    with running(ctx, robust_targets.hold, lock) as holder:
+        assert holder.says() == "held"
+        began = time.monotonic()
+        assert lock.acquire(timeout=0.25) is False
+        assert 0.25 <= time.monotonic() - began < 10
+        holder.kill()
+        assert lock.acquire(timeout=DEADLINE)
+        lock.release()
+
+
+@pytest.mark.parametrize(("timeout", "error"), [(float("nan"), ValueError), ("1", TypeError), ([], TypeError)])
+def test_a_timeout_that_is_no_number_is_refused(timeout: float, error: type[Exception]) -> None:
+    lock = RobustRLock()
+    with pytest.raises(error):
+        lock.acquire(timeout=timeout)
+    assert not lock._is_mine()
+    assert is_free(lock)
+
+
+def test_it_is_free_after_as_many_releases_as_acquires() -> None:
+    lock = RobustRLock()
+    for _ in range(3):
+        assert lock.acquire() is True
+    for _ in range(3):
+        assert lock._is_mine()
+        assert not is_free(lock)
+        lock.release()
+    assert not lock._is_mine()
+    assert is_free(lock)
+
+
+def test_with_holds_it_and_an_exception_frees_it() -> None:
+    lock = RobustRLock()
+    with lock as held:
+        assert held is True
+        assert not is_free(lock)
+    assert is_free(lock)
+    with pytest.raises(ZeroDivisionError), lock:
+        raise ZeroDivisionError
+    assert is_free(lock)
+
+
+def test_to_release_what_nobody_holds_is_an_error() -> None:
+    lock = RobustRLock()
+    with pytest.raises(RuntimeError, match="does not hold"):
+        lock.release()
+    with lock:
+        pass
+    with pytest.raises(RuntimeError, match="does not hold"):
+        lock.release()
+
+
+def test_an_error_of_the_c_library_in_release_is_raised_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    lock = RobustRLock()
+    lock.acquire()
+    monkeypatch.setattr(lock, "_unlock", lambda mutex: errno.EPERM)
+    with pytest.raises(PermissionError, match="EPERM"):
+        lock.release()
+    monkeypatch.undo()
+    assert lock._unlock(lock._mutex) == 0
+
+
+def test_to_release_what_another_thread_holds_is_an_error_and_it_stays_held() -> None:
+    lock = RobustRLock()
+
+    def release() -> str:
+        with pytest.raises(RuntimeError, match="does not hold") as caught:
+            lock.release()
+        return str(caught.value)
+
+    with lock:
+        assert in_a_thread(release)
+        assert lock._is_mine()
+        assert not is_free(lock)
+
+
+def test_the_c_library_refuses_a_strangers_release_as_well() -> None:
+    lock = RobustRLock()
+    with lock:
+        assert in_a_thread(lambda: lock._unlock(lock._mutex)) == errno.EPERM
+
+
+def test_a_child_does_not_hold_what_its_parent_holds(ctx: BaseContext) -> None:
+    lock = RobustRLock()
+    lock.acquire()
+    with running(ctx, robust_targets.try_to_misuse, lock) as child:
+        assert child.says() is False  # not the child's
+        assert child.says() is False  # nor to be had
+        assert "does not hold" in str(child.says())
+        assert lock._is_mine()
+        lock.release()
+        child.pipe.send("go on")
+        assert child.says() is True
+        assert child.ends() == 0
+
+
+def test_repr_says_who_holds_it() -> None:
+    lock = RobustRLock()
+    assert repr(lock) == "<RobustRLock not held by this thread>"
+    with lock, lock:
+        assert repr(lock) == "<RobustRLock held 2 deep by this thread>"
+        assert in_a_thread(lock.__repr__) == "<RobustRLock not held by this thread>"
+
+
+# Interrupts
+
+
+class Interruption(BaseException):
+    """What KeyboardInterrupt is: no Exception, and raised anywhere."""
+
+
+def test_a_signal_ends_the_wait() -> None:
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise Interruption
+
+    lock, taken, finish = RobustRLock(), threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with lock:
+            taken.set()
+            finish.wait(DEADLINE)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert taken.wait(DEADLINE)
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        began = time.monotonic()
+        with pytest.raises(Interruption):
+            lock.acquire(timeout=DEADLINE)
+        assert time.monotonic() - began < 10
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        finish.set()
+        holder.join(DEADLINE)
+    assert not lock._is_mine()
+    assert is_free(lock)
+
+
+@pytest.mark.parametrize("died", [False, True])
+def test_an_interrupt_right_after_the_mutex_was_taken_leaves_it_free(died: bool, deaths: ctypes.c_int64) -> None:
+    lock = RobustRLock(partial(robust_targets.count_death, deaths))
+    if died:
+        kill_a_holder(lock)
+    trylock = lock._trylock
+
+    def take_it_and_be_interrupted(mutex: int) -> int:
+        lock._trylock = trylock
+        assert trylock(mutex) == (errno.EOWNERDEAD if died else 0)
+        raise Interruption
+
+    lock._trylock = take_it_and_be_interrupted
+    with pytest.raises(Interruption):
+        lock.acquire()
+    assert not lock._is_mine()
+    assert is_free(lock)
+    assert deaths.value == died
+
+
+def test_an_interrupt_while_another_one_holds_it_leaves_it_to_that_one() -> None:
+    lock = RobustRLock()
+    trylock = lock._trylock
+
+    def be_interrupted(mutex: int) -> int:
+        lock._trylock = trylock
+        raise Interruption
+
+    with lock:
+        lock._trylock = be_interrupted
+
+        def acquire() -> None:
+            with pytest.raises(Interruption):
+                lock.acquire()
+
+        in_a_thread(acquire)
+        assert lock._is_mine()
+        assert not is_free(lock)
+    assert is_free(lock)
+
+
+# Pickling and memory
+
+
+def test_it_is_pickled_for_a_child_only() -> None:
+    lock = RobustRLock()
+    for attempt in (pickle.dumps, copy.copy, copy.deepcopy):
+        with pytest.raises(RuntimeError, match="being spawned"):
+            attempt(lock)
+    with pytest.raises(RuntimeError, match="being spawned"):
+        RobustRLock.__new__(RobustRLock).__setstate__((lock._memory, None))
+
+
+def test_a_child_can_use_a_lock_that_its_parent_has_dropped_and_no_new_one_takes_its_place(ctx: BaseContext) -> None:
+    lock = RobustRLock()
+    place = lock._mutex
+    with running(ctx, robust_targets.hold_then_release, lock) as child:
+        del lock
+        # The parent's Process lets go of its arguments once it has started.
+        gc.collect()
+        others = [RobustRLock() for _ in range(200)]
+        assert place not in [other._mutex for other in others]
+        assert child.says() == "held"
+        assert all(is_free(other) for other in others)
+        child.pipe.send("let go")
+        assert child.says() == "released"
+        assert child.ends() == 0
+
+
+def test_a_lock_that_no_other_process_has_seen_is_freed() -> None:
+    alive = weakref.ref(RobustRLock()._memory)
+    gc.collect()
+    assert alive() is None
+    assert len({RobustRLock()._mutex for _ in range(1000)}) < 10
+
+
+def test_what_is_alive_at_a_fork_stays_alive_and_what_is_not_does_not() -> None:
+    kept, dropped = RawValue(ctypes.c_int64), RawValue(ctypes.c_int64)
+    memory.track(kept)
+    memory.track(dropped)
+    there, gone = weakref.ref(kept), weakref.ref(dropped)
+    del dropped
+    gc.collect()
+    process = multiprocessing.get_context("fork").Process()
+    process.start()
+    process.join(DEADLINE)
+    del kept
+    gc.collect()
+    assert there() is not None
+    assert gone() is None
+
+
+def test_the_mutex_lies_aligned_and_wholly_in_its_memory() -> None:
+    for lock, _ in [(RobustRLock(), RawValue(ctypes.c_int64)) for _ in range(20)]:
+        begin = ctypes.addressof(lock._memory)
+        assert lock._mutex % 64 == 0
+        assert begin <= lock._mutex
+        assert lock._mutex + 128 <= begin + ctypes.sizeof(lock._memory)
+
+
+# Other platforms
+
+
+def test_elsewhere_it_says_what_to_use_instead(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    with pytest.raises(NotImplementedError, match=r"multiprocessing\.RLock.*filelock"):
+        RobustRLock()
+
+
+def test_a_c_library_without_robust_mutexes_gives_the_same_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_functions(monkeypatch, "pthread_mutexattr_setrobust")
+    with pytest.raises(NotImplementedError, match=r"multiprocessing\.RLock.*filelock"):
+        RobustRLock()
+
+
+def test_a_kernel_without_robust_mutexes_gives_the_same_error_and_names_the_cause(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(robust._pthread(), "_set_robust", lambda attributes, robust: errno.ENOSYS)
+    with pytest.raises(NotImplementedError, match=r"multiprocessing\.RLock.*filelock") as caught:
+        RobustRLock()
+    assert "ENOSYS" in str(caught.value.__cause__)
+
+
+def test_it_can_be_imported_where_nothing_of_posix_is() -> None:
+    code = """
+import ctypes, errno, multiprocessing.sharedctypes, os, wrapt
+del os.register_at_fork, ctypes.CDLL, ctypes.PyDLL, ctypes.pythonapi, errno.EOWNERDEAD, errno.ENOTRECOVERABLE
+import multiprocessing_intenum.memory, multiprocessing_intenum.robust
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=DEADLINE, env=environment)

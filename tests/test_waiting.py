@@ -1,0 +1,238 @@
+"""wait_for: what it waits for, when it gives up, and that nobody can keep it from returning."""
+
+from __future__ import annotations
+
+import enum
+import threading
+import time
+from typing import Any
+
+import pytest
+from enums import FrutEnum, Perm, Permissions, WorkerStatus, WorkerStatusEnum
+from helpers import DEADLINE, SHORT, in_a_thread
+
+from multiprocessing_intenum import IntEnumValue, wait_for, waiting
+
+UNAVAILABLE, IDLE, CALCULATING = WorkerStatusEnum
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        IDLE,
+        "IDLE",
+        WorkerStatus(IDLE),
+        IntEnumValue(IDLE),
+        {IDLE, CALCULATING},
+        ["CALCULATING", "IDLE"],
+        (UNAVAILABLE, "IDLE"),
+        iter(["IDLE"]),
+        {"IDLE": 1},
+        WorkerStatusEnum,
+        lambda member: member is IDLE,
+        lambda member: [member],
+    ],
+)
+def test_it_returns_at_once_the_member_that_meets_the_condition(status: WorkerStatus, condition: Any) -> None:
+    assert wait_for(status, condition, 0) is IDLE
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [CALCULATING, "CALCULATING", {CALCULATING, UNAVAILABLE}, lambda member: member is CALCULATING],
+)
+def test_it_waits_for_a_write_from_elsewhere(status: WorkerStatus, condition: Any) -> None:
+    asleep = threading.Event()
+
+    def sleep(seconds: float) -> None:
+        asleep.set()
+        real_sleep(seconds)
+
+    real_sleep = time.sleep
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(waiting.time, "sleep", sleep)
+        answers: list[Any] = []
+        thread = threading.Thread(target=lambda: answers.append(wait_for(status, condition, DEADLINE)))
+        thread.start()
+        assert asleep.wait(DEADLINE)
+        status.set(CALCULATING)
+        thread.join(DEADLINE)
+    assert answers == [CALCULATING]
+
+
+class AnyLate:
+    """Meets the condition at the n-th look."""
+
+    def __init__(self, looks: int) -> None:
+        self.looks = looks
+
+    def __call__(self, member: WorkerStatusEnum) -> bool:
+        self.looks -= 1
+        return self.looks <= 0
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, [50e-6 * 2**n for n in range(8)] + [0.01] * 4),
+        ({"max_interval": 300e-6}, [50e-6, 100e-6, 200e-6] + [300e-6] * 9),
+        ({"max_interval": 20e-6}, [20e-6] * 12),
+        ({"max_interval": 1}, [50e-6 * 2**n for n in range(12)]),
+    ],
+)
+def test_its_sleeps_double_from_50_microseconds_to_the_cap(
+    status: WorkerStatus, monkeypatch: pytest.MonkeyPatch, options: dict[str, float], expected: list[float]
+) -> None:
+    sleeps: list[float] = []
+    monkeypatch.setattr(waiting.time, "sleep", sleeps.append)
+    assert wait_for(status, AnyLate(13), **options) is IDLE
+    assert sleeps == pytest.approx(expected)
+
+
+def test_it_never_sleeps_past_the_deadline(status: WorkerStatus, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    sleeps: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+        sleeps.append(seconds)
+
+    monkeypatch.setattr(waiting.time, "monotonic", lambda: now)
+    monkeypatch.setattr(waiting.time, "sleep", sleep)
+    with pytest.raises(TimeoutError):
+        wait_for(status, CALCULATING, 0.0125)
+    assert sum(sleeps) == pytest.approx(0.0125)
+
+
+def test_it_sees_what_was_written_in_time_however_late_it_wakes(
+    status: WorkerStatus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += 3600
+        status.set(CALCULATING)
+
+    monkeypatch.setattr(waiting.time, "monotonic", lambda: now)
+    monkeypatch.setattr(waiting.time, "sleep", sleep)
+    assert wait_for(status, CALCULATING, 1) is CALCULATING
+
+
+def by_name(member: WorkerStatusEnum) -> bool:
+    return False
+
+
+@pytest.mark.parametrize(
+    ("condition", "wanted"),
+    [
+        (CALCULATING, "CALCULATING"),
+        ("CALCULATING", "CALCULATING"),
+        ([CALCULATING, "UNAVAILABLE"], "CALCULATING or UNAVAILABLE"),
+        (by_name, "by_name to be true"),
+        (AnyLate(10**9), "to be true"),
+    ],
+)
+def test_the_timeout_error_has_the_state_and_what_was_waited_for(
+    status: WorkerStatus, condition: Any, wanted: str
+) -> None:
+    with pytest.raises(TimeoutError) as caught:
+        wait_for(status, condition, timeout=SHORT)
+    text = str(caught.value)
+    assert text.startswith(f"waited {SHORT} s for ")
+    assert wanted in text
+    assert text.endswith(f", the state is {IDLE!r}")
+
+
+def test_a_timeout_of_zero_only_looks(status: WorkerStatus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting.time, "sleep", lambda seconds: pytest.fail("it slept"))
+    assert wait_for(status, IDLE, 0) is IDLE
+    with pytest.raises(TimeoutError, match="waited 0 s for CALCULATING"):
+        wait_for(status, CALCULATING, 0)
+
+
+def test_it_takes_no_lock(status: WorkerStatus) -> None:
+    with status.get_lock():  # type: ignore[attr-defined]
+        assert in_a_thread(lambda: wait_for(status, IDLE, DEADLINE)) is IDLE
+
+        def give_up() -> None:
+            with pytest.raises(TimeoutError):
+                wait_for(status, CALCULATING, SHORT)
+
+        in_a_thread(give_up)
+
+
+def test_it_waits_for_combinations_of_flags() -> None:
+    permissions = Permissions(Perm.R | Perm.W)
+    assert wait_for(permissions, Perm.R | Perm.W, 0) is Perm.R | Perm.W
+    assert wait_for(permissions, lambda flags: Perm.W in flags, 0) is Perm.R | Perm.W
+    assert wait_for(permissions, {Perm.X, Perm.R | Perm.W}, 0) is Perm.R | Perm.W
+    with pytest.raises(TimeoutError, match="for R,"):
+        wait_for(permissions, Perm.R, SHORT)
+
+
+def test_a_member_that_is_callable_or_iterable_is_still_a_member() -> None:
+    class Odd(enum.IntEnum):
+        ONE = 1
+        TWO = 2
+
+        def __call__(self, member: object) -> bool:
+            return True
+
+        def __iter__(self) -> Any:
+            return iter([])
+
+    odd = IntEnumValue(Odd.ONE)
+    assert wait_for(odd, Odd.ONE, 0) is Odd.ONE
+    with pytest.raises(TimeoutError, match="for TWO"):
+        wait_for(odd, Odd.TWO, 0)
+
+
+@pytest.mark.parametrize(
+    ("condition", "error", "text"),
+    [
+        (FrutEnum.APPLE, TypeError, "Can not set"),
+        (2, TypeError, "Can not set"),
+        (None, TypeError, "Can not set"),
+        ("IDEL", KeyError, "no member named 'IDEL'"),
+        ([IDLE, "IDEL"], KeyError, "no member named 'IDEL'"),
+        ({IDLE, FrutEnum.APPLE}, TypeError, "Can not set"),
+        (FrutEnum, TypeError, "Can not set"),
+        ([], ValueError, "the collection of members to wait for is empty: it would never be met"),
+        (set(), ValueError, "empty"),
+    ],
+)
+def test_a_condition_that_can_not_be_met_is_an_error_at_once(
+    status: WorkerStatus, condition: Any, error: type[Exception], text: str
+) -> None:
+    with pytest.raises(error, match=text):
+        wait_for(status, condition, 0)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "text"),
+    [
+        ({"timeout": -1}, ValueError, "timeout must not be negative or NaN"),
+        ({"timeout": float("nan")}, ValueError, "timeout must not be negative or NaN"),
+        ({"timeout": "1"}, TypeError, "timeout must be seconds"),
+        ({"max_interval": 0}, ValueError, "max_interval must be a positive number of seconds, not 0"),
+        ({"max_interval": None}, ValueError, "max_interval must be a positive number of seconds, not None"),
+        ({"max_interval": -1}, ValueError, "max_interval must not be negative or NaN"),
+        ({"max_interval": "1"}, TypeError, "max_interval must be seconds"),
+    ],
+)
+def test_bad_times_are_errors(status: WorkerStatus, options: dict[str, Any], error: type[Exception], text: str) -> None:
+    with pytest.raises(error, match=text):
+        wait_for(status, IDLE, **options)
+
+
+@pytest.mark.parametrize("other", [IDLE, "IDLE", None])
+def test_it_waits_for_shared_values_only(other: Any) -> None:
+    with pytest.raises(TypeError, match="expected an IntEnumValue"):
+        wait_for(other, IDLE)
+
+
+def test_what_the_predicate_raises_comes_out(status: WorkerStatus) -> None:
+    with pytest.raises(ZeroDivisionError):
+        wait_for(status, lambda member: 1 / 0)  # type: ignore[arg-type, return-value]
