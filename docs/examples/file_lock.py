@@ -1,0 +1,31 @@
+"""A lock for shared values that outlives its holder on every platform: a file that the system unlocks."""
+
+from __future__ import annotations
+
+import os
+
+from filelock import FileLock
+
+
+class SharedFileLock:
+    """A `filelock.FileLock` for processes that inherit it: each makes its own from the path."""
+
+    def __init__(self, path: str) -> None:
+        self._path, self._locks = path, {}
+
+    def acquire(self, timeout: float | None = None) -> object:
+        # setdefault: of two threads that come here first both get the same one.
+        lock = self._locks.get(os.getpid()) or self._locks.setdefault(os.getpid(), FileLock(self._path))
+        return lock.acquire(timeout=timeout, poll_interval=0.001)
+
+    def release(self) -> None:
+        self._locks[os.getpid()].release()
+
+    def __enter__(self) -> object:
+        return self.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def __reduce__(self) -> tuple[type[SharedFileLock], tuple[str]]:
+        return SharedFileLock, (self._path,)  # for a spawned process

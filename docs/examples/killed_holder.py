@@ -1,0 +1,53 @@
+"""A process is killed in the middle of a change of two parts. The next one to take the lock puts them right."""
+
+import enum
+import multiprocessing
+import os
+import signal
+from typing import Any
+
+from multiprocessing_intenum import IntEnumAttribute, IntEnumValue, RobustRLock
+
+NO_JOB = 0
+
+
+class WorkerStatusEnum(enum.IntEnum):
+    UNAVAILABLE = enum.auto()
+    IDLE = enum.auto()
+    CALCULATING = enum.auto()
+
+
+class Worker:
+    """A status and the job that it is about. CALCULATING has a job, IDLE has none."""
+
+    status = IntEnumAttribute(IntEnumValue[WorkerStatusEnum])
+
+    def __init__(self, ctx: Any = multiprocessing) -> None:
+        self.lock = RobustRLock(on_holder_death=self.repair)
+        self.status = IntEnumValue(WorkerStatusEnum.IDLE, lock=self.lock)
+        self.job_id = ctx.Value("q", NO_JOB, lock=self.lock)
+
+    def claim(self, job_id: int) -> bool:
+        with self.lock:
+            if self.status is not WorkerStatusEnum.IDLE:
+                return False
+            self.status = WorkerStatusEnum.CALCULATING
+            if job_id == 13:
+                os.kill(os.getpid(), signal.SIGKILL)  # out of memory, say
+            self.job_id.value = job_id
+            return True
+
+    def repair(self, lock: RobustRLock) -> None:
+        """Undo a change that its maker has not finished. Whoever takes the lock next runs this, holding it."""
+        if self.status is WorkerStatusEnum.CALCULATING and self.job_id.value == NO_JOB:
+            self.status = WorkerStatusEnum.IDLE
+
+
+if __name__ == "__main__":
+    worker = Worker()
+    process = multiprocessing.Process(target=worker.claim, args=(13,))
+    process.start()
+    process.join()
+    print("left behind:", worker.status.name)  # a read takes no lock, so nobody has repaired anything yet
+    print("claimed:", worker.claim(14))
+    print("now:", worker.status.name, worker.job_id.value)

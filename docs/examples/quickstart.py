@@ -1,0 +1,15 @@
+from enum import IntEnum
+from multiprocessing import Process
+
+from multiprocessing_intenum import IntEnumValue, compare_and_set, wait_for
+
+
+class Status(IntEnum):
+    IDLE = 1
+    CALCULATING = 2
+
+
+if __name__ == "__main__":
+    status = IntEnumValue(Status.IDLE)  # before the processes that share it
+    Process(target=compare_and_set, args=(status, Status.IDLE, Status.CALCULATING)).start()
+    print(wait_for(status, Status.CALCULATING).name, status.value, isinstance(status, Status))

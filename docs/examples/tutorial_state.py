@@ -1,0 +1,43 @@
+"""Step 4: the state of the worker as one object, with a job id that changes together with the status."""
+
+import multiprocessing
+
+from tutorial_share import WorkerStatus, WorkerStatusEnum
+
+from multiprocessing_intenum import IntEnumAttribute
+
+
+class WorkerState:
+    status = IntEnumAttribute(WorkerStatus)
+
+    def __init__(self) -> None:
+        self.lock = multiprocessing.RLock()
+        self.status = WorkerStatus(WorkerStatusEnum.IDLE, lock=self.lock)
+        self.job_id = multiprocessing.Value("i", 0, lock=self.lock)
+
+    def submit(self) -> int | None:
+        """Claim the worker: the id of the new job, or None if it is refused."""
+        with self.lock:  # status and job id change together
+            if self.status is not WorkerStatusEnum.IDLE:
+                return None
+            self.job_id.value += 1
+            self.status = WorkerStatusEnum.CALCULATING
+            return self.job_id.value
+
+    def describe(self) -> str:
+        match self.status:
+            case WorkerStatusEnum.IDLE:
+                return "ready for a job"
+            case WorkerStatusEnum.CALCULATING:
+                return f"busy with job {self.job_id.value}"
+            case WorkerStatusEnum.UNAVAILABLE:
+                return "shutting down"
+
+
+if __name__ == "__main__":
+    state = WorkerState()
+    print(state.describe())
+    print(state.submit(), state.submit())
+    print(state.describe())
+    state.status = WorkerStatusEnum.UNAVAILABLE
+    print(state.describe())

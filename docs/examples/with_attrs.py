@@ -1,0 +1,32 @@
+"""A shared state in a class made by attrs."""
+
+import enum
+
+import attrs
+
+from multiprocessing_intenum import IntEnumAttribute, IntEnumValue
+
+
+class WorkerStatusEnum(enum.IntEnum):
+    UNAVAILABLE = enum.auto()
+    IDLE = enum.auto()
+    CALCULATING = enum.auto()
+
+
+class WorkerStatus(IntEnumValue[WorkerStatusEnum]):
+    pass
+
+
+@attrs.define(slots=False)  # the shared value lies in the instance's __dict__
+class WorkerState:
+    name: str
+    status = IntEnumAttribute(WorkerStatus)  # no annotation: attrs would take the descriptor for a default
+
+    def __attrs_post_init__(self):
+        self.status = WorkerStatusEnum.IDLE
+
+
+state = WorkerState("first")
+state.status = "CALCULATING"
+assert state.status is WorkerStatusEnum.CALCULATING
+assert attrs.asdict(state) == {"name": "first"}

@@ -1,0 +1,333 @@
+"""A worker daemon: one calculation at a time, asked for by the threads of several processes.
+
+    calculation       one process; takes the accepted job, burns CPU time, is idle again
+    API 1, API 2 ...  processes with several threads each; they tell the state and accept jobs at random
+    scheduler         one process; requests shutdown half-way: no new job is taken, the running one ends
+
+All of them share one `WorkerState`. Each change of the state is printed when it happens. At the end the program checks
+what it promises - never two calculations at once, no accepted job lost - and exits with 1 if that was broken.
+
+    python worker.py [--seconds 5] [--handlers 3] [--start-method fork|spawn|forkserver] [--kill]
+
+Ctrl-C is a shutdown, too. `--kill` kills the calculation process in the middle of a job, as a kernel short of memory
+would: the worker is idle again at once, the job counts as lost, and a new process takes the next one.
+"""
+
+import argparse
+import ctypes
+import enum
+import itertools
+import json
+import math
+import multiprocessing
+import os
+import random
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from multiprocessing_intenum import (
+    IntEnumAttribute,
+    IntEnumValue,
+    RobustRLock,
+    compare_and_exchange,
+    compare_and_set,
+    snapshot,
+    wait_for,
+)
+
+THREADS = 4  # of each API handler
+NO_JOB = -1
+
+
+# The state that everybody shares
+
+
+class WorkerStatusEnum(enum.IntEnum):
+    UNAVAILABLE = enum.auto()
+    IDLE = enum.auto()
+    CALCULATING = enum.auto()
+
+
+class WorkerStatus(IntEnumValue[WorkerStatusEnum]):
+    """Every write, whichever function makes it, ends in set(): so this sees all transitions."""
+
+    def set(self, value: WorkerStatusEnum | str) -> None:
+        with self.get_lock():  # held while it prints: the lines come in the order of the transitions
+            before = snapshot(self)
+            super().set(value)
+            if snapshot(self) is not before:
+                say(f"{before.name:>11} -> {self.name}")
+
+
+class WorkerState:
+    """The status and the job it is about, which change together under one lock.
+
+    IDLE has no job, CALCULATING has one; UNAVAILABLE has one until it is finished.
+    """
+
+    status = IntEnumAttribute(WorkerStatus)
+
+    def __init__(self, ctx: Any) -> None:
+        try:
+            self.lock: Any = RobustRLock(on_holder_death=self.repair)
+        except NotImplementedError:  # not on Linux: fine, as long as nobody is killed while holding it
+            self.lock = ctx.RLock()
+        self.status = WorkerStatus(WorkerStatusEnum.IDLE, lock=self.lock)
+        self.job_id = ctx.Value("q", NO_JOB, lock=self.lock)
+
+    @property
+    def live_status(self) -> WorkerStatus:
+        """What compare_and_set() and wait_for() want: the shared value itself, where `status` is the member now."""
+        return WorkerState.status.proxy_of(self)
+
+    def submit(self, job: int) -> WorkerStatusEnum:
+        """Hand in a job. It is accepted if, and only if, the status that is returned, the one found, is IDLE."""
+        with self.lock:
+            found = compare_and_exchange(self.live_status, WorkerStatusEnum.IDLE, WorkerStatusEnum.CALCULATING)
+            if found is WorkerStatusEnum.IDLE:
+                self.job_id.value = job
+        return found
+
+    def next_job(self) -> int:
+        """Wait for a job and return it, or NO_JOB when the worker is shut down."""
+        while True:
+            wait_for(self.live_status, {WorkerStatusEnum.CALCULATING, WorkerStatusEnum.UNAVAILABLE})
+            with self.lock:
+                job: int = self.job_id.value
+                if job != NO_JOB or self.status is WorkerStatusEnum.UNAVAILABLE:
+                    return job
+
+    def finish(self) -> int:
+        """Be rid of the job, which is returned, and idle again unless a shutdown was requested meanwhile."""
+        with self.lock:
+            job: int = self.job_id.value
+            self.job_id.value = NO_JOB
+            compare_and_set(self.live_status, WorkerStatusEnum.CALCULATING, WorkerStatusEnum.IDLE)
+        return job
+
+    def repair(self, lock: RobustRLock) -> None:
+        """Runs, with the lock held, in the next process to take it after its holder was killed in one of the above."""
+        if self.job_id.value == NO_JOB:
+            compare_and_set(self.live_status, WorkerStatusEnum.CALCULATING, WorkerStatusEnum.IDLE)
+
+
+# What happened, for the check at the end
+
+
+class Journal:
+    """What happened, noted apart from the state: files need no lock, and outlive the process that wrote them."""
+
+    def __init__(self, directory: str) -> None:
+        self.directory = Path(directory)
+
+    def write(self, event: str, **details: int) -> None:
+        entry = {"time": time.monotonic(), "event": event, **details}
+        with open(self.directory / f"{os.getpid()}-{threading.get_ident()}", "a") as file:
+            file.write(json.dumps(entry) + "\n")
+
+    def read(self) -> list[dict[str, Any]]:
+        lines = itertools.chain.from_iterable(file.read_text().splitlines() for file in self.directory.iterdir())
+        return sorted(map(json.loads, lines), key=lambda entry: entry["time"])
+
+
+# The processes
+
+
+def calculate_jobs(state: WorkerState, journal: Journal) -> None:
+    while (job := state.next_job()) != NO_JOB:
+        journal.write("begun", job=job)
+        count_primes(random.randint(20_000, 60_000))
+        journal.write("calculated", job=job)
+        state.finish()
+    say("no more jobs")
+
+
+def count_primes(limit: int) -> int:
+    return sum(all(number % divisor for divisor in range(2, math.isqrt(number) + 1)) for number in range(2, limit))
+
+
+def handle_requests(state: WorkerState, journal: Journal, closed: ctypes.c_bool, first_job: int, step: int) -> None:
+    """An API handler, each of whose threads has job numbers of its own."""
+
+    def serve(thread: int) -> Counter[str]:
+        return serve_clients(state, journal, closed, itertools.count(first_job + thread, step))
+
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="thread") as threads:
+        counts = sum(threads.map(serve, range(THREADS)), Counter[str]())
+    journal.write("counts", **counts)
+
+
+def serve_clients(state: WorkerState, journal: Journal, closed: ctypes.c_bool, jobs: Iterator[int]) -> Counter[str]:
+    """Answer the requests that come in at random, most of them queries; count the answers."""
+    counts = Counter[str]()
+    job = next(jobs)
+    while not closed.value:
+        time.sleep(random.uniform(0, 0.02))
+        if random.random() < 0.8:
+            advise(state)
+            counts["queries answered"] += 1
+            continue
+        match state.submit(job):
+            case WorkerStatusEnum.IDLE:
+                journal.write("accepted", job=job)
+                job = next(jobs)
+            case WorkerStatusEnum.CALCULATING:
+                counts["refused as busy"] += 1
+            case WorkerStatusEnum.UNAVAILABLE:
+                counts["refused as unavailable"] += 1
+    return counts
+
+
+def advise(state: WorkerState) -> str:
+    match state.status:  # read once, for all cases
+        case WorkerStatusEnum.IDLE:
+            return "send me a job"
+        case WorkerStatusEnum.CALCULATING:
+            return "come back later"
+        case WorkerStatusEnum.UNAVAILABLE:
+            return "ask another worker"
+
+
+def schedule(state: WorkerState, closed: ctypes.c_bool, seconds: float, victim: int | None) -> None:
+    """Request shutdown half-way, close the API at the end; both at once after Ctrl-C, which has set `closed`.
+
+    Before that, kill the process of the number `victim`.
+    """
+
+    def pause(seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and not closed.value:
+            time.sleep(0.01)
+
+    def wait_for_a_job() -> None:
+        wait_for(state.live_status, lambda status: status is WorkerStatusEnum.CALCULATING or closed.value)
+
+    wait_for_a_job()  # so everything is up
+    pause(seconds / 4)
+    if victim is not None:
+        wait_for_a_job()
+        say("kills the calculation process")
+        os.kill(victim, signal.SIGKILL)
+    pause(seconds / 4)
+    state.status = WorkerStatusEnum.UNAVAILABLE
+    pause(seconds / 2)
+    closed.value = True
+
+
+def start(process: BaseProcess) -> BaseProcess:
+    """Start a process that leaves Ctrl-C to this one: what is ignored at this moment, it ignores for good."""
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    process.start()
+    signal.signal(signal.SIGINT, handler)
+    return process
+
+
+def say(text: str) -> None:
+    who = multiprocessing.current_process().name
+    if threading.current_thread() is not threading.main_thread():
+        who += f", {threading.current_thread().name}"
+    sys.stdout.write(f"{datetime.now():%H:%M:%S.%f}  {who:<18} {text}\n")
+    sys.stdout.flush()
+
+
+# The supervisor
+
+
+def report(journal: Journal, may_be_lost: int) -> bool:
+    """Print the table; return whether the promise was kept."""
+    entries = journal.read()
+    counts = Counter[str]()
+    running = set[int]()
+    at_once = 0
+    for entry in entries:
+        match entry:
+            case {"event": "counts", "time": _, **more}:
+                counts.update(more)
+            case {"event": "begun", "job": job}:
+                running.add(job)
+                at_once = max(at_once, len(running))
+            case {"event": "calculated" | "lost", "job": job}:
+                running.discard(job)
+
+    accepted, calculated, lost = (
+        sorted(entry["job"] for entry in entries if entry["event"] == event)
+        for event in ("accepted", "calculated", "lost")
+    )
+    lost = [job for job in lost if job not in calculated]  # killed between the end of a job and finish()
+
+    print()
+    for name, count in (
+        ("jobs accepted", len(accepted)),
+        ("  calculated", len(calculated)),
+        ("  lost in a kill", len(lost)),
+        ("  at once, at most", at_once),
+        ("refused as busy", counts["refused as busy"]),
+        ("refused as unavailable", counts["refused as unavailable"]),
+        ("queries answered", counts["queries answered"]),
+    ):
+        print(f"{name:<24}{count:>8,}")
+    print()
+
+    kept = at_once <= 1 and accepted == sorted(calculated + lost) and len(lost) <= may_be_lost
+    print("Kept:" if kept else "BROKEN:", "never two calculations at once, no accepted job lost.")
+    return kept
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="A worker daemon that does one calculation at a time.")
+    parser.add_argument("--start-method", choices=multiprocessing.get_all_start_methods(), help="of the processes")
+    parser.add_argument("--seconds", type=float, default=5.0, help="how long clients come (%(default)s)")
+    parser.add_argument("--handlers", type=int, default=3, help="how many API handler processes (%(default)s)")
+    parser.add_argument("--kill", action="store_true", help="kill the calculation process in the middle of a job")
+    options = parser.parse_args()
+
+    multiprocessing.current_process().name = "supervisor"
+    ctx: Any = multiprocessing.get_context(options.start_method)
+    state = WorkerState(ctx)
+    closed = ctx.RawValue(ctypes.c_bool, False)
+
+    def close(*_: object) -> None:
+        closed.value = True
+
+    signal.signal(signal.SIGINT, close)
+
+    with tempfile.TemporaryDirectory() as directory:
+        journal = Journal(directory)
+
+        def process(name: str, target: Any, *args: Any) -> BaseProcess:
+            return start(ctx.Process(name=name, target=target, args=args, daemon=True))
+
+        calculation = process("calculation", calculate_jobs, state, journal)
+        victim = calculation.pid if options.kill else None
+        others = [process("scheduler", schedule, state, closed, options.seconds, victim)]
+        for number in range(options.handlers):
+            jobs = (1 + number * THREADS, options.handlers * THREADS)
+            others.append(process(f"API {number + 1}", handle_requests, state, journal, closed, *jobs))
+        say("all started; Ctrl-C shuts down")
+
+        calculation.join()
+        while calculation.exitcode:  # it was killed, or failed
+            say(f"calculation process ended with {calculation.exitcode}")
+            if (job := state.finish()) != NO_JOB:
+                journal.write("lost", job=job)
+            calculation = process("calculation", calculate_jobs, state, journal)
+            calculation.join()
+        for other in others:
+            other.join()
+
+        kept = report(journal, may_be_lost=1 if options.kill else 0)
+    return 0 if kept and not any(other.exitcode for other in others) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
