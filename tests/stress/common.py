@@ -1,0 +1,128 @@
+"""What the stress scripts share: the figures they report, their enums, the peer, and how they start processes."""
+
+from __future__ import annotations
+
+import argparse
+import enum
+import importlib.util
+import json
+import multiprocessing
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from multiprocessing.context import BaseContext
+    from types import ModuleType
+
+METHODS = tuple(multiprocessing.get_all_start_methods())
+FORK = multiprocessing.get_context("fork")
+
+DEADLINE = 60.0
+"""Seconds after which what still waits is blocked for ever; far beyond what anything here takes."""
+
+ALLOWED, FORBIDDEN = "allowed", "forbidden"
+OURS, ROBUST, PEER = "RLock", "RobustRLock", "peer 1.1"
+"""The columns of the tables: this library with its default lock and with `RobustRLock`; multiprocessing-intenum 1.1."""
+
+
+class State(enum.IntEnum):
+    IDLE = 1
+    CALCULATING = 2
+    UNAVAILABLE = 3
+
+
+class Bits(enum.IntFlag):
+    A = 1
+    B = 2
+    C = 4
+    D = 8
+
+
+class Report:
+    """The figures of one script: printed, a line each, and written as JSON for the runner.
+
+    Args:
+        title: what the script is about, the title of its table.
+    """
+
+    def __init__(self, title: str) -> None:
+        parser = argparse.ArgumentParser(description=title)
+        parser.add_argument("--short", action="store_true", help="a scaled-down run, for CI")
+        parser.add_argument("--json", type=Path, help="write the figures to this file, too")
+        options = parser.parse_args()
+        self.title = title
+        self.short: bool = options.short
+        self._json: Path | None = options.json
+        self._lines: list[dict[str, Any]] = []
+        self._table: list[list[str]] = []
+        self._lost = 0
+
+    def count(self, full: int, short: int) -> int:
+        """Return how often to do something."""
+        return short if self.short else full
+
+    def seen(self, check: str, outcome: str, seen: int, of: int, verdict: str = "", column: str = OURS) -> None:
+        """Report how often an outcome was seen.
+
+        Args:
+            check: what was done.
+            outcome: what was looked for.
+            seen: how often it was seen.
+            of: how often it was looked for.
+            verdict: ALLOWED or FORBIDDEN; nothing for the peer, which is only measured.
+            column: of which library and lock.
+        """
+        lost = verdict == FORBIDDEN and seen > 0
+        self._lost += lost
+        mark = "  <<<<<< LOSS" if lost else ""
+        print(f"{self.title}: {check}: {column}: {outcome}: {seen:,} of {of:,} {verdict}{mark}", flush=True)
+        line = {"check": check, "outcome": outcome, "column": column, "seen": seen, "of": of, "verdict": verdict}
+        self._lines.append(line)
+
+    def table(self, rows: list[list[str]]) -> None:
+        """Report a table of its own form, the header first."""
+        for row in rows:
+            print(f"{self.title}: {' | '.join(row)}", flush=True)
+        self._table = rows
+
+    def finish(self) -> None:
+        """Write the figures and end the process: with 1 if anything forbidden was seen."""
+        if self._json is not None:
+            self._json.write_text(json.dumps({"title": self.title, "lines": self._lines, "table": self._table}))
+        sys.exit(1 if self._lost else 0)
+
+
+def load_peer() -> ModuleType:
+    """Import multiprocessing-intenum 1.1, whose package has the same name as this one, under another name."""
+    directory = Path(os.environ["STRESS_PEER"]) / "multiprocessing_intenum"
+    spec = importlib.util.spec_from_file_location(
+        "peer_intenum", directory / "__init__.py", submodule_search_locations=[str(directory)]
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def run_processes(ctx: BaseContext, target: Callable[..., object], arguments: Iterable[tuple[Any, ...]]) -> int:
+    """Run a process for each tuple of arguments, and return how many failed or did not end in time."""
+    processes = [ctx.Process(target=target, args=args) for args in arguments]
+    for process in processes:
+        process.start()
+    return sum(reap(process) != 0 for process in processes)
+
+
+def reap(process: Any) -> int | None:
+    """Wait for a process, killing it at the deadline, and return its exit code: None if it had to be killed."""
+    process.join(DEADLINE)
+    exit_code: int | None = process.exitcode
+    if exit_code is None:
+        process.kill()
+        process.join()
+    process.close()
+    return exit_code

@@ -1,0 +1,241 @@
+"""Forks: while other threads read, write and hold the lock, in a thread, of a fork, as daemons, bare, and orphans."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from multiprocessing.sharedctypes import RawArray, RawValue
+from typing import Any
+
+from common import DEADLINE, FORBIDDEN, FORK, METHODS, OURS, ROBUST, Report, State, reap, run_processes
+
+from multiprocessing_intenum import IntEnumValue, RobustRLock, compare_and_set, exchange, snapshot, update, wait_for
+
+LOCKS = (OURS, multiprocessing.RLock), (ROBUST, RobustRLock)
+NEXT = {State.IDLE: State.CALCULATING, State.CALCULATING: State.UNAVAILABLE, State.UNAVAILABLE: State.IDLE}
+
+ORPHAN = "--orphan"
+
+
+def use(status: Any, times: int = 20) -> None:
+    """Read and write as a newly forked child, with a deadline for each write."""
+    for _ in range(times):
+        assert status.name in State.__members__
+        assert isinstance(update(status, NEXT.__getitem__, timeout=DEADLINE), State)
+        assert exchange(status, "IDLE", timeout=DEADLINE) in NEXT
+        assert compare_and_set(status, status, "CALCULATING", timeout=DEADLINE) in (True, False)
+
+
+def beside_threads(lock: Any, forks: int) -> int:
+    """Fork again and again while other threads of this process are at it; return how many children failed."""
+    status = IntEnumValue(State.IDLE, lock=lock)
+    stop = threading.Event()
+
+    def read() -> None:
+        while not stop.is_set():
+            assert status.name in State.__members__
+
+    def write() -> None:
+        while not stop.is_set():
+            update(status, NEXT.__getitem__)
+
+    def hold() -> None:
+        while not stop.is_set():
+            with lock:
+                status.set(State.IDLE)
+                stop.wait(0.001)
+                assert status == State.IDLE
+            stop.wait(0.001)
+
+    threads = [threading.Thread(target=target) for target in (read, write, hold)]
+    for thread in threads:
+        thread.start()
+    failed = sum(run_processes(FORK, use, [(status, 5)] * 4) for _ in range(forks // 4))
+    stop.set()
+    for thread in threads:
+        thread.join()
+    return failed
+
+
+def in_threads(lock: Any, forks: int) -> int:
+    """Fork in several threads at once; return how many children failed."""
+    status = IntEnumValue(State.IDLE, lock=lock)
+    failed: list[int] = []
+    threads = [
+        threading.Thread(target=lambda: failed.append(run_processes(FORK, use, [(status,)] * (forks // 4))))
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sum(failed)
+
+
+def descend(status: Any, total: Any, generations: int) -> None:
+    """Count under the value's lock, in this process and in a child, and in its child, and so on."""
+    children = [FORK.Process(target=descend, args=(status, total, generations - 1))] if generations else []
+    for child in children:
+        child.start()
+    for _ in range(200):
+        with status.get_lock():
+            total.value += 1
+            status.set(NEXT[snapshot(status)])
+    for child in children:
+        assert reap(child) == 0
+
+
+def work_for_ever(status: Any, started: Any) -> None:
+    while True:
+        update(status, NEXT.__getitem__)
+        started.value = 1
+
+
+def have_daemons(status: Any) -> None:
+    """Start daemons and end: multiprocessing terminates them."""
+    flags = [RawValue("b", 0) for _ in range(2)]
+    for flag in flags:
+        FORK.Process(target=work_for_ever, args=(status, flag), daemon=True).start()
+    while not all(flag.value for flag in flags):
+        time.sleep(0.001)
+
+
+def after_daemons(lock: Any) -> int:
+    """Return whether the value is unreadable, or with a robust lock unwritable, after daemons were terminated."""
+    status = IntEnumValue(State.IDLE, lock=lock)
+    failed = run_processes(FORK, have_daemons, [(status,)])
+    read = status.name in State.__members__
+    try:
+        exchange(status, "IDLE", timeout=1.0)
+        written = True
+    except TimeoutError:
+        written = not isinstance(lock, RobustRLock)  # a daemon was terminated while it held the lock
+    return int(failed > 0 or not read or not written)
+
+
+def bare(lock: Any) -> tuple[int, int]:
+    """Fork with os.fork() while this thread holds the lock; return whether the child believes it does, and failed."""
+    status = IntEnumValue(State.IDLE, lock=lock)
+    seen = RawArray("b", 3)
+    lock.acquire()
+    status.set("CALCULATING")
+    child = os.fork()
+    if not child:
+        signal.alarm(int(DEADLINE))
+        try:
+            exchange(status, "UNAVAILABLE", timeout=0.0)
+            seen[0] = 1
+        except TimeoutError:
+            pass
+        seen[1] = status.name == "CALCULATING"
+        seen[2] = 1  # the parent may let go
+        exchange(status, "UNAVAILABLE", timeout=DEADLINE)
+        os._exit(0)
+    deadline = time.monotonic() + DEADLINE
+    while not seen[2] and time.monotonic() < deadline:
+        time.sleep(0.001)
+    held = status.name == "CALCULATING"  # nobody has written
+    lock.release()
+    _, exit_status = os.waitpid(child, 0)
+    failed = exit_status != 0 or not seen[1] or not held or status.name != "UNAVAILABLE"
+    lock.acquire()  # ours again, and once only
+    lock.release()
+    return seen[0], int(failed)
+
+
+def outlive(status: Any, parent: int) -> None:
+    """Go on when the parent has ended."""
+    deadline = time.monotonic() + DEADLINE
+    while os.getppid() == parent and time.monotonic() < deadline:
+        time.sleep(0.001)
+    use(status)
+    os.write(1, b"done\n")  # in one piece
+
+
+def be_a_parent(method: str, kind: str) -> None:
+    """Start children and end at once, without waiting for them: what runs under `ORPHAN`."""
+    ctx = multiprocessing.get_context(method)
+    lock = ctx.RLock() if kind == OURS else RobustRLock()
+    status = IntEnumValue(State.IDLE, lock=lock)
+    for _ in range(2):
+        ctx.Process(target=outlive, args=(status, os.getpid())).start()
+    os._exit(0)
+
+
+def orphans(method: str, column: str) -> int:
+    """Return how many of two children whose parent has ended did not go on."""
+    parent = subprocess.Popen(
+        [sys.executable, __file__, ORPHAN, method, column],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONWARNINGS": "ignore"},
+    )
+    # The pipes close when the last of them has ended. What the resource tracker tells of the dead parent is no matter.
+    output, errors = parent.communicate(timeout=DEADLINE)
+    done = output.split().count("done")
+    if done != 2:
+        print(errors)
+    return 2 - done
+
+
+def waits_while_forking(lock: Any) -> int:
+    """Fork while another thread is in wait_for; return whether it, or the child's own, does not end."""
+    status = IntEnumValue(State.IDLE, lock=lock)
+    found: list[State] = []
+    waiter = threading.Thread(target=lambda: found.append(wait_for(status, "UNAVAILABLE", timeout=DEADLINE)))
+    waiter.start()
+    failed = run_processes(FORK, _answer, [(status,)])
+    waiter.join()
+    return int(failed > 0 or found != [State.UNAVAILABLE])
+
+
+def _answer(status: Any) -> None:
+    status.set("UNAVAILABLE")
+    wait_for(status, "UNAVAILABLE", timeout=DEADLINE)
+
+
+def main() -> None:
+    report = Report("Forks")
+    forks = report.count(200, 24)
+    repeats = report.count(50, 5)
+    for column, lock in LOCKS:
+
+        def seen(check: str, outcome: str, number: int, of: int, to: str = column) -> None:
+            report.seen(check, outcome, number, of, FORBIDDEN, to)
+
+        failed = beside_threads(lock(), forks)
+        seen("fork while threads read, write and hold the lock", "the child fails or blocks", failed, forks)
+        seen("fork in four threads at once", "the child fails or blocks", in_threads(lock(), forks), forks)
+        lost, generations = 0, 5
+        for _ in range(repeats):
+            total = RawValue("q", 0)
+            descend(IntEnumValue(State.IDLE, lock=(the_lock := lock())), total, generations)
+            del the_lock
+            lost += 200 * (generations + 1) - total.value
+        seen(f"a child of a child, {generations} deep", "an update is lost", lost, repeats * 200 * (generations + 1))
+        failed = sum(after_daemons(lock()) for _ in range(repeats))
+        seen("daemons, ended with their parent", "the value can not be used", failed, repeats)
+        results = [bare(lock()) for _ in range(repeats)]
+        check = "os.fork() by the thread that holds the lock"
+        seen(check, "the child writes without the lock", sum(held for held, _ in results), repeats)
+        seen(check, "the child blocks for ever", sum(failed for _, failed in results), repeats)
+        failed = sum(waits_while_forking(lock()) for _ in range(repeats))
+        seen("fork while a thread is in wait_for", "a wait does not end", failed, repeats)
+        for method in METHODS:
+            times = report.count(20, 1)
+            failed = sum(orphans(method, column) for _ in range(times))
+            seen(f"the parent ends before its children, {method}", "a child fails or blocks", failed, 2 * times)
+    report.finish()
+
+
+if __name__ == "__main__":
+    if ORPHAN in sys.argv:
+        be_a_parent(*sys.argv[2:])
+    else:
+        main()

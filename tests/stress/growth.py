@@ -1,0 +1,95 @@
+"""Growth: values made and dropped, and many alive at once; what do memory and open files do?"""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import os
+from pathlib import Path
+from typing import Any
+
+from common import FORBIDDEN, FORK, OURS, ROBUST, Report, State, run_processes
+
+from multiprocessing_intenum import IntEnumAttribute, IntEnumValue, RobustRLock, snapshot, update
+
+TOLERATED = 2**20  # bytes: the allocator's, not ours; 10**5 values that were kept would be 30 times as much
+
+MEMBERS = list(State)
+
+
+class OurState(IntEnumValue[State]):
+    pass
+
+
+class Holder:
+    status = IntEnumAttribute(OurState)
+
+    def __init__(self) -> None:
+        self.status = State.IDLE
+
+
+def resident() -> int:
+    """Return the bytes of memory in use."""
+    gc.collect()
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def mapped() -> int:
+    """Return how many mappings there are: each semaphore is one."""
+    return Path("/proc/self/maps").read_text().count("\n")
+
+
+def open_files() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def use_and_drop(make: Any, times: int) -> None:
+    for number in range(times):
+        update(make(), lambda now, number=number: MEMBERS[number % 3])
+
+
+def check_all(values: list[Any]) -> None:
+    """See, in a child, that each of many values is its own."""
+    for number, status in enumerate(values):
+        assert status == MEMBERS[number % 3]
+        status.set(MEMBERS[(number + 1) % 3])
+
+
+def main() -> None:
+    report = Report("Growth")
+    times = report.count(10**5, 5_000)
+    spawn = multiprocessing.get_context("spawn")
+    for column, what, make in (
+        (OURS, "values", lambda: OurState(State.IDLE)),
+        (ROBUST, "values", lambda: OurState(State.IDLE, lock=RobustRLock())),
+        (OURS, "values of the spawn context", lambda: OurState(State.IDLE, ctx=spawn)),
+        (OURS, "objects with an attribute", lambda: Holder.status.proxy_of(Holder())),
+    ):
+        count = times if what == "values" else times // 10
+        use_and_drop(make, 2_000)
+        memory, mappings, files = resident(), mapped(), open_files()
+        use_and_drop(make, count)
+        grown = resident() - memory
+        print(f"{what}: {grown / 1024:+.0f} KiB of memory")
+        check = f"{count:,} {what} made, used and dropped"
+        report.seen(check, "memory grows by more than 1 MiB", int(grown > TOLERATED), 1, FORBIDDEN, column)
+        report.seen(check, "more mappings than before", max(0, mapped() - mappings), count, FORBIDDEN, column)
+        report.seen(check, "more open files than before", max(0, open_files() - files), count, FORBIDDEN, column)
+    alive = report.count(10**4, 10**3)
+    for column, make in (OURS, OurState), (ROBUST, lambda member: OurState(member, lock=RobustRLock())):
+        memory, files = resident(), open_files()
+        values = [make(MEMBERS[number % 3]) for number in range(alive)]
+        print(f"{alive:,} alive: {(resident() - memory) / alive:,.0f} bytes of memory each")
+        check = f"{alive:,} values alive at once"
+        # multiprocessing's heap grows by a file now and then, which doubles in size.
+        report.seen(check, "more than 16 more open files", int(open_files() > files + 16), 1, FORBIDDEN, column)
+        wrong = sum(snapshot(status) is not MEMBERS[number % 3] for number, status in enumerate(values))
+        report.seen(check, "a value is not its own", wrong, alive, FORBIDDEN, column)
+        failed = run_processes(FORK, check_all, [(values,)])
+        wrong = sum(snapshot(status) is not MEMBERS[(number + 1) % 3] for number, status in enumerate(values))
+        report.seen(check, "a child's write is not seen", wrong + failed, alive, FORBIDDEN, column)
+    report.finish()
+
+
+if __name__ == "__main__":
+    main()

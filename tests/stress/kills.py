@@ -1,0 +1,253 @@
+"""Kills: SIGKILL a process that reads, writes, holds the lock or waits; what is left for the others?
+
+Each trial has a value and a victim of its own, and kills at a random moment. Then another process asks: does a read
+return, does `wait_for`, is the lock free, and does each writing function keep to its timeout where it is not?
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import threading
+import time
+from collections import Counter
+from multiprocessing.sharedctypes import RawArray, RawValue
+from typing import TYPE_CHECKING, Any
+
+from common import ALLOWED, DEADLINE, FORBIDDEN, FORK, METHODS, OURS, PEER, ROBUST, Report, State, load_peer, reap
+
+from multiprocessing_intenum import (
+    IntEnumValue,
+    RobustRLock,
+    compare_and_exchange,
+    compare_and_set,
+    exchange,
+    snapshot,
+    update,
+    wait_for,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from multiprocessing.connection import Connection
+    from multiprocessing.context import BaseContext
+
+BATCH = 8  # victims at a time
+PEER_BLOCKED_AFTER = 1.0  # seconds: nobody is left who could end the peer's wait
+
+IDLE, CALCULATING, UNAVAILABLE = State
+
+
+class OurState(IntEnumValue[State]):
+    pass
+
+
+# The victims. Each does the same with the peer, where the peer can.
+
+
+def read(status: Any) -> None:
+    while True:
+        status.name, status == IDLE, status.value  # noqa: B018
+
+
+def write(status: Any) -> None:
+    while True:
+        status.set(CALCULATING)
+        status.set(IDLE)
+
+
+def claim(status: Any) -> None:
+    while True:
+        with status.get_lock():
+            status.set(CALCULATING if status == IDLE else IDLE)
+
+
+def wait(status: Any) -> None:
+    if issubclass(type(status), IntEnumValue):
+        wait_for(status, UNAVAILABLE)
+    while status != UNAVAILABLE:  # the nearest that the peer has
+        time.sleep(50e-6)
+
+
+ROLES = {"a reader": read, "a writer": write, "a claimer, who holds the lock": claim, "a waiter in wait_for": wait}
+
+
+STARTING, READY, AT_WORK = range(3)
+
+
+def be_a_victim(role: Any, status: Any, progress: Any, index: int, go: Any) -> None:
+    progress[index] = READY
+    while not go.value:  # so that the others get the processors to start with
+        time.sleep(0.001)
+    progress[index] = AT_WORK
+    role(status)
+
+
+# What the others find.
+
+
+def inspect_ours(status: Any, found: set[str]) -> None:
+    state = snapshot(status)
+    assert (status == state, status.name, int(status)) == (True, state.name, int(state))
+    assert isinstance(status, State)
+    assert {state: True}[status]
+    found.add("read")
+    assert wait_for(status, state) is state
+    found |= _refusal("wait_for is late", wait_for, status, UNAVAILABLE)
+    found.add("waited")
+    started = time.monotonic()
+    if status.get_lock().acquire(timeout=0.05):  # which takes a free lock at once, however loaded the machine is
+        if time.monotonic() - started > 1:
+            found.add("late")
+        status.get_lock().release()
+        status.set(UNAVAILABLE)
+        exchange(status, IDLE, timeout=0.05)
+        compare_and_set(status, IDLE, CALCULATING, timeout=0.05)
+        compare_and_exchange(status, CALCULATING, UNAVAILABLE, timeout=0.05)
+        assert update(status, lambda now: IDLE, timeout=0.05) is IDLE
+        assert snapshot(status) is IDLE
+    else:
+        found.add("held")
+        for function, *args in (
+            (exchange, UNAVAILABLE),
+            (compare_and_set, state, UNAVAILABLE),
+            (compare_and_exchange, state, UNAVAILABLE),
+            (update, lambda now: UNAVAILABLE),
+        ):
+            found |= _refusal("no TimeoutError", function, status, *args)
+        if snapshot(status) is not state:
+            found.add("written")
+    found.add("done")
+
+
+def _refusal(fault: str, function: Any, *args: Any) -> set[str]:
+    started = time.monotonic()
+    try:
+        function(*args, timeout=0.05)
+    except TimeoutError:
+        late = time.monotonic() - started
+        return set() if 0.04 < late < 5 else {fault}  # in time, on a machine with much else to do
+    return {fault}
+
+
+def inspect_peer(status: Any, found: set[str]) -> None:
+    if status.get_lock().acquire(timeout=0.05):
+        status.get_lock().release()
+    else:
+        found.add("held")
+    status.name, status == IDLE, hash(status)
+    found.add("read")
+    status.set(IDLE)
+    found.add("done")
+
+
+def inspect(values: list[Any], pipe: Connection) -> None:
+    """Look at each value in a thread of its own, which may block."""
+    ours = issubclass(type(values[0]), IntEnumValue)
+    findings: list[set[str]] = [set() for _ in values]
+    threads = [
+        threading.Thread(target=inspect_ours if ours else inspect_peer, args=args, daemon=True)
+        for args in zip(values, findings, strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    limit = time.monotonic() + (DEADLINE if ours else PEER_BLOCKED_AFTER)
+    for thread in threads:
+        thread.join(max(0, limit - time.monotonic()))
+    pipe.send([set(found) for found in findings])
+    pipe.close()
+    os._exit(0)  # whatever is still blocked
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < deadline, "a victim did not start"
+        time.sleep(0.001)
+
+
+def kill(ctx: BaseContext, role: Any, values: list[Any]) -> None:
+    progress, go = RawArray("b", len(values)), RawValue("b", 0)
+    victims = [
+        ctx.Process(target=be_a_victim, args=(role, status, progress, index, go)) for index, status in enumerate(values)
+    ]
+    for victim in victims:
+        victim.start()
+    wait_until(lambda: all(step == READY for step in progress))
+    go.value = 1
+    wait_until(lambda: all(step == AT_WORK for step in progress))
+    for victim in victims:
+        time.sleep(random.uniform(0, 0.002))
+        victim.kill()
+    for victim in victims:
+        victim.join()
+        victim.close()
+
+
+def trial(ctx: BaseContext, role: Any, make: Any, times: int) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for start in range(0, times, BATCH):
+        values = [make(ctx) for _ in range(min(BATCH, times - start))]
+        kill(ctx, role, values)
+        ours, theirs = FORK.Pipe(duplex=False)
+        inspector = FORK.Process(target=inspect, args=(values, theirs))
+        inspector.start()
+        theirs.close()
+        for found in ours.recv():
+            counts.update(found)
+        reap(inspector)
+    return counts
+
+
+def make_default(ctx: BaseContext) -> Any:
+    return OurState(IDLE, ctx=ctx)
+
+
+def make_robust(ctx: BaseContext) -> Any:
+    return OurState(IDLE, lock=RobustRLock())
+
+
+def main() -> None:
+    report = Report("Kills")
+
+    class PeerState(load_peer().IntEnumValue[State]):
+        pass
+
+    makers = (OURS, make_default), (ROBUST, make_robust), (PEER, lambda ctx: PeerState(IDLE))
+    for name, role in ROLES.items():
+        for method in METHODS:
+            ctx = multiprocessing.get_context(method)
+            times = report.count(200, 16 if method == "fork" else 4)
+            check = f"SIGKILL of {name}, {method}"
+            for column, make in makers:
+                if column == PEER and method != "fork":
+                    continue  # its default value can not be given to such a process
+                counts = trial(ctx, role, make, times)
+
+                def seen(outcome: str, number: int, of: int, verdict: str, to: str = column, what: str = check) -> None:
+                    report.seen(what, outcome, number, of, "" if to == PEER else verdict, to)
+
+                held = counts["held"]
+                seen("a read blocks for ever", times - counts["read"], times, FORBIDDEN)
+                if column != PEER:
+                    blocked = times - counts["waited"] + counts["wait_for is late"]
+                    seen("wait_for blocks or is late", blocked, times, FORBIDDEN)
+                # Without a holder the lock cannot be left held: reading and waiting take none.
+                left = ALLOWED if column == OURS and role in (write, claim) else FORBIDDEN
+                seen("the lock is held by the dead", held, times, left)
+                if column == OURS and held:
+                    faults = counts["no TimeoutError"] + counts["written"]
+                    seen("then a write with timeout= is late, or writes", faults, held, FORBIDDEN)
+                if column != PEER:
+                    seen(
+                        "a later write neither succeeds nor raises",
+                        times - counts["done"] + counts["late"],
+                        times,
+                        FORBIDDEN,
+                    )
+    report.finish()
+
+
+if __name__ == "__main__":
+    main()

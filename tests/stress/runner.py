@@ -1,0 +1,122 @@
+"""Run the stress scripts, each in a process of its own, and write what they saw as a page of tables.
+
+    python tests/stress/runner.py [--short] [--output FILE] [SCRIPT ...]
+
+The peer, multiprocessing-intenum 1.1, is installed into a directory of its own. Without --short the results go to
+docs/reliability-results.md. Ends with 1 if a script failed or saw anything forbidden.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+RESULTS = HERE.parents[1] / "docs" / "reliability-results.md"
+
+SCRIPTS = (
+    "kills",
+    "forks",
+    "reuse",
+    "lost_updates",
+    "one_winner",
+    "torn_values",
+    "own_writes",
+    "growth",
+    "lock_table",
+)
+
+PEER = "multiprocessing-intenum==1.1"
+
+LIMIT = 30 * 60.0
+"""Seconds after which a script has failed; the longest takes a few minutes."""
+
+
+def install_peer(directory: Path) -> None:
+    """Install the peer, which has the name of this package, where nobody finds it by accident."""
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(directory), PEER]
+    subprocess.run(command, check=True)
+
+
+def run(script: str, directory: Path, short: bool) -> tuple[bool, dict[str, Any] | None]:
+    """Run one script; return whether it was content, and its figures if it came so far."""
+    figures = directory / f"{script}.json"
+    command = [sys.executable, str(HERE / f"{script}.py"), "--json", str(figures), *(["--short"] if short else [])]
+    started = time.monotonic()
+    # A session of its own, so that whatever it leaves behind can be ended with it.
+    process = subprocess.Popen(command, env=os.environ | {"STRESS_PEER": str(directory)}, start_new_session=True)
+    try:
+        content = process.wait(LIMIT) == 0
+    except subprocess.TimeoutExpired:
+        content = False
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    print(f"== {script}: {'ok' if content else 'FAILED'}, {time.monotonic() - started:.0f} s", flush=True)
+    return content, json.loads(figures.read_text()) if figures.exists() else None
+
+
+def as_markdown(figures: dict[str, Any]) -> str:
+    """Return a script's figures as a table: a row for each outcome, a column for each library and lock."""
+    lines = figures["lines"]
+    rows: list[list[str]] = figures["table"]
+    if lines:
+        columns = list(dict.fromkeys(line["column"] for line in lines))
+        cells: dict[tuple[str, str], dict[str, str]] = {}
+        for line in lines:
+            row = cells.setdefault((line["check"], line["outcome"]), {})
+            row[line["column"]] = f"{line['seen']:,} of {line['of']:,} {line['verdict']}".strip()
+        rows = [["what was done", "outcome", *columns]]
+        before = ""
+        for (check, outcome), row in cells.items():
+            rows.append(["" if check == before else check, outcome, *(row.get(column, "") for column in columns)])
+            before = check
+    table = [f"| {' | '.join(row)} |" for row in rows]
+    table.insert(1, f"|{'---|' * len(rows[0])}")
+    return "\n".join([f"### {figures['title']}", "", *table])
+
+
+def page(results: list[dict[str, Any]], seconds: float, short: bool) -> str:
+    """Return the whole page."""
+    where = (
+        f"CPython {platform.python_version()}, {platform.system()} {platform.machine()}, {os.cpu_count()} processors, "
+        f"{seconds / 60:.0f} minutes, {'short' if short else 'full'} run of `tests/stress/runner.py`."
+    )
+    return "\n\n".join(["<!-- Written by tests/stress/runner.py -->", where, *map(as_markdown, results)]) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Run the stress scripts.")
+    parser.add_argument("--short", action="store_true", help="a scaled-down run of less than two minutes")
+    parser.add_argument("--output", type=Path, help="where to write the tables; without --short the docs")
+    parser.add_argument("scripts", nargs="*", metavar="SCRIPT", help=f"of {', '.join(SCRIPTS)}; all if none is given")
+    options = parser.parse_args()
+    scripts: list[str] = options.scripts or list(SCRIPTS)
+    if unknown := set(scripts) - set(SCRIPTS):
+        parser.error(f"no such script: {', '.join(sorted(unknown))}")
+    output: Path | None = options.output or (None if options.short or options.scripts else RESULTS)
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        install_peer(directory)
+        results = [run(script, directory, options.short) for script in scripts]
+    figures = [found for _, found in results if found is not None]
+    if output is not None:
+        output.write_text(page(figures, time.monotonic() - started, options.short))
+    if not all(content for content, _ in results) or len(figures) < len(scripts):
+        sys.exit("a loss, or a script that failed: see above")
+    print(f"nothing lost, nobody blocked: {time.monotonic() - started:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
