@@ -1,0 +1,113 @@
+"""The charts, as SVG on white: they are read in dark mode, too."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+from contenders import BARE, MANAGER, OURS, PEER, VALUE
+from matplotlib import pyplot as plt
+from report import quantity, rows_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["draw"]
+
+COLOURS = {OURS: "#0b6e4f", PEER: "#c8553d", VALUE: "#7d6b91", MANAGER: "#a0a0a0", BARE: "#1f1f1f"}
+mpl.use("svg")
+mpl.rcParams |= {
+    "svg.hashsalt": "multiprocessing-intenum",  # the same results give the same file
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "figure.facecolor": "white",
+}
+
+
+def draw(results: dict[str, Any], directory: Path) -> None:
+    """Draw relative.svg, throughput.svg and waking.svg."""
+    charts = {"relative": _relative, "throughput": _throughput, "waking": _waking}
+    for name, chart in charts.items():
+        figure = chart(results)
+        figure.savefig(directory / f"{name}.svg", metadata={"Date": None}, bbox_inches="tight")
+        plt.close(figure)
+
+
+def _relative(results: dict[str, Any]) -> Figure:
+    rows = [row for row in rows_of(results, "peer") if row["label"] in results["single"]][::-1]
+    figure, axes = plt.subplots(figsize=(8.5, 0.42 * len(rows) + 1.4))
+    axes.barh([row["label"] for row in rows], [row["figure"] for row in rows], color=COLOURS[OURS], height=0.66)
+    for position, row in enumerate(rows):
+        text = f"{quantity(row['ours'])} instead of {quantity(row['other'])}"
+        axes.text(1.18, position, text, va="center", fontsize=9)
+    floors = [(row["floor"], position) for position, row in enumerate(rows) if row["floor"] is not None]
+    axes.plot(*zip(*floors, strict=True), "D", color="white", markeredgecolor="black", markersize=5)
+    axes.axvline(1, color=COLOURS[PEER], linewidth=2)
+    above = {"transform": axes.get_xaxis_transform(), "va": "bottom", "fontsize": 9}
+    axes.text(0, 1.01, "■ this library", color=COLOURS[OURS], **above)
+    axes.text(0.27, 1.01, "◇ bare pieces, no library at all", **above)
+    axes.text(1, 1.01, "multiprocessing-intenum 1.1", color=COLOURS[PEER], ha="center", **above)
+    axes.set_xlim(0, 1.6)
+    axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "¼", "½", "¾", "1"])
+    axes.set_yticks(range(len(rows)), [row["label"] for row in rows], family="monospace")
+    title = "Time of each operation, relative to multiprocessing-intenum 1.1 (shorter is better)"
+    axes.set_title(title, loc="left", pad=24)
+    return figure
+
+
+def _throughput(results: dict[str, Any]) -> Figure:
+    figure, grid = plt.subplots(2, 2, figsize=(9, 6.4), sharex=True, sharey="row")
+    for axes, (what, with_writer) in zip(
+        grid.flat, ((what, writer) for what in ("reads", "writes") for writer in (False, True)), strict=True
+    ):
+        _lines(axes, [row for row in results["throughput"] if (row["what"], row["writer"]) == (what, with_writer)])
+        axes.set_title(f"{what}{' while another process writes all the time' * with_writer}", loc="left", fontsize=10)
+    for axes in grid[:, 0]:  # when both of the row are drawn, as they share the scale
+        axes.set_ylim(bottom=0)
+        axes.set_ylabel("million a second, all together")
+    for axes in grid[1]:
+        axes.set_xlabel("processes")
+    figure.suptitle("Throughput of processes that share one state (higher is better)", x=0.06, ha="left")
+    figure.tight_layout()
+    lines = grid[0, 0].get_legend_handles_labels()
+    figure.legend(*lines, loc="upper center", bbox_to_anchor=(0.5, 0), ncols=5, frameon=False)
+    return figure
+
+
+def _lines(axes: Axes, rows: list[dict[str, Any]]) -> None:
+    counts = sorted({row["processes"] for row in rows})
+    for contender, colour in COLOURS.items():
+        rates = [row["per_second"] / 1e6 for row in rows if row["contender"] == contender]
+        axes.plot(range(len(counts)), rates, "o-", color=colour, label=contender, markersize=4)
+    axes.set_xticks(range(len(counts)), [str(count) for count in counts])
+
+
+def _waking(results: dict[str, Any]) -> Figure:
+    rows = results["wake_ups"][::-1]
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 2.6), sharey=True)
+    ways = [row["way"] for row in rows]
+    colours = [COLOURS[OURS] if row["way"].startswith("wait_for") else COLOURS[VALUE] for row in rows]
+    left.barh(ways, [row["median"] * 1e3 for row in rows], color=colours, height=0.6)
+    left.errorbar(
+        [row["median"] * 1e3 for row in rows],
+        range(len(rows)),
+        xerr=[[0] * len(rows), [(row["p99"] - row["median"]) * 1e3 for row in rows]],
+        fmt="none",
+        ecolor="black",
+        capsize=3,
+    )
+    left.set_xlabel("ms until it wakes: the median, to 99 %")
+    right.barh(ways, [row["idle_cpu"] * 100 for row in rows], color=colours, height=0.6)
+    for position, row in enumerate(rows):
+        right.text(row["idle_cpu"] * 100, position, f" {row['idle_cpu']:.1%}", va="center", fontsize=9)
+    right.set_xlabel("% of a core while it waits")
+    right.margins(x=0.15)
+    figure.suptitle(
+        "How soon a waiting process wakes, and what its waiting costs (shorter is better)", x=0.02, ha="left"
+    )
+    figure.tight_layout()
+    return figure

@@ -1,0 +1,161 @@
+"""What is compared: the same shared state, kept by each library in its own way.
+
+Each function returns the names that the statements in `operations` use: `s` and `t`, two states that say CALCULATING,
+and whatever else its way of keeping them needs.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import importlib.util
+import multiprocessing
+import sys
+from http import HTTPStatus
+from multiprocessing.sharedctypes import RawValue
+from typing import TYPE_CHECKING, Any
+
+from states import WorkerStatusEnum
+
+from multiprocessing_intenum import IntEnumAttribute, IntEnumValue, snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from types import ModuleType
+
+__all__ = ["CONTENDERS", "OURS", "PEER", "import_peer", "names_of"]
+
+OURS, PEER = "this library", "multiprocessing-intenum"
+VALUE, MANAGER, LOCAL_PROXY = "multiprocessing.Value", "Manager().Value", "werkzeug LocalProxy"
+BARE, MEMBER = "bare pieces", "plain member"
+
+_PEER_ALIAS = "peer_intenum"
+
+
+def import_peer(directory: Path) -> ModuleType:
+    """Import the peer, which lies in a directory of its own, under another name: it is called as this library is."""
+    package = directory / "multiprocessing_intenum"
+    spec = importlib.util.spec_from_file_location(
+        _PEER_ALIAS, package / "__init__.py", submodule_search_locations=[str(package)]
+    )
+    if spec is None or spec.loader is None or not package.is_dir():
+        message = f"{package} is no package: pip install --no-deps --target {directory} multiprocessing-intenum"
+        raise SystemExit(message)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[_PEER_ALIAS] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _ours() -> dict[str, Any]:
+    class WorkerStatus(IntEnumValue[WorkerStatusEnum]):
+        pass
+
+    class WorkerState:
+        status = IntEnumAttribute(WorkerStatus)
+
+        def __init__(self) -> None:
+            self.status = WorkerStatusEnum.CALCULATING
+
+    return {
+        "s": WorkerStatus(WorkerStatusEnum.CALCULATING),
+        "t": WorkerStatus(WorkerStatusEnum.CALCULATING),
+        "http": IntEnumValue(HTTPStatus.OK),
+        "state": WorkerState(),
+        "Status": WorkerStatus,
+        "snapshot": snapshot,
+        "lock": multiprocessing.RLock(),
+    }
+
+
+def _peer() -> dict[str, Any]:
+    peer = sys.modules[_PEER_ALIAS]
+
+    class WorkerStatus(peer.IntEnumValue[WorkerStatusEnum]):  # type: ignore[name-defined,misc]
+        pass
+
+    class WorkerState:
+        """The recipe of the peer's documentation."""
+
+        def __init__(self) -> None:
+            self._status = WorkerStatus(WorkerStatusEnum.CALCULATING)
+
+        @property
+        def status(self) -> Any:
+            return self._status
+
+        @status.setter
+        def status(self, status: Any) -> None:
+            self._status.set(status)
+
+    return {
+        "s": WorkerStatus(WorkerStatusEnum.CALCULATING),
+        "t": WorkerStatus(WorkerStatusEnum.CALCULATING),
+        "state": WorkerState(),
+        "Status": WorkerStatus,
+        "lock": multiprocessing.RLock(),
+    }
+
+
+def _value() -> dict[str, Any]:
+    make = functools.partial(multiprocessing.Value, ctypes.c_int64)
+    lock = multiprocessing.RLock()
+    return {"s": make(3), "t": make(3), "make": make, "lock": lock}
+
+
+def _manager() -> dict[str, Any]:
+    manager = multiprocessing.Manager()
+    return {"s": manager.Value("q", 3), "t": manager.Value("q", 3), "make": manager.Value, "_keeps_it_running": manager}
+
+
+def _local_proxy() -> dict[str, Any]:
+    from werkzeug.local import LocalProxy  # of all contenders the only one that another project provides
+
+    def over(cell: Any) -> Any:
+        return LocalProxy(lambda: _TABLE[cell.value])
+
+    return {"s": over(RawValue(ctypes.c_int64, 3)), "t": over(RawValue(ctypes.c_int64, 3))}
+
+
+def _bare() -> dict[str, Any]:
+    lock = multiprocessing.RLock()
+    return {
+        "s": RawValue(ctypes.c_int64, 3),
+        "t": RawValue(ctypes.c_int64, 3),
+        "table": _TABLE,
+        "acquire": lock.acquire,
+        "release": lock.release,
+        "RawValue": RawValue,
+        "c_int64": ctypes.c_int64,
+        "RLock": multiprocessing.RLock,
+    }
+
+
+def _member() -> dict[str, Any]:
+    return {"s": WorkerStatusEnum.CALCULATING, "t": WorkerStatusEnum.CALCULATING, "http": HTTPStatus.OK}
+
+
+_TABLE = {int(member): member for member in WorkerStatusEnum}
+_COMMON = {
+    "member": WorkerStatusEnum.CALCULATING,
+    "E": WorkerStatusEnum,
+    "HTTPStatus": HTTPStatus,
+    "d": dict.fromkeys(WorkerStatusEnum),
+}
+
+CONTENDERS: dict[str, Callable[[], dict[str, Any]]] = {
+    OURS: _ours,
+    PEER: _peer,
+    VALUE: _value,
+    MANAGER: _manager,
+    LOCAL_PROXY: _local_proxy,
+    BARE: _bare,
+    MEMBER: _member,
+}
+
+
+@functools.cache
+def names_of(contender: str) -> dict[str, Any]:
+    """Return the names for the statements of one contender: made when asked for, as a manager is a process."""
+    return _COMMON | CONTENDERS[contender]()

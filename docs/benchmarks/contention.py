@@ -1,0 +1,103 @@
+"""Throughput: how often a second some processes can read, or write, one and the same state."""
+
+from __future__ import annotations
+
+import multiprocessing
+import statistics
+import time
+import timeit
+from multiprocessing.sharedctypes import RawArray, RawValue
+from typing import Any
+
+from contenders import BARE, MANAGER, OURS, PEER, VALUE, names_of
+from operations import OPERATIONS
+from paired import Finding
+
+__all__ = ["COUNTS", "READS_TARGET", "beside_a_writer", "throughput"]
+
+COUNTS = (1, 2, 4, 8)  # processes
+READS_TARGET = 1 / 5
+"""The time of a read beside a tight writer, relative to the peer's, must not be longer: five times as many reads."""
+
+_READ = next(operation for operation in OPERATIONS if operation.label == "s == member").statements
+_WRITE = next(operation for operation in OPERATIONS if operation.label == "s.set(member)").statements
+_STATEMENTS = {"reads": _READ, "writes": _WRITE}
+_CHUNK = 500  # how often a process reads or writes before it looks at the clock
+_FORK = multiprocessing.get_context("fork")  # the states are made before, and no contender is at a disadvantage
+
+
+def throughput(seconds: float, rounds: int) -> list[dict[str, Any]]:
+    """Return the operations a second of each contender and number of processes, with and without a tight writer.
+
+    Args:
+        seconds: how long each measurement lasts.
+        rounds: how often it is repeated, after all others; the median counts.
+    """
+    cases = [
+        (what, with_writer, processes, contender)
+        for what in _STATEMENTS
+        for with_writer in (False, True)
+        for processes in COUNTS
+        for contender in (OURS, PEER, VALUE, MANAGER, BARE)
+    ]
+    rates: dict[tuple[str, bool, int, str], list[float]] = {case: [] for case in cases}
+    for _ in range(rounds):
+        for (what, with_writer, processes, contender), own in rates.items():
+            statement = _STATEMENTS[what][contender]
+            own.append(_rate(contender, statement, processes, seconds, with_writer=with_writer))
+    names = ("what", "writer", "processes", "contender")
+    return [dict(zip(names, case, strict=True)) | {"per_second": statistics.median(own)} for case, own in rates.items()]
+
+
+def beside_a_writer(seconds: float, rounds: int) -> Finding:
+    """Return what comes of two processes that read while one writes, in turns with the peer's."""
+    rates = [
+        [_rate(contender, _READ[contender], 2, seconds, with_writer=True) for contender in (OURS, PEER)]
+        for _ in range(rounds)
+    ]
+    ours, peers = ([1 / rate for rate in each] for each in zip(*rates, strict=True))
+    figure = statistics.median(our / peer for our, peer in zip(ours, peers, strict=True))
+    label = "a read, 2 readers beside a writer"
+    return Finding(label, PEER, statistics.median(ours), statistics.median(peers), figure, READS_TARGET)
+
+
+def _rate(contender: str, statement: str, processes: int, seconds: float, *, with_writer: bool) -> float:
+    """Return how often a second the processes together run the statement."""
+    names_of(contender)  # made here, to be shared
+    rates = RawArray("d", processes)
+    stop = RawValue("b", 0)
+    start = _FORK.Barrier(processes + with_writer + 1)
+    workers = [
+        _FORK.Process(target=_count, args=(contender, statement, seconds, start, rates, number))
+        for number in range(processes)
+    ]
+    writer = [_FORK.Process(target=_write, args=(contender, start, stop))] if with_writer else []
+    for process in workers + writer:
+        process.start()
+    start.wait()
+    for process in workers:
+        process.join()
+    stop.value = 1
+    for process in writer:
+        process.join()
+    return sum(rates)
+
+
+def _count(contender: str, statement: str, seconds: float, start: Any, rates: Any, number: int) -> None:
+    chunk = timeit.Timer(statement, globals=names_of(contender))
+    chunk.timeit(_CHUNK)
+    start.wait()
+    begin = time.perf_counter()
+    done, now = 0, begin
+    while now < begin + seconds:
+        chunk.timeit(_CHUNK)
+        done += _CHUNK
+        now = time.perf_counter()
+    rates[number] = done / (now - begin)
+
+
+def _write(contender: str, start: Any, stop: Any) -> None:
+    chunk = timeit.Timer(_WRITE[contender], globals=names_of(contender))
+    start.wait()
+    while not stop.value:
+        chunk.timeit(_CHUNK)

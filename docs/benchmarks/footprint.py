@@ -1,0 +1,53 @@
+"""Memory: what each value adds to a process, its own lock included."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from pathlib import Path
+from typing import Any
+
+from contenders import BARE, OURS, PEER, VALUE, names_of
+from operations import OPERATIONS
+
+__all__ = ["footprints"]
+
+_COUNT = 2000
+_CREATIONS = [operation for operation in OPERATIONS if operation.group == "creation"]
+
+
+def footprints() -> list[dict[str, Any]]:
+    """Return the bytes of resident memory for each value, with its own lock and with a common one, by contender."""
+    return [
+        {
+            "label": operation.label,
+            "contender": contender,
+            "bytes": _bytes_each(operation.statements[contender], contender),
+        }
+        for operation in _CREATIONS
+        for contender in (OURS, PEER, VALUE, BARE)
+    ]
+
+
+def _bytes_each(statement: str, contender: str) -> float:
+    fork = multiprocessing.get_context("fork")
+    ours, theirs = fork.Pipe()
+    process = fork.Process(target=_grow, args=(statement, contender, theirs))  # what it allocates dies with it
+    process.start()
+    grown: int = ours.recv()
+    process.join()
+    return grown / _COUNT
+
+
+def _grow(statement: str, contender: str, theirs: Any) -> None:
+    expression = compile("(" + statement.replace(";", ",") + ")", contender, "eval")
+    names = names_of(contender)
+    kept = [eval(expression, names) for _ in range(100)]  # the first ones find memory that was free already
+    before = _resident()
+    kept += [eval(expression, names) for _ in range(_COUNT)]
+    theirs.send(_resident() - before)
+
+
+def _resident() -> int:
+    pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")

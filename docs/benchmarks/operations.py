@@ -1,0 +1,108 @@
+"""The single operations: how each contender spells them, and the target that this library has set itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from contenders import BARE, LOCAL_PROXY, MANAGER, MEMBER, OURS, PEER, VALUE
+
+__all__ = ["OPERATIONS", "SLACK", "Operation"]
+
+SLACK = 0.8
+"""How much longer than on the plain member an operation may take, in units of the peer's `==`: 150 of its 188 ns on the
+machine where the target was set, and as much on any other."""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One thing to do with a shared state.
+
+    Attributes:
+        label: what tables and charts call it.
+        group: "reads", "writes", "creation" or "masquerade": what the peer cannot do.
+        statements: how each contender does it, by its name.
+        target: the longest time allowed, relative to the peer's. The masquerade's limit is `SLACK`.
+    """
+
+    label: str
+    group: str
+    statements: dict[str, str]
+    target: float | None = None
+
+
+_VALUES = (VALUE, MANAGER)  # both have but a number in `.value`
+
+
+def _read(label: str, target: float, statement: str, values: str, bare: str, *, local_proxy: bool = True) -> Operation:
+    statements = {OURS: statement, PEER: statement, **dict.fromkeys(_VALUES, values), BARE: bare, MEMBER: statement}
+    return Operation(label, "reads", statements | ({LOCAL_PROXY: statement} if local_proxy else {}), target)
+
+
+def _masquerade(label: str, statement: str) -> Operation:
+    return Operation(label, "masquerade", {OURS: statement, MEMBER: statement})
+
+
+OPERATIONS = (
+    _read("s == member", 0.45, "s == member", "s.value == member", "table[s.value] == member"),
+    _read("s != member", 0.45, "s != member", "s.value != member", "table[s.value] != member"),
+    _read("member == s", 0.55, "member == s", "member == s.value", "member == table[s.value]"),
+    _read("s == t", 0.75, "s == t", "s.value == t.value", "table[s.value] == table[t.value]"),
+    _read("s.name", 0.30, "s.name", "E(s.value).name", "table[s.value]._name_"),
+    _read("s.value", 0.95, "s.value", "s.value", "s.value"),
+    _read("hash(s)", 0.55, "hash(s)", "hash(s.value)", "hash(table[s.value])"),
+    Operation(
+        "snapshot(s)",
+        "reads",
+        {
+            OURS: "snapshot(s)",
+            PEER: "E(s.value)",
+            **dict.fromkeys(_VALUES, "E(s.value)"),
+            LOCAL_PROXY: "s._get_current_object()",
+            BARE: "table[s.value]",
+        },
+        0.40,
+    ),
+    Operation("state.status == member", "reads", dict.fromkeys((OURS, PEER), "state.status == member"), 0.60),
+    Operation("state.status.name", "reads", dict.fromkeys((OURS, PEER), "state.status.name"), 0.60),
+    Operation(
+        "s.set(member)",
+        "writes",
+        {
+            OURS: "s.set(member)",
+            PEER: "s.set(member)",
+            **dict.fromkeys(_VALUES, "s.value = member"),
+            BARE: "acquire(); s.value = member; release()",
+        },
+        1.15,
+    ),
+    Operation("state.status = member", "writes", dict.fromkeys((OURS, PEER), "state.status = member"), 1.20),
+    Operation(
+        "Status(member)",
+        "creation",
+        {
+            OURS: "Status(member)",
+            PEER: "Status(member)",
+            VALUE: "make(member)",
+            MANAGER: "make('q', member)",
+            BARE: "RLock(); RawValue(c_int64, member)",
+        },
+        1.10,
+    ),
+    Operation(
+        "Status(member, lock)",
+        "creation",
+        {
+            OURS: "Status(member, lock)",
+            PEER: "Status(member, lock)",
+            VALUE: "make(member, lock=lock)",
+            BARE: "RawValue(c_int64, member)",
+        },
+    ),
+    _masquerade("isinstance(s, E)", "isinstance(s, E)"),
+    _masquerade("http.phrase", "http.phrase"),
+    _masquerade("s.bit_length()", "s.bit_length()"),
+    _masquerade("d[s]", "d[s]"),
+    _masquerade("s < member", "s < member"),
+    _masquerade("s + 1", "s + 1"),
+    _masquerade('f"{s}"', 'f"{s}"'),
+)

@@ -1,0 +1,112 @@
+"""The targets: statements timed in turns in one process, so that whatever slows the machine down slows all of them."""
+
+from __future__ import annotations
+
+import functools
+import statistics
+import timeit
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from contenders import BARE, MEMBER, OURS, PEER, names_of
+from operations import OPERATIONS, SLACK
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from operations import Operation
+
+__all__ = ["UNROLL", "Finding", "best_of", "findings", "timer"]
+
+UNROLL = 10
+"""How often a statement stands in the body of its loop, which then costs next to nothing."""
+
+_SLICE = 0.002  # seconds for which a statement runs before it is another's turn
+_EQUAL = OPERATIONS[0]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What came of one operation.
+
+    Attributes:
+        label: the operation's.
+        against: the other contender: the peer, or the plain member where the peer cannot do it.
+        ours, other: seconds, medians.
+        figure: median of the rounds' ratios; for what the peer cannot do, how much longer than on the plain member, in
+            units of the peer's `==`.
+        target: what the figure must not exceed.
+        floor: what the figure would be for the bare pieces, where there are any.
+    """
+
+    label: str
+    against: str
+    ours: float
+    other: float
+    figure: float
+    target: float
+    floor: float | None = None
+
+    @property
+    def is_met(self) -> bool:
+        """Whether the target is met."""
+        return self.figure <= self.target
+
+
+def timer(operation: Operation, contender: str) -> timeit.Timer:
+    """Return what times one contender's statement, `UNROLL` times in each loop."""
+    return timeit.Timer("\n".join([operation.statements[contender]] * UNROLL), globals=names_of(contender))
+
+
+def findings(rounds: int = 60, attempts: int = 4) -> Iterator[Finding]:
+    """Yield what comes of each operation that has a target.
+
+    Args:
+        rounds: how many turns each statement has.
+        attempts: how often an operation that misses its target is timed before that is believed: other programs on the
+            machine can make it miss, they can hardly make it meet the target.
+    """
+    for operation in OPERATIONS:
+        if operation.group == "masquerade":
+            yield best_of(attempts, functools.partial(_against_member, operation, rounds))
+        elif operation.target is not None:
+            yield best_of(attempts, functools.partial(_against_peer, operation, rounds))
+
+
+def best_of(attempts: int, measure: Callable[[], Finding]) -> Finding:
+    """Return the first finding that meets its target, else the one that comes nearest."""
+    tried: list[Finding] = []
+    while len(tried) < attempts and not (tried and tried[-1].is_met):
+        tried.append(measure())
+    return min(tried, key=lambda finding: finding.figure)
+
+
+def _against_peer(operation: Operation, rounds: int) -> Finding:
+    assert operation.target is not None
+    contenders = [contender for contender in (OURS, PEER, BARE) if contender in operation.statements]
+    ours, peers, *bare = _turns([timer(operation, contender) for contender in contenders], rounds)
+    figure, *floor = (
+        statistics.median(time / peer for time, peer in zip(times, peers, strict=True)) for times in (ours, *bare)
+    )
+    medians = statistics.median(ours), statistics.median(peers)
+    return Finding(operation.label, PEER, *medians, figure, operation.target, *floor)
+
+
+def _against_member(operation: Operation, rounds: int) -> Finding:
+    timers = [timer(operation, OURS), timer(operation, MEMBER), timer(_EQUAL, PEER)]
+    ours, members, units = _turns(timers, rounds)
+    figure = statistics.median((our - plain) / unit for our, plain, unit in zip(ours, members, units, strict=True))
+    return Finding(operation.label, MEMBER, statistics.median(ours), statistics.median(members), figure, SLACK)
+
+
+def _turns(timers: list[timeit.Timer], rounds: int) -> list[list[float]]:
+    """Return the seconds that each statement took in each round."""
+    loops = []
+    for each in timers:
+        each.timeit(100)  # the interpreter has specialised it by then
+        loops.append(max(1, int(20 * _SLICE / each.timeit(20))))
+    times: list[list[float]] = [[] for _ in timers]
+    for _ in range(rounds):
+        for each, number, own in zip(timers, loops, times, strict=True):
+            own.append(each.timeit(number) / number / UNROLL)
+    return times

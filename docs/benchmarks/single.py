@@ -1,0 +1,42 @@
+"""The single operations, by pyperf: `python single.py --peer DIRECTORY -o FILE`, in processes that pyperf starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyperf
+from contenders import import_peer
+from operations import OPERATIONS
+from paired import UNROLL, timer
+
+if TYPE_CHECKING:
+    import argparse
+
+    from operations import Operation
+
+
+def measure(loops: int, operation: Operation, contender: str) -> float:
+    """Return the seconds of that many loops."""
+    return timer(operation, contender).timeit(loops)
+
+
+def pass_on(command: list[str], arguments: argparse.Namespace) -> None:
+    """Tell the processes that pyperf starts where the peer is."""
+    command.extend(("--peer", str(arguments.peer)))
+
+
+def main() -> None:
+    """Time each operation of each contender."""
+    runner = pyperf.Runner(processes=3, values=3, warmups=1, min_time=0.02, add_cmdline_args=pass_on)
+    runner.argparser.add_argument("--peer", type=Path, required=True)
+    import_peer(runner.parse_args().peer)
+    for operation in OPERATIONS:
+        for contender in operation.statements:
+            runner.bench_time_func(
+                f"{operation.label} | {contender}", measure, operation, contender, inner_loops=UNROLL
+            )
+
+
+if __name__ == "__main__":
+    main()
