@@ -1,0 +1,85 @@
+"""How Sphinx builds these pages: `tox -e docs`."""
+
+import re
+from importlib.metadata import version as version_of
+
+from sphinx.ext.intersphinx import resolve_reference_detect_inventory
+
+project = "multiprocessing-intenum"
+author = "The multiprocessing-intenum authors"
+project_copyright = "2024-2025 credativ GmbH and the multiprocessing-intenum authors"
+version = release = version_of(project)
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.intersphinx"]
+# Results: their pages include them.
+exclude_patterns = ["_build", "benchmarks/*.md", "*-results.md", "**/.venv", "**/node_modules"]
+myst_enable_extensions = ["colon_fence", "attrs_inline"]
+myst_heading_anchors = 3
+nitpicky = True
+
+# The few names of Python's own documentation that the signatures use: the build needs no network for them.
+intersphinx_mapping = {"python": ("https://docs.python.org/3", "python.inv")}
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+python_maximum_signature_line_length = 70
+napoleon_numpy_docstring = False
+default_role = "code"  # `name` in a docstring
+
+html_theme = "furo"
+html_title = f"multiprocessing-intenum {version}"
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
+html_theme_options = {
+    "source_repository": "https://github.com/credativ/python-multiprocessing-intenum/",
+    "source_branch": "main",
+    "source_directory": "docs/",
+}
+pygments_style = "friendly"
+pygments_dark_style = "monokai"
+
+
+def list_what_it_raises(app, what, name, obj, options, lines):
+    """Make a list of a docstring's Raises section, before napoleon would take "TypeError, KeyError" for one name."""
+    if "Raises:" not in lines:
+        return
+    start = lines.index("Raises:")
+    length = next((n for n, line in enumerate(lines[start + 1 :]) if line and not line.startswith(" ")), len(lines))
+    section = lines[start + 1 : start + 1 + length]
+    items = []
+    for line in section:
+        if line.startswith("     "):
+            items[-1] += " " + line.strip()
+        elif line:
+            names, colon, text = line.strip().partition(": ")
+            if colon and re.fullmatch(r"\w+(, \w+)*", names):
+                names = ", ".join(f":exc:`{error}`" for error in names.split(", "))
+            items.append(f"{names}{colon}{text}")
+    lines[start : start + 1 + length] = [":Raises:", *(f"    * {item}" for item in items), ""]
+
+
+# What the signatures call by a name of their own module.
+STANDS_FOR = {
+    "T": "multiprocessing_intenum.members.IntEnumMember",
+    "V": "multiprocessing_intenum.IntEnumValue",
+    "LockLike": "multiprocessing_intenum.locks.LockLike",
+    "BaseContext": "multiprocessing.context.BaseContext",
+    "Lock": "multiprocessing_intenum.locks.Lock",
+    "_Callback": "collections.abc.Callable",
+}
+
+
+def link_by_its_full_name(app, env, node, contnode):
+    """Link a type variable to its bound, an alias to what it stands for."""
+    target = STANDS_FOR.get(node.get("reftarget", "").rpartition(".")[2])
+    if target is None:
+        return None
+    if not target.startswith(project.replace("-", "_")):
+        node["reftarget"] = target
+        return resolve_reference_detect_inventory(env, node, contnode)
+    return env.domains["py"].resolve_xref(env, node["refdoc"], app.builder, "class", target, node, contnode)
+
+
+def setup(app):
+    app.connect("missing-reference", link_by_its_full_name)
+    app.connect("autodoc-process-docstring", list_what_it_raises, priority=400)
