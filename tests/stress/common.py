@@ -9,6 +9,7 @@ import json
 import multiprocessing
 import os
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +60,12 @@ class Report:
         self._lines: list[dict[str, Any]] = []
         self._table: list[list[str]] = []
         self._lost = 0
+        threading.excepthook = self._thread_died
+
+    def _thread_died(self, args: threading.ExceptHookArgs) -> None:
+        # Python prints the exception and goes on: what the thread was to check would count as seen.
+        threading.__excepthook__(args)
+        self._lost += 1
 
     def count(self, full: int, short: int) -> int:
         """Return how often to do something."""
@@ -89,7 +96,7 @@ class Report:
         self._table = rows
 
     def finish(self) -> None:
-        """Write the figures and end the process: with 1 if anything forbidden was seen."""
+        """Write the figures and end the process: with 1 if anything forbidden was seen or a thread died."""
         if self._json is not None:
             self._json.write_text(json.dumps({"title": self.title, "lines": self._lines, "table": self._table}))
         sys.exit(1 if self._lost else 0)

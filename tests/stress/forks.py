@@ -65,16 +65,20 @@ def beside_threads(lock: Any, forks: int) -> int:
 def in_threads(lock: Any, forks: int) -> int:
     """Fork in several threads at once; return how many children failed."""
     status = IntEnumValue(State.IDLE, lock=lock)
-    failed: list[int] = []
-    threads = [
-        threading.Thread(target=lambda: failed.append(run_processes(FORK, use, [(status,)] * (forks // 4))))
-        for _ in range(4)
-    ]
+    processes = [FORK.Process(target=use, args=(status,)) for _ in range(forks)]
+
+    def start(some: list[Any]) -> None:
+        for process in some:
+            process.start()
+
+    threads = [threading.Thread(target=start, args=(processes[first::4],)) for first in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return sum(failed)
+    # By one thread, when no other starts a process: multiprocessing loses an exit code when two threads ask for it at
+    # once, and every start asks for those of all children (CPython's gh-130895).
+    return sum(reap(process) != 0 for process in processes)
 
 
 def descend(status: Any, total: Any, generations: int) -> None:
