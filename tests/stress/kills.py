@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
 
 BATCH = 8  # victims at a time
+LATE = 5.0  # seconds after which what should come at once, or in 0.05, is late on a machine with much else to do
 PEER_BLOCKED_AFTER = 1.0  # seconds: nobody is left who could end the peer's wait
 
 IDLE, CALCULATING, UNAVAILABLE = State
@@ -98,7 +99,7 @@ def inspect_ours(status: Any, found: set[str]) -> None:
     found.add("waited")
     started = time.monotonic()
     if status.get_lock().acquire(timeout=0.05):  # which takes a free lock at once, however loaded the machine is
-        if time.monotonic() - started > 1:
+        if time.monotonic() - started > LATE:
             found.add("late")
         status.get_lock().release()
         status.set(UNAVAILABLE)
@@ -127,7 +128,7 @@ def _refusal(fault: str, function: Any, *args: Any) -> set[str]:
         function(*args, timeout=0.05)
     except TimeoutError:
         late = time.monotonic() - started
-        return set() if 0.04 < late < 5 else {fault}  # in time, on a machine with much else to do
+        return set() if 0.04 < late < LATE else {fault}
     return {fault}
 
 
