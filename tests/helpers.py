@@ -6,7 +6,15 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from multiprocessing_intenum import compare_and_exchange, compare_and_set, exchange, snapshot, update
+from multiprocessing_intenum import (
+    IntEnumAttribute,
+    IntEnumValue,
+    compare_and_exchange,
+    compare_and_set,
+    exchange,
+    snapshot,
+    update,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,15 +28,29 @@ DEADLINE = 60.0
 SHORT = 0.01
 """Seconds of a timeout that is meant to pass."""
 
+
+class Holder:
+    """An object with any shared value behind its attribute."""
+
+    status = IntEnumAttribute(IntEnumValue)
+
+    def __init__(self, status: Any) -> None:
+        self.status = status
+
+
 WRITERS: dict[str, Callable[[Any, Any], object]] = {
     "set": lambda status, new: status.set(new),
     "value=": lambda status, new: setattr(status, "value", new),
+    "attribute": lambda status, new: setattr(Holder(status), "status", new),
     "exchange": lambda status, new: exchange(status, new),
     "compare_and_set": lambda status, new: compare_and_set(status, snapshot(status), new),
     "compare_and_exchange": lambda status, new: compare_and_exchange(status, snapshot(status), new),
     "update": lambda status, new: update(status, lambda _: new),
 }
 """Every way to write a given member."""
+
+PLAIN_WRITERS = [WRITERS[name] for name in ("set", "value=", "attribute")]
+"""Those that need not know the member before."""
 
 TIMED_WRITERS: dict[str, Callable[[Any, Any, Any], object]] = {
     "exchange": lambda status, new, timeout: exchange(status, new, timeout),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from enums import FrutEnum, LoggingStatus, Perm, Permissions, WorkerState, WorkerStatus, WorkerStatusEnum
-from helpers import DEADLINE, SHORT, TIMED_WRITERS, WRITERS, is_free
+from helpers import DEADLINE, PLAIN_WRITERS, SHORT, TIMED_WRITERS, WRITERS, is_free
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -373,7 +373,7 @@ def test_an_integer_that_is_no_member_can_be_set_right_and_nothing_else_is_writt
     lock = multiprocessing.Lock()
     status = WorkerStatus(IDLE, lock=lock)
     status._self_word.value = 99
-    if write in (WRITERS["set"], WRITERS["value="]):
+    if write in PLAIN_WRITERS:
         write(status, CALCULATING)
         assert snapshot(status) is CALCULATING
     else:  # each of these must tell the member that it has found
