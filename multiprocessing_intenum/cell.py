@@ -38,7 +38,6 @@ SLOTS = (
     "_self_by_number",  # the table's own, a load nearer to the reads
     "_self_lock",  # exactly what the user gave
     "_self_grip",  # all that set() needs, loaded at once: 35 ns less for each of them before Python 3.12
-    "_self_own",  # the names of the attributes that a subclass has set, for the way to a spawned child
 )
 
 
@@ -69,8 +68,7 @@ def attach(target: Any, members: Members[Any], word: ctypes.c_int64, lock: LockL
     """Give `target` its cell, or nothing: what can fail comes first."""
     cell = memoryview(word).cast("B").cast("q", ())
     writing = (members.exact_type, cell, *grip(lock))
-    own: frozenset[str] = frozenset()
-    parts = (word, cell, members, members.by_number, lock, writing, own)
+    parts = (word, cell, members, members.by_number, lock, writing)
     assign = target.__self_setattr__  # found once: half the time of the loop
     for slot, part in zip(SLOTS, parts, strict=True):
         assign(slot, part)

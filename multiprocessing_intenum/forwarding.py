@@ -33,6 +33,9 @@ __all__ = ["special_methods_of"]  # and, for proxy.py alone, _MemberProxy
 R = TypeVar("R")
 
 
+# The four lines of snapshot() are spelt out below wherever programs read often: a call less.
+
+
 def unary(operation: Callable[[Any], R]) -> Callable[[Any], R]:
     """`operation(member)`."""
 
@@ -147,6 +150,7 @@ class _MemberProxy(ObjectProxy, HasCell):  # type: ignore[type-arg]
     """All that a shared value does as its member would."""
 
     __slots__ = SLOTS
+    _self_own: frozenset[str] = frozenset()  # the names of what a subclass has set, perhaps before its __init__
     __class_getitem__: Any = classmethod(types.GenericAlias)  # for type checkers alone, unlike IntEnumValue's
 
     # wrapt's own costs 100 ns a look-up before anything happens, a fifth of that remains.
@@ -171,6 +175,7 @@ class _MemberProxy(ObjectProxy, HasCell):  # type: ignore[type-arg]
             )
             raise AttributeError(message)
         self.__self_setattr__(name, value)
+        # A property has stored nothing here: sent to a child, the value has what its setter has stored.
         if not isinstance(inspect.getattr_static(type(self), name, None), property):
             self.__self_setattr__("_self_own", self._self_own | {name})
 
@@ -187,7 +192,7 @@ class _MemberProxy(ObjectProxy, HasCell):  # type: ignore[type-arg]
 
     # What it is
     __class__ = property(lambda self: self._self_members.enum_type)
-    __dict__ = Attribute("__dict__")
+    __dict__ = property(lambda self: dict(snapshot(self).__dict__))  # a copy: what a cached_property adds is lost
     __name__ = Attribute("__name__")
     __wrapped__ = Attribute("__wrapped__")
     __self_dict__ = Attribute("__self_dict__")
@@ -201,13 +206,7 @@ class _MemberProxy(ObjectProxy, HasCell):  # type: ignore[type-arg]
     __repr__ = unary(repr)
     __str__ = unary(str)
 
-    def __format__(self, spec: str) -> str:
-        try:
-            member = self._self_by_number[self._self_cell[()]]
-        except KeyError:
-            member = self._self_members[self._self_cell[()]]
-        return format(member, spec)
-
+    __format__ = binary(format)
     __bytes__ = unary(bytes)
 
     # Comparison
@@ -335,10 +334,10 @@ def special_methods_of(enum_type: type, cls: type) -> dict[str, Callable[..., An
 
     Python looks special methods up on the type, so that only there `callable`, `len` or `with` can find them.
     """
-    members = _special_names(enum_type)
+    theirs = _special_names(enum_type)
     own = _special_names(cls)
     methods: dict[str, Callable[..., Any] | None] = {}
-    for name, found in members.items():
+    for name, found in theirs.items():
         missing = own.get(name) is None or isinstance(own[name], Refused)
         if callable(found) and missing and name not in _OWN_LIFE:
             methods = _IMPLIED.get(name, {}) | methods | {name: named(name)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import os
 import threading
@@ -14,7 +15,7 @@ from multiprocessing_intenum.robust import RobustRLock
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["LockLike", "grip", "refuse_fork_only", "seconds"]
+__all__ = ["Lock", "LockLike", "grip", "refuse_fork_only", "seconds"]
 
 
 class LockLike(Protocol):
@@ -49,7 +50,7 @@ def grip(lock: LockLike) -> tuple[Callable[..., object], Callable[[], object], C
         lock: anything with acquire and release.
 
     Raises:
-        TypeError: it has no acquire or no release.
+        TypeError: it has no acquire or no release, or they are asyncio's.
     """
     kind, known = type(lock), cast("Any", lock)  # the true type: an object may claim any `__class__`
     if issubclass(kind, (synchronize.Lock, synchronize.RLock)):
@@ -63,6 +64,9 @@ def grip(lock: LockLike) -> tuple[Callable[..., object], Callable[[], object], C
         if not callable(getattr(lock, method, None)):
             message = f"Can not use {type(lock)} as lock: expected an object with acquire() and release()"
             raise TypeError(message)
+    if inspect.iscoroutinefunction(known.acquire):
+        message = f"Can not use {type(lock)} as lock: its acquire() would have to be awaited"
+        raise TypeError(message)
     opaque = _OpaqueLock(lock)
     return opaque.acquire, opaque.release, opaque.is_mine
 
@@ -161,4 +165,4 @@ def seconds(timeout: float | None, name: str = "timeout") -> float | None:
     if not limit >= 0:  # NaN compares false
         message = f"{name} must not be negative or NaN, but is {limit!r}: give seconds, or None for no limit"
         raise ValueError(message)
-    return None if limit > threading.TIMEOUT_MAX else limit
+    return None if limit > threading.TIMEOUT_MAX else limit  # as far as any lock goes: 292 years

@@ -62,5 +62,6 @@ def _pin_tracked() -> None:
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
-    # Pinned before the fork, both sides have it. Once more after it, for what another thread made in between.
+    # Before the fork, since by the time of a hook after it other code may have dropped a value. Once more in the parent
+    # after it, for what another thread made in between.
     os.register_at_fork(before=_pin_tracked, after_in_parent=_pin_tracked)

@@ -29,7 +29,7 @@ def resolve(members: Members[T], value: object) -> T:
 
 
 def set_member(self: IntEnumValue[T], value: T | str | IntEnumValue[T]) -> None:  # noqa: D417 # a method's self
-    """Set the value under its lock. This is the method `IntEnumValue.set`.
+    """Set the value under its lock.
 
     Args:
         value: a member of the enum, the name of one, or another shared value of the same enum, whose member now is
@@ -39,6 +39,7 @@ def set_member(self: IntEnumValue[T], value: T | str | IntEnumValue[T]) -> None:
         TypeError: it is something else: another enum's member, an int, None.
         KeyError: no member has this name.
         OverflowError: the member does not fit 64 bits.
+        ValueError: it has the enum's type but is none of its members, or the other shared value's integer is no member.
         After an error the value is what it was.
 
     Example:
@@ -54,8 +55,8 @@ def set_member(self: IntEnumValue[T], value: T | str | IntEnumValue[T]) -> None:
     if is_mine():
         cell[()] = value
         return
-    # Nothing stands between acquire() and the `try`, nor between it and the end, where a KeyboardInterrupt could leave
-    # the lock held: wherever it strikes, is_mine() tells whether there is something to give back.
+    # acquire() and release() both stand inside the `try`: wherever a KeyboardInterrupt strikes, is_mine() tells whether
+    # there is something to give back (but of a lock that does not say who holds it: see _OpaqueLock).
     try:
         acquire()
         cell[()] = value
@@ -66,7 +67,7 @@ def set_member(self: IntEnumValue[T], value: T | str | IntEnumValue[T]) -> None:
         raise
 
 
-# A bound method is pickled by this name: `Process(target=status.set, ...)`.
+# It is the method `IntEnumValue.set`. A bound method is pickled by this name: `Process(target=status.set, ...)`.
 set_member.__name__, set_member.__qualname__ = "set", "IntEnumValue.set"
 
 
@@ -223,7 +224,7 @@ def update(
 
     Args:
         status: the shared value.
-        function: is given the member now and returns the one to set. It may write to the value itself.
+        function: is given the member now and returns the one to set. It may itself call `set()` on the value.
         timeout: seconds to wait for the lock; None waits for ever.
 
     Returns:
@@ -233,7 +234,8 @@ def update(
         TimeoutError: the lock was not free in time: its holder is busy or dead.
         TypeError, KeyError, OverflowError, ValueError: an argument is of a wrong kind, or what `function` returned can
             not be set.
-        Whatever `function` raises. After any of these the lock is free and nothing was written.
+        Whatever `function` raises. After any of these the lock is as it was before, and nothing was written but what
+        `function` itself wrote.
 
     Example:
         >>> rotation = list(WorkerStatusEnum)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import enum
+import os
+import threading
 import types
 import warnings
 import weakref
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
 
     from multiprocessing_intenum.locks import Lock, LockLike
 
-__all__ = ["IntEnumValue"]
+__all__ = ["IntEnumValue", "copied"]
 
 T = TypeVar("T", bound=IntEnumMember)
 
@@ -92,7 +95,7 @@ class IntEnumValue(_MemberProxy[T]):
 
         def __class_getitem__(cls, item):
             """Return the class of the values of one enum; a type variable is left for the type checker."""
-            if not isinstance(item, type):
+            if not isinstance(item, type) or item is Any:  # which is a class from Python 3.11 on
                 return super().__class_getitem__(item)
             if cls._self_table is not None:
                 if item is cls.EnumType:
@@ -101,12 +104,19 @@ class IntEnumValue(_MemberProxy[T]):
                 raise TypeError(message)
             bound = _bound.get((cls, item))
             if bound is None:
-                bound = _bound.setdefault((cls, item), _bind(cls, item))
+                with _binding:
+                    bound = _bound.get((cls, item))
+                    if bound is None:
+                        bound = _bound[cls, item] = _bind(cls, item)
             return bound
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if type(cls) is type:  # wrapt in pure Python has a metaclass that does the same
+        for base in vars(cls).get("__orig_bases__", ()):
+            if isinstance(base, types.GenericAlias) and any(isinstance(arg, str) for arg in base.__args__):
+                message = f"{cls.__name__} can not be bound to {base.__args__[0]!r}, a mere name: give the enum itself"
+                raise TypeError(message)
+        if isinstance(vars(cls)["__module__"], str):  # wrapt in pure Python has a metaclass that does the same
             first_line = vars(cls).get("__firstlineno__")
             for name in ("__module__", "__doc__"):
                 setattr(cls, name, _ClassText(name, getattr(cls, name)))
@@ -115,8 +125,8 @@ class IntEnumValue(_MemberProxy[T]):
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Make a value of the class bound to the enum of the member given, where this class is bound to none."""
-        if cls._self_table is None:
-            value = args[0] if args else kwargs.get("value")
+        if cls._self_table is None and (args or "value" in kwargs):  # else __init__ says what is missing
+            value = args[0] if args else kwargs["value"]
             cls = cls[_enum_of(cls, value)]  # type: ignore[index]
         return super().__new__(cls)
 
@@ -173,23 +183,32 @@ class IntEnumValue(_MemberProxy[T]):
         refuse_fork_only(self._self_lock)
         memory.pin(self._self_word)
         memory.pin(self._self_lock)
-        own = {name: getattr(self, name) for name in self._self_own}
-        cls, enum_type = vars(type(self)).get("_self_origin", (type(self), None))
-        return _rebuild, (cls, enum_type, self._self_word, self._self_lock, own)
+        # What a subclass has set comes last, as the state: it may lead back to this value, which pickle knows by then.
+        origin = vars(type(self)).get("_self_origin", (type(self),))
+        return _rebuild, (origin, self._self_word, self._self_lock), _own_of(self) or None, None, None, _set_own
 
 
 # The classes that indexing made. They live as long as something uses them, as the enums in their keys do.
 _bound: weakref.WeakValueDictionary[tuple[type, type], type] = weakref.WeakValueDictionary()
 
+_binding = threading.RLock()  # so that threads that index at once get one class
+if hasattr(os, "register_at_fork"):  # else a child could inherit it locked by a thread that it has not
+    os.register_at_fork(before=_binding.acquire, after_in_parent=_binding.release, after_in_child=_binding.release)
+
 
 def _bind(cls: type, enum_type: type[Any]) -> type:
     """Make the subclass of `cls` for the values of one enum."""
+    base = _base_of(cls)
+    if base is not int and not issubclass(enum_type, base):
+        message = f"{cls.__name__} is for enums made of '{base}', which '{enum_type}' is not"
+        raise TypeError(message)
     members = Members[Any](enum_type)
     namespace: dict[str, Any] = {
         "__module__": cls.__module__,
         "__slots__": (),
         "EnumType": enum_type,
-        "_self_origin": (cls, enum_type),  # it can not be imported by its name: this is how it is pickled
+        # It can not be imported by its name: this is how it is pickled.
+        "_self_origin": (*vars(cls).get("_self_origin", (cls,)), enum_type),
     }
     if members.by_number:  # else a base for enums that share its methods
         own = hot_reads_of(members, IntEnumValue)
@@ -221,23 +240,52 @@ def _enum_of(cls: Any, value: object) -> type:
             f"write {cls.__name__}[YourEnum]({value!r}), or give the member"
         )
         raise TypeError(message)
-    base = int if cls.EnumType is enum.IntEnum else cls.EnumType  # the default stands for any int-valued enum
-    if not (isinstance(type(value), enum.EnumMeta) and issubclass(type(value), base)):
+    if not (isinstance(type(value), enum.EnumMeta) and issubclass(type(value), _base_of(cls))):
         refuse(cls.EnumType, value)
     return type(value)
 
 
-def _rebuild(
-    cls: Any, enum_type: type | None, word: ctypes.c_int64, lock: LockLike, own: dict[str, object]
-) -> IntEnumValue[Any]:
+def _base_of(cls: Any) -> type:
+    """Return what the enums of a class that is not bound to one have in common."""
+    return int if cls.EnumType is enum.IntEnum else cls.EnumType  # the default stands for any int-valued enum
+
+
+def _rebuild(origin: tuple[Any, ...], word: ctypes.c_int64, lock: LockLike) -> IntEnumValue[Any]:
     """Make the value anew in a spawned child, round the same cell."""
     if not getattr(process.current_process(), "_inheriting", False):
         message = "a pickled IntEnumValue can only be loaded by the process that it was pickled for, while that starts"
         raise RuntimeError(message)
-    if enum_type is not None:
+    cls, *enum_types = origin
+    for enum_type in enum_types:
         cls = cls[enum_type]
+    return _made(cls, word, lock)
+
+
+def copied(status: IntEnumValue[Any], memo: dict[int, Any]) -> IntEnumValue[Any]:
+    """Return a deep copy with a state of its own, which is now the same, under the same lock.
+
+    For what has a shared value and is deep-copied itself; `copy.deepcopy` of a shared value gives the member.
+    """
+    key: Any = (copied, id(status))  # not the id alone, under which copy.deepcopy notes the member
+    if key not in memo:
+        word = new_word(number_of(snapshot(status)))
+        memo[key] = _made(type(status), word, status._self_lock)
+        _set_own(memo[key], copy.deepcopy(_own_of(status), memo))
+    return memo[key]  # type: ignore[no-any-return]
+
+
+def _made(cls: Any, word: ctypes.c_int64, lock: LockLike) -> IntEnumValue[Any]:
+    """Return a value round a cell that there is, without its class's own `__init__`."""
     status: IntEnumValue[Any] = cls.__new__(cls)
     attach(status, cls._self_table, word, lock)
+    return status
+
+
+def _own_of(status: IntEnumValue[Any]) -> dict[str, object]:
+    """Return the attributes that a subclass has set."""
+    return {name: getattr(status, name) for name in status._self_own}
+
+
+def _set_own(status: IntEnumValue[Any], own: dict[str, object]) -> None:
     for name, value in own.items():
         setattr(status, name, value)
-    return status

@@ -280,7 +280,8 @@ class RobustRLock:
 
     def _take_over(self, me: object) -> None:
         # Consistent first: whatever the callback does, the mutex can be unlocked without being lost for good. If this
-        # process is killed before it is done, the next one in turn is told of a dead holder all the same.
+        # process is killed before it is done, the next one in turn is told of a dead holder all the same. It is refused
+        # (EINVAL) when _back_out comes here with a mutex that nobody died with.
         died = self._c.consistent(self._mutex) == 0
         self._depth = 1
         self._owner = me

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from threading import TIMEOUT_MAX
 from typing import TYPE_CHECKING, TypeVar
 
 from multiprocessing_intenum.cell import HasCell, has_cell, refuse_target, snapshot
@@ -28,7 +29,7 @@ def wait_for(
     condition: T | str | IntEnumValue[T] | Iterable[T | str] | Callable[[T], object],
     timeout: float | None = None,
     *,
-    max_interval: float = 0.01,
+    max_interval: float | None = 0.01,
 ) -> T:
     """Wait until a shared value meets a condition, and return the member that met it.
 
@@ -38,10 +39,11 @@ def wait_for(
 
     Args:
         status: the shared value.
-        condition: a member, or its name; a collection of them, of which any will do (the enum itself: any member); or a
-            function that is given the member now and says whether it will do.
+        condition: a member, or its name; a collection of them, of which any will do (the enum itself: any of its named
+            members); or a function that is given the member now and says whether it will do.
         timeout: seconds to wait; None waits for ever, 0 only looks.
-        max_interval: the longest sleep between two looks, in seconds: less wakes earlier, more idles better.
+        max_interval: the longest sleep between two looks, in seconds: less wakes earlier, more idles better. None: they
+            double on and on.
 
     Returns:
         The member that met the condition. The state may have moved on by the time you look at it.
@@ -64,6 +66,8 @@ def wait_for(
     is_met, wanted = _condition(status, condition)
     limit = seconds(timeout)
     longest = seconds(max_interval, "max_interval")
+    if longest is None:
+        longest = TIMEOUT_MAX
     if not longest:
         message = f"max_interval must be a positive number of seconds, not {max_interval!r}"
         raise ValueError(message)
@@ -95,7 +99,6 @@ def _condition(status: IntEnumValue[T], condition: object) -> tuple[Callable[[T]
     if not wanted:
         message = "the collection of members to wait for is empty: it would never be met"
         raise ValueError(message)
-    # By identity, as in the mutator; what is no member gets its usual error from resolve().
-    accepted = {id(resolve(members, member)): member for member in wanted}
-    names = " or ".join(str(resolve(members, member)._name_) for member in wanted)
-    return lambda member: id(member) in accepted, names
+    accepted = [resolve(members, one) for one in wanted]  # what is no member gets its usual error
+    ids = set(map(id, accepted))  # by identity, as in the mutator
+    return lambda member: id(member) in ids, " or ".join(one._name_ or repr(one) for one in accepted)

@@ -8,16 +8,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 from enums import WorkerStatus, WorkerStatusEnum
+from helpers import METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from multiprocessing.context import BaseContext
 
-if sys.platform != "linux":
-    collect_ignore = ["test_robust.py"]  # robust mutexes that processes share are Linux's alone
+collect_ignore: list[str] = []
+if sys.platform != "linux":  # robust mutexes that processes share, /proc
+    collect_ignore += ["test_robust.py", "test_killed_holder_examples.py", "test_memory_reuse.py"]
+if "fork" not in METHODS:  # os.fork(), signals to groups of processes
+    collect_ignore += ["test_example_worker.py", "test_fork.py", "test_memory.py"]
 
 
-@pytest.fixture(params=["fork", "spawn", "forkserver"])
+@pytest.fixture(params=METHODS)
 def ctx(request: pytest.FixtureRequest) -> BaseContext:
     """The context of each start method."""
     context: BaseContext = multiprocessing.get_context(request.param)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import sys
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from multiprocessing_intenum import (
     IntEnumAttribute,
     IntEnumValue,
+    RobustRLock,
     compare_and_exchange,
     compare_and_set,
     exchange,
@@ -21,6 +24,11 @@ if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
 
 R = TypeVar("R")
+
+METHODS = multiprocessing.get_all_start_methods()
+
+SAFE_LOCKS: list[Any] = [multiprocessing.RLock, multiprocessing.Lock, *[RobustRLock] * (sys.platform == "linux")]
+"""What makes the locks that an interrupt can not leave held, and that a child does not believe to hold."""
 
 DEADLINE = 60.0
 """Seconds after which a test that still waits has failed; far beyond what anything here takes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from typing import Any
 
 from enums import LoggingStatus, Perm, Permissions, WorkerState, WorkerStatus, WorkerStatusEnum
@@ -59,6 +60,35 @@ def hand_on(ctx: Any, status: WorkerStatus) -> None:
 
 def set_to_unavailable(status: WorkerStatus) -> None:
     status.set(UNAVAILABLE)
+
+
+class Node(IntEnumValue[WorkerStatusEnum]):
+    peer: Node
+
+
+def follow_peers(one: Node) -> None:
+    two = one.peer
+    assert two.peer is one
+    assert (snapshot(one), snapshot(two)) == (IDLE, CALCULATING)
+    one.set(UNAVAILABLE)
+    two.set(IDLE)
+
+
+class Common(enum.IntEnum):
+    """No members: a base for enums that have methods in common."""
+
+
+class Job(Common):
+    WAITING = 1
+    RUNNING = 2
+
+
+AnyJob = IntEnumValue[Common]
+
+
+def start_job(status: Any) -> None:
+    assert type(status) is AnyJob[Job]  # type: ignore[misc]
+    status.set("RUNNING")
 
 
 # Pools and executors take what is shared in their initializer

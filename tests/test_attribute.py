@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import enum
 import json
 import multiprocessing
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 from enums import FrutEnum, LoggingStatus, Perm, Permissions, WorkerState, WorkerStatus, WorkerStatusEnum
-from helpers import is_free
+from helpers import is_free, run
 
 from multiprocessing_intenum import IntEnumAttribute, IntEnumValue, compare_and_set, exchange, snapshot, update
 
@@ -150,6 +151,127 @@ def test_reading_before_the_first_assignment_says_what_is_missing(read: Any) -> 
         "'Plain' object has no shared 'status' yet: assign it in __init__, before the processes that share it start"
     )
     assert not hasattr(state, "status")
+
+
+def test_it_can_not_be_deleted_and_stays() -> None:
+    state = Plain()
+    with pytest.raises(AttributeError, match="can not delete 'status' of a Plain: other processes may share it"):
+        del state.status
+    assert state.status is IDLE
+
+
+def test_one_that_no_class_body_has_named_says_so() -> None:
+    class Late:
+        pass
+
+    Late.status = IntEnumAttribute(WorkerStatus)  # type: ignore[attr-defined]
+    uses: list[Any] = [
+        lambda late: late.status,
+        lambda late: setattr(late, "status", IDLE),
+        lambda late: Late.status.proxy_of(late),  # type: ignore[attr-defined]
+    ]
+    for use in uses:
+        with pytest.raises(TypeError, match="an IntEnumAttribute has its name from the body of a class"):
+            use(Late())
+
+
+def test_one_can_not_have_two_names() -> None:
+    attribute = IntEnumAttribute(WorkerStatus)
+    attribute.__set_name__(Plain, "status")
+    attribute.__set_name__(type("Another", (), {}), "status")
+    with pytest.raises(TypeError, match=r"this IntEnumAttribute is 'status' already: make .* Plain\.state"):
+        attribute.__set_name__(Plain, "state")
+    assert attribute._name == "status"
+
+
+@pytest.mark.parametrize("found", [IDLE, "IDLE", WorkerStatus(IDLE), None])
+def test_what_was_put_into_the_dict_behind_its_back_is_refused_and_stays(found: Any) -> None:
+    state = Plain()
+    state.__dict__["status"] = found
+    uses: list[Any] = [
+        lambda: state.status,
+        lambda: Plain.status.proxy_of(state),
+        lambda: setattr(state, "status", CALCULATING),
+    ]
+    for use in uses:
+        with pytest.raises(TypeError, match=r"'Plain' object has a \w+ in its __dict__ where 'status' keeps"):
+            use()
+    assert state.__dict__["status"] is found
+
+
+def test_the_dict_of_an_instance_shows_the_member() -> None:
+    assert repr(vars(Plain())) == f"{{'status': <shared {IDLE!r}>}}"
+
+
+def test_a_first_assignment_that_fails_tells_of_nothing_else() -> None:
+    with pytest.raises(TypeError) as caught:
+        Plain(2)
+    assert caught.value.__context__ is None
+
+
+# Copies
+
+
+class Noting(IntEnumValue[WorkerStatusEnum]):
+    """Its own __init__, attributes and set()."""
+
+    notes: list[str]
+
+    def __init__(self, value: Any, notes: list[str], lock: Any = None) -> None:
+        self.notes = notes
+        super().__init__(value, lock)
+
+    def set(self, value: Any) -> None:
+        super().set(value)
+        self.notes.append(self.name)
+
+
+def test_a_deep_copy_has_a_state_of_its_own_of_the_same_kind_at_once() -> None:
+    class Noted:
+        status = IntEnumAttribute(IntEnumValue)
+
+    lock = multiprocessing.Lock()
+    state = Noted()
+    state.status = Noting(CALCULATING, [], lock)
+    other = copy.deepcopy(state)
+    live, its = Noted.status.proxy_of(state), Noted.status.proxy_of(other)
+    assert (type(its), its.get_lock(), other.status) == (Noting, lock, CALCULATING)
+    other.status = IDLE
+    state.status = "UNAVAILABLE"
+    assert (live.notes, its.notes) == (["UNAVAILABLE"], ["IDLE"])
+    with pytest.raises(TypeError):
+        other.status = FrutEnum.APPLE
+
+
+def test_what_is_one_value_in_an_object_is_one_in_its_deep_copy() -> None:
+    class Twice:
+        one = IntEnumAttribute(WorkerStatus)
+        two = IntEnumAttribute(WorkerStatus)
+
+    state = Twice()
+    state.one = state.two = WorkerStatus(IDLE)  # type: ignore[assignment]
+    state.bare = Twice.one.proxy_of(state)  # type: ignore[attr-defined]
+    other = copy.deepcopy(state)
+    assert type(other.bare) is WorkerStatusEnum  # type: ignore[attr-defined]
+    other.one = "CALCULATING"
+    assert (other.two, state.two) == (CALCULATING, IDLE)
+
+
+def test_a_deep_copy_is_shared_with_the_child_that_writes_to_it_first(ctx: Any) -> None:
+    other = copy.deepcopy(Sent(ctx))
+    run(ctx, calculate, other)
+    assert other.status is CALCULATING
+
+
+class Sent:
+    status = IntEnumAttribute(WorkerStatus)
+
+    def __init__(self, ctx: Any) -> None:
+        self.status = WorkerStatus(IDLE, ctx=ctx)  # type: ignore[assignment]
+
+
+def calculate(state: Sent) -> None:
+    state.status = CALCULATING
 
 
 def test_an_instance_without_a_dict_can_not_have_one() -> None:

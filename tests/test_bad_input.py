@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from enums import FrutEnum, LoggingStatus, Perm, Permissions, WorkerState, WorkerStatus, WorkerStatusEnum
-from helpers import DEADLINE, PLAIN_WRITERS, SHORT, TIMED_WRITERS, WRITERS, is_free
+from helpers import DEADLINE, PLAIN_WRITERS, SAFE_LOCKS, SHORT, TIMED_WRITERS, WRITERS, is_free
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -227,8 +227,9 @@ ONE_AT_A_TIME: dict[str, Callable[[Any], object]] = {
     "condition": lambda it: wait_for(TARGET.status, [it], 0),
     "max_interval": lambda it: wait_for(TARGET.status, IDLE, 0, max_interval=it),
     "attribute": IntEnumAttribute,
-    "RobustRLock": lambda it: RobustRLock().acquire(timeout=it),
 }
+if RobustRLock in SAFE_LOCKS:
+    ONE_AT_A_TIME["RobustRLock"] = lambda it: RobustRLock().acquire(timeout=it)
 
 
 @pytest.mark.parametrize("call", ONE_AT_A_TIME.values(), ids=ONE_AT_A_TIME)
@@ -275,8 +276,8 @@ def test_a_callback_that_is_hostile_in_itself_comes_out_as_it_is(write: Any) -> 
             super().set(IDLE)
             raise Unforeseen
 
-    for lock in multiprocessing.RLock(), multiprocessing.Lock(), RobustRLock():
-        status = Refusing(IDLE, lock=lock)
+    for make in SAFE_LOCKS:
+        status = Refusing(IDLE, lock=(lock := make()))
         for timeout in None, SHORT:
             with pytest.raises(Unforeseen):
                 write(status, CALCULATING, timeout)
@@ -284,7 +285,7 @@ def test_a_callback_that_is_hostile_in_itself_comes_out_as_it_is(write: Any) -> 
             assert snapshot(status) is IDLE
 
 
-@pytest.mark.parametrize("lock", [multiprocessing.RLock, multiprocessing.Lock, RobustRLock])
+@pytest.mark.parametrize("lock", SAFE_LOCKS)
 @pytest.mark.parametrize("error", [Unforeseen, KeyboardInterrupt, SystemExit, GeneratorExit])
 def test_a_function_that_raises_leaves_the_lock_free_and_the_value_whole(lock: Any, error: type) -> None:
     status = WorkerStatus(IDLE, lock=lock())
@@ -300,8 +301,8 @@ def test_a_function_that_raises_leaves_the_lock_free_and_the_value_whole(lock: A
 
 
 @pytest.mark.usefixtures("untraced")
-@pytest.mark.parametrize("lock", [multiprocessing.RLock, multiprocessing.Lock, RobustRLock])
-@pytest.mark.parametrize("write", [lambda status, new, _: status.set(new), *TIMED_WRITERS.values()])
+@pytest.mark.parametrize("lock", SAFE_LOCKS)
+@pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
 def test_an_interrupt_at_any_moment_leaves_the_lock_free_and_the_value_whole(lock: Any, write: Any) -> None:
     status = WorkerStatus(IDLE, lock=lock())
 
@@ -309,8 +310,8 @@ def test_an_interrupt_at_any_moment_leaves_the_lock_free_and_the_value_whole(loc
         signal.setitimer(signal.ITIMER_REAL, random.uniform(20e-6, 200e-6))
         deadline = time.monotonic() + DEADLINE
         while time.monotonic() < deadline:
-            write(status, CALCULATING, None)
-            write(status, IDLE, 1.0)
+            write(status, CALCULATING)
+            write(status, IDLE)
 
     before = signal.signal(signal.SIGALRM, signal.default_int_handler)
     try:
@@ -419,7 +420,7 @@ def test_the_way_back_from_a_pickle_is_closed_outside_of_a_spawn() -> None:
         status.__reduce__()
     context.set_spawning_popen(object())  # as if a process were being started
     try:
-        rebuild, arguments = status.__reduce__()
+        rebuild, arguments, *_ = status.__reduce__()
     finally:
         context.set_spawning_popen(None)
     with pytest.raises(RuntimeError, match="while that starts"):

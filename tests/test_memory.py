@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import gc
 import os
+import subprocess
+import sys
 import weakref
 from multiprocessing.sharedctypes import RawValue
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from helpers import DEADLINE
 
 from multiprocessing_intenum import memory
 
@@ -63,6 +66,36 @@ def test_what_is_tracked_and_alive_at_a_fork_stays_alive(make: Any) -> None:
     del thing
     assert lives(ref)
     assert not memory._tracked
+
+
+def test_what_other_hooks_drop_or_make_at_a_fork_stays_alive() -> None:
+    """Hooks that were there first: theirs before the fork come after ours, theirs after it come before ours."""
+    code = """
+import gc, os, sys, weakref
+
+class Thing: pass
+
+def make():
+    made.append(Thing())
+    memory.track(made[0])
+
+made, dropped = [], [Thing()]
+os.register_at_fork(before=make, after_in_parent=dropped.clear)
+from multiprocessing_intenum import memory
+
+memory.track(dropped[0])
+first = weakref.ref(dropped[0])
+child = os.fork()
+if not child:
+    os._exit(0)
+os.waitpid(child, 0)
+second = weakref.ref(made.pop())
+gc.collect()
+assert not dropped and not made
+sys.exit(first() is None or second() is None)
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=DEADLINE, env=environment)
 
 
 def test_what_is_made_after_a_fork_is_freed_as_usual() -> None:

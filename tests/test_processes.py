@@ -9,7 +9,7 @@ from typing import Any
 import process_targets as targets
 import pytest
 from enums import LoggingStatus, Perm, Permissions, WorkerState, WorkerStatus, WorkerStatusEnum
-from helpers import DEADLINE, is_free, run, running
+from helpers import DEADLINE, METHODS, is_free, run, running
 
 from multiprocessing_intenum import IntEnumValue, exchange, snapshot, wait_for
 
@@ -84,6 +84,19 @@ def test_a_subclass_takes_its_own_attributes_along(ctx: Any) -> None:
     assert (status.label, status.log) == ("mine", ["CALCULATING"])  # only the state is shared
 
 
+def test_values_that_refer_to_each_other(ctx: Any) -> None:
+    one, two = targets.Node(IDLE, ctx=ctx), targets.Node(CALCULATING, ctx=ctx)
+    one.peer, two.peer = two, one
+    run(ctx, targets.follow_peers, one)
+    assert (snapshot(one), snapshot(two)) == (UNAVAILABLE, IDLE)
+
+
+def test_of_a_class_that_was_indexed_twice(ctx: Any) -> None:
+    status = targets.AnyJob(targets.Job.WAITING, ctx=ctx)
+    run(ctx, targets.start_job, status)
+    assert snapshot(status) is targets.Job.RUNNING
+
+
 def test_to_a_child_of_a_child(ctx: Any) -> None:
     status = WorkerStatus(IDLE, ctx=ctx)
     run(ctx, targets.hand_on, ctx, status)
@@ -92,18 +105,8 @@ def test_to_a_child_of_a_child(ctx: Any) -> None:
 
 def test_a_value_of_a_spawn_context_goes_by_every_start_method() -> None:
     status = WorkerStatus(IDLE, ctx=multiprocessing.get_context("spawn"))
-    for method in ("fork", "spawn", "forkserver"):
+    for method in METHODS:
         run(multiprocessing.get_context(method), targets.set_to_unavailable, status)
         assert exchange(status, IDLE) is UNAVAILABLE
-    run(multiprocessing.get_context("fork"), targets.hand_on, multiprocessing.get_context("spawn"), status)
+    run(multiprocessing.get_context(METHODS[0]), targets.hand_on, multiprocessing.get_context("spawn"), status)
     assert snapshot(status) is UNAVAILABLE
-
-
-@pytest.mark.parametrize("method", ["spawn", "forkserver"])
-@pytest.mark.parametrize("kind", ["RLock", "Lock"])
-def test_a_lock_of_the_fork_context_is_refused_by_the_others_and_the_value_stays(method: str, kind: str) -> None:
-    status = WorkerStatus(IDLE, lock=getattr(multiprocessing.get_context("fork"), kind)())
-    process = multiprocessing.get_context(method).Process(target=targets.set_to_unavailable, args=(status,))
-    with pytest.raises(RuntimeError, match=r"made for children that are forked: give ctx= or lock= .* to send it by"):
-        process.start()
-    assert snapshot(status) is IDLE

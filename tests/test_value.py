@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import abc
+import asyncio
 import ctypes
 import enum
+import functools
 import inspect
 import multiprocessing
 import operator
@@ -12,11 +15,11 @@ import subprocess
 import sys
 import threading
 import warnings
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar, get_origin
 
 import pytest
 from enums import Big, FrutEnum, LoggingStatus, Perm, Permissions, WorkerState, WorkerStatus, WorkerStatusEnum
-from helpers import WRITERS, is_free
+from helpers import DEADLINE, WRITERS, is_free
 
 from multiprocessing_intenum import IntEnumValue, snapshot, update
 
@@ -56,6 +59,11 @@ def test_lock_and_ctx_exclude_each_other() -> None:
 def test_something_without_acquire_and_release_is_no_lock(lock: Any) -> None:
     with pytest.raises(TypeError, match=r"Can not use <class .*> as lock: expected an object with acquire\(\) and"):
         WorkerStatus(IDLE, lock=lock)
+
+
+def test_a_lock_of_asyncio_is_no_lock() -> None:
+    with pytest.raises(TypeError, match=r"Can not use <class 'asyncio.locks.Lock'> as lock: .* have to be awaited"):
+        WorkerStatus(IDLE, lock=asyncio.Lock())  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("member", [Big.TOO_LARGE, Big.TOO_SMALL])
@@ -572,6 +580,94 @@ def test_a_property_of_a_subclass_can_be_set() -> None:
     status.busy = True
     assert snapshot(status) is CALCULATING
     assert status.busy
+    assert not status._self_own  # a child has it by the state alone
+
+
+def test_what_a_subclass_sets_before_its_init_is_its_own_too() -> None:
+    class Labelled(IntEnumValue[WorkerStatusEnum]):
+        label: str
+
+        def __init__(self, label: str) -> None:
+            self.label = label
+            super().__init__(IDLE)
+
+    one, two = Labelled("one"), Labelled("two")
+    assert (one.label, two.label, one._self_own) == ("one", "two", {"label"})
+
+
+def test_a_cached_property_of_a_subclass_leaves_the_member_alone() -> None:
+    class Cached(IntEnumValue[WorkerStatusEnum]):
+        @functools.cached_property
+        def token(self) -> object:
+            return object()
+
+    one, two = Cached(IDLE), Cached(IDLE)
+    assert one.token is not two.token
+    assert "token" not in vars(IDLE)
+    assert vars(one) == vars(IDLE)
+
+
+def test_a_class_that_is_abstract_answers_as_its_member_too() -> None:
+    class Abstract(IntEnumValue[WorkerStatusEnum], abc.ABC):
+        """Its own text."""
+
+    status = Abstract(IDLE)
+    assert (status.__doc__, status.__module__) == (IDLE.__doc__, IDLE.__module__)
+    assert Abstract.__doc__ == "Its own text."
+
+
+def test_it_can_be_an_annotation_of_any_enum_and_of_one_that_comes_later() -> None:
+    for later in Any, "WorkerStatusEnum", TypeVar("TypeVar"):
+        assert get_origin(IntEnumValue[later]) is IntEnumValue  # type: ignore[valid-type]
+
+
+def test_a_class_can_not_be_bound_to_a_mere_name() -> None:
+    with pytest.raises(TypeError, match="Late can not be bound to 'Nothing', a mere name: give the enum itself"):
+
+        class Late(IntEnumValue["Nothing"]):  # type: ignore[name-defined,type-var]
+            pass
+
+
+def test_a_class_for_one_kind_of_enum_takes_no_other() -> None:
+    class Fruit(enum.IntEnum):
+        pass
+
+    class Citrus(Fruit):
+        LEMON = 1
+
+    assert IntEnumValue[Fruit](Citrus.LEMON) == Citrus.LEMON
+    for use in (lambda: IntEnumValue[Fruit][FrutEnum], lambda: IntEnumValue[Fruit](FrutEnum.APPLE)):
+        with pytest.raises(TypeError):
+            use()
+
+
+def test_threads_that_index_at_once_get_one_class() -> None:
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(50):
+            fresh = enum.IntEnum("fresh", "ONE TWO")  # type: ignore[misc]
+            barrier = threading.Barrier(4)
+            classes: list[type] = []
+
+            def index(fresh: Any = fresh, barrier: Any = barrier, classes: Any = classes) -> None:
+                barrier.wait(DEADLINE)
+                classes.append(IntEnumValue[fresh])
+
+            threads = [threading.Thread(target=index) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            assert len(set(map(id, classes))) == 1
+    finally:
+        sys.setswitchinterval(interval)
+
+
+def test_a_value_without_a_member_says_what_is_missing() -> None:
+    for cls in IntEnumValue, WorkerStatus:
+        with pytest.raises(TypeError, match="missing 1 required positional argument: 'value'"):
+            cls()  # type: ignore[call-arg]
 
 
 def test_dir_is_the_members_with_set_and_get_lock(status: WorkerStatus) -> None:
@@ -595,20 +691,25 @@ def test_its_class_has_none_of_its_members_attributes() -> None:
     assert LoggingStatus.__doc__.startswith("The seeds' example")
 
 
-def test_many_threads_each_read_what_they_have_written() -> None:
-    def write_and_read(number: int) -> None:
-        status = WorkerStatus(IDLE)
+def test_many_threads_each_read_what_they_have_written(status: WorkerStatus) -> None:
+    def write_and_read() -> None:
         for member in list(WorkerStatusEnum) * 200:
-            status.set(member)
-            if snapshot(status) is not member:
-                stale.append(number)
+            with status.get_lock():  # type: ignore[attr-defined]
+                status.set(member)
+                if not (snapshot(status) is member and status == member and status.name == member.name):
+                    stale.append(member)
 
-    stale: list[int] = []
-    threads = [threading.Thread(target=write_and_read, args=(number,)) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    stale: list[WorkerStatusEnum] = []
+    threads = [threading.Thread(target=write_and_read) for _ in range(4)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
     assert not stale
 
 

@@ -1,16 +1,19 @@
-"""os.fork() without multiprocessing, as gunicorn does it: the child has the value, and holds nothing."""
+"""What fork alone does, also os.fork() without multiprocessing, as of gunicorn: the child holds nothing."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from enums import WorkerStatus, WorkerStatusEnum
-from helpers import DEADLINE, SHORT, TIMED_WRITERS, is_free
+from helpers import DEADLINE, SAFE_LOCKS, SHORT, TIMED_WRITERS, is_free, run
 
-from multiprocessing_intenum import RobustRLock, compare_and_set, exchange, snapshot
+from multiprocessing_intenum import compare_and_set, exchange, snapshot, update
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,10 +35,15 @@ class Child:
                 os._exit(code)
 
     def succeeds(self) -> bool:
-        return os.waitpid(self.pid, 0)[1] == 0
+        deadline = time.monotonic() + DEADLINE
+        while (ended := os.waitpid(self.pid, os.WNOHANG))[0] == 0:
+            if time.monotonic() > deadline:
+                os.kill(self.pid, signal.SIGKILL)
+            time.sleep(0.001)
+        return ended[1] == 0
 
 
-@pytest.mark.parametrize("lock", [multiprocessing.RLock, multiprocessing.Lock, RobustRLock])
+@pytest.mark.parametrize("lock", SAFE_LOCKS)
 def test_a_child_does_not_believe_that_it_holds_what_the_forking_thread_holds(lock: Any) -> None:
     status = WorkerStatus(IDLE, lock=lock())
 
@@ -52,7 +60,7 @@ def test_a_child_does_not_believe_that_it_holds_what_the_forking_thread_holds(lo
     assert is_free(status.get_lock())
 
 
-@pytest.mark.parametrize("lock", [multiprocessing.RLock, multiprocessing.Lock, RobustRLock])
+@pytest.mark.parametrize("lock", SAFE_LOCKS)
 def test_a_child_waits_for_its_parents_lock_and_both_use_the_value(lock: Any) -> None:
     status = WorkerStatus(IDLE, lock=lock())
     status.get_lock().acquire()
@@ -63,3 +71,28 @@ def test_a_child_waits_for_its_parents_lock_and_both_use_the_value(lock: Any) ->
     assert snapshot(status) is CALCULATING
     assert Child(lambda: status.set(UNAVAILABLE)).succeeds()
     assert compare_and_set(status, UNAVAILABLE, IDLE, timeout=0)
+
+
+def test_a_forked_child_holds_none_of_its_parents_foreign_locks() -> None:
+    """Else its writes would go unguarded."""
+    status = WorkerStatus(IDLE, lock=threading.Lock())
+
+    def child() -> None:
+        assert not status._self_grip[-1]()
+
+    def function(member: WorkerStatusEnum) -> WorkerStatusEnum:
+        assert status._self_grip[-1]()
+        run(multiprocessing.get_context("fork"), child)
+        return CALCULATING
+
+    assert update(status, function) is CALCULATING
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+@pytest.mark.parametrize("kind", ["RLock", "Lock"])
+def test_a_lock_of_the_fork_context_is_refused_by_the_others_and_the_value_stays(method: str, kind: str) -> None:
+    status = WorkerStatus(IDLE, lock=getattr(multiprocessing.get_context("fork"), kind)())
+    process = multiprocessing.get_context(method).Process(target=snapshot, args=(status,))
+    with pytest.raises(RuntimeError, match=r"made for children that are forked: give ctx= or lock= .* to send it by"):
+        process.start()
+    assert snapshot(status) is IDLE
