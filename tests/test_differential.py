@@ -58,6 +58,24 @@ def test_the_enums_are_of_every_kind() -> None:
 # Rows that more than one expression shows
 
 
+def test_an_int_leaves_the_comparison_to_a_shared_value_on_its_right() -> None:
+    """Row: `1.5 > status`."""
+
+    class Aloof(enum.IntEnum):
+        ONE = 1
+
+        def __eq__(self, other: object) -> bool:
+            return self is other
+
+        __hash__ = int.__hash__
+
+    class Other(enum.IntEnum):
+        ONE = 1
+
+    assert Other.ONE == Aloof.ONE
+    assert not IntEnumValue(Aloof.ONE) == Other.ONE  # noqa: SIM201
+
+
 def test_a_function_that_adds_to_its_parameter_writes() -> None:
     """Row: `flags |= Perm.W` in a function."""
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import robust_targets
+from helpers import DEADLINE, in_a_thread, is_free
 
 from multiprocessing_intenum import memory, robust
 from multiprocessing_intenum.robust import RobustRLock
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from robust_targets import Pipe
-
-DEADLINE = 60.0
-"""Seconds after which a test that still waits has failed; far beyond what anything here takes."""
 
 
 class Child:
@@ -74,25 +72,6 @@ def running(ctx: BaseContext, target: Callable[..., object], *args: object) -> I
         theirs.close()
 
 
-def in_a_thread(function: Callable[[], object]) -> object:
-    answers: list[object] = []
-    thread = threading.Thread(target=lambda: answers.append(function()))
-    thread.start()
-    thread.join(DEADLINE)
-    return answers[0]
-
-
-def is_free(lock: RobustRLock) -> bool:
-    """Whether another thread gets it; a thread that ends gives it back, so let go of it properly."""
-
-    def try_it() -> bool:
-        if taken := lock.acquire(block=False):
-            lock.release()
-        return taken
-
-    return bool(in_a_thread(try_it))
-
-
 def kill_a_holder(lock: RobustRLock) -> None:
     with running(multiprocessing.get_context("fork"), robust_targets.hold, lock) as holder:
         assert holder.says() == "held"
@@ -109,12 +88,6 @@ def without_functions(monkeypatch: pytest.MonkeyPatch, *missing: str) -> None:
 
     monkeypatch.setattr(robust, "_declare", declare_the_others)
     monkeypatch.setattr(robust, "_pthread", robust._pthread.__wrapped__)  # the function below its cache
-
-
-@pytest.fixture(params=["fork", "spawn", "forkserver"])
-def ctx(request: pytest.FixtureRequest) -> BaseContext:
-    context: BaseContext = multiprocessing.get_context(request.param)
-    return context
 
 
 @pytest.fixture

@@ -83,13 +83,24 @@ def markdown(results: dict[str, Any]) -> str:
             "## What the peer cannot do",
             "",
             *_table(
-                ("operation", "shared value", "plain member", "longer by"),
+                (
+                    "operation",
+                    "shared value",
+                    "plain member",
+                    "longer by",
+                    "in units of the peer's `==`",
+                    "target",
+                    "met",
+                ),
                 (
                     (
                         f"`{row['label']}`",
                         quantity(row["ours"]),
                         quantity(row["other"]),
                         quantity(row["ours"] - row["other"]),
+                        f"{row['figure']:.2f}",
+                        f"≤ {row['target']:.2f}",
+                        "yes" if row["figure"] <= row["target"] else "**no**",
                     )
                     for row in rows_of(results, "member")
                 ),

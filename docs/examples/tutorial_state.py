@@ -25,11 +25,13 @@ class WorkerState:
             return self.job_id.value
 
     def describe(self) -> str:
-        match self.status:
+        with self.lock:  # and are read together
+            status, job_id = self.status, self.job_id.value
+        match status:
             case WorkerStatusEnum.IDLE:
                 return "ready for a job"
             case WorkerStatusEnum.CALCULATING:
-                return f"busy with job {self.job_id.value}"
+                return f"busy with job {job_id}"
             case WorkerStatusEnum.UNAVAILABLE:
                 return "shutting down"
 

@@ -10,7 +10,7 @@ what it promises - never two calculations at once, no accepted job lost - and ex
     python worker.py [--seconds 5] [--handlers 3] [--start-method fork|spawn|forkserver] [--kill]
 
 Ctrl-C is a shutdown, too. `--kill` kills the calculation process in the middle of a job, as a kernel short of memory
-would: the worker is idle again at once, the job counts as lost, and a new process takes the next one.
+would: the worker is idle again at once, the job is reported as lost, and a new process takes the next one.
 """
 
 import argparse
@@ -279,7 +279,8 @@ def report(journal: Journal, may_be_lost: int) -> bool:
     print()
 
     kept = at_once <= 1 and accepted == sorted(calculated + lost) and len(lost) <= may_be_lost
-    print("Kept:" if kept else "BROKEN:", "never two calculations at once, no accepted job lost.")
+    promise = f"never two calculations at once, no accepted job lost{' but in the kill' if lost else ''}."
+    print("Kept:" if kept else "BROKEN:", promise)
     return kept
 
 
