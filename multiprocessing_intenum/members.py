@@ -59,7 +59,8 @@ class Members(Generic[T]):
     values: dict[int, Any]
     exact_type: type
     """What the type of a value must be to be stored without a closer look: the enum, where each of its members is in
-    this table from the start and fits the cell."""
+    this table from the start and fits the cell. What `int.__new__(Enum, 99)` forges is not looked for: that would cost
+    each write a look-up."""
 
     def __init__(self, enum_type: type[T]) -> None:
         if not (isinstance(enum_type, enum.EnumMeta) and issubclass(enum_type, int)):
