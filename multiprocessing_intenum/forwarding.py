@@ -116,6 +116,11 @@ def named(name: str) -> Callable[..., Any]:
     return method
 
 
+def dict_of(self: Any) -> dict[str, Any]:
+    """A copy of the member's dict, which all share: what a cached_property of a subclass puts there is lost."""
+    return dict(snapshot(self).__dict__)
+
+
 class Attribute:
     """The member's attribute of this name, on instances only: the class keeps its own, or has none."""
 
@@ -157,7 +162,10 @@ class _MemberProxy(ObjectProxy, HasCell):  # type: ignore[type-arg]
     __getattribute__ = object.__getattribute__
 
     def __getattr__(self, name: str) -> Any:
-        if name == "_self_by_number":  # asked before __init__ has filled the slots
+        if name in {"_self_by_number", "__dict__"}:
+            if name == "__dict__":  # wrapt in pure Python has put its own before ours
+                return dict_of(self)
+            # asked before __init__ has filled the slots
             message = f"{type(self).__name__}.__init__() has not been called, so there is no {name}"
             raise AttributeError(message)
         try:
@@ -192,7 +200,7 @@ class _MemberProxy(ObjectProxy, HasCell):  # type: ignore[type-arg]
 
     # What it is
     __class__ = property(lambda self: self._self_members.enum_type)
-    __dict__ = property(lambda self: dict(snapshot(self).__dict__))  # a copy: what a cached_property adds is lost
+    __dict__ = property(dict_of)
     __name__ = Attribute("__name__")
     __wrapped__ = Attribute("__wrapped__")
     __self_dict__ = Attribute("__self_dict__")
