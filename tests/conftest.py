@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
 
 collect_ignore: list[str] = []
-if sys.platform != "linux":  # robust mutexes that processes share, /proc
+if sys.platform != "linux":  # robust mutexes that processes share, which the pages show, too; /proc
     collect_ignore += ["test_robust.py", "test_killed_holder_examples.py", "test_memory_reuse.py"]
-if "fork" not in METHODS:  # os.fork(), signals to groups of processes
-    collect_ignore += ["test_example_worker.py", "test_fork.py", "test_memory.py"]
+    collect_ignore += ["test_docs_examples.py"]
+if "fork" not in METHODS:  # os.fork(), POSIX's signals
+    collect_ignore += ["test_example_worker.py", "test_fork.py", "test_interrupts.py", "test_memory.py"]
 
 
 @pytest.fixture(params=METHODS)

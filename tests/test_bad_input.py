@@ -5,16 +5,13 @@ from __future__ import annotations
 import enum
 import multiprocessing
 import operator
-import random
-import signal
-import time
 from contextlib import suppress
 from multiprocessing import context, synchronize
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from enums import FrutEnum, LoggingStatus, Perm, Permissions, WorkerState, WorkerStatus, WorkerStatusEnum
-from helpers import DEADLINE, PLAIN_WRITERS, SAFE_LOCKS, SHORT, TIMED_WRITERS, WRITERS, is_free
+from helpers import PLAIN_WRITERS, SAFE_LOCKS, SHORT, TIMED_WRITERS, WRITERS, is_free
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -298,33 +295,6 @@ def test_a_function_that_raises_leaves_the_lock_free_and_the_value_whole(lock: A
             update(status, function, timeout)
         assert is_free(status.get_lock())
         assert snapshot(status) is IDLE
-
-
-@pytest.mark.usefixtures("untraced")
-@pytest.mark.parametrize("lock", SAFE_LOCKS)
-@pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
-def test_an_interrupt_at_any_moment_leaves_the_lock_free_and_the_value_whole(lock: Any, write: Any) -> None:
-    status = WorkerStatus(IDLE, lock=lock())
-
-    def write_until_interrupted() -> None:
-        signal.setitimer(signal.ITIMER_REAL, random.uniform(20e-6, 200e-6))
-        deadline = time.monotonic() + DEADLINE
-        while time.monotonic() < deadline:
-            write(status, CALCULATING)
-            write(status, IDLE)
-
-    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
-    try:
-        for _ in range(40):
-            try:
-                write_until_interrupted()
-            except KeyboardInterrupt:
-                # Here, not when the traceback is gone: whoever handles the interrupt may do so for long.
-                assert is_free(status.get_lock())
-            assert type(snapshot(status)) is WorkerStatusEnum
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 READS: dict[str, Callable[[Any], object]] = {

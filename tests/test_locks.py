@@ -267,7 +267,7 @@ def test_two_foreign_locks_are_told_apart() -> None:
 def test_an_interrupt_between_taking_the_lock_and_giving_it_back_leaves_it_free(
     moment: str, write: Callable[[Any, Any], object]
 ) -> None:
-    """Just after it was taken, just before it is given back; at every other moment: test_bad_input."""
+    """Just after it was taken, just before it is given back; at every other moment: test_interrupts."""
 
     class Interrupted(threading._PyRLock):  # type: ignore[name-defined, misc]
         interrupts = 1
