@@ -605,6 +605,8 @@ def test_a_cached_property_of_a_subclass_leaves_the_member_alone() -> None:
     assert one.token is not two.token
     assert "token" not in vars(IDLE)
     assert vars(one) == vars(IDLE)
+    assert vars(one) is not vars(IDLE)
+    assert one.__getattr__("__dict__") is not vars(IDLE)  # as with wrapt in pure Python
 
 
 def test_a_class_that_is_abstract_answers_as_its_member_too() -> None:
