@@ -125,7 +125,7 @@ class IntEnumValue(_MemberProxy[T]):
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Make a value of the class bound to the enum of the member given, where this class is bound to none."""
-        if cls._self_table is None and (args or "value" in kwargs):  # else __init__ says what is missing
+        if cls._self_table is None and (args or "value" in kwargs):  # else __init__ tells what is missing
             value = args[0] if args else kwargs["value"]
             cls = cls[_enum_of(cls, value)]  # type: ignore[index]
         return super().__new__(cls)
@@ -134,7 +134,12 @@ class IntEnumValue(_MemberProxy[T]):
         self, value: T | str | IntEnumValue[T], lock: LockLike | None = None, *, ctx: BaseContext | None = None
     ) -> None:
         members = type(self)._self_table
-        assert members is not None
+        if members is None:
+            message = (
+                f"{type(self).__name__} is bound to no enum, nor was it made with a member that would tell which: "
+                "derive it from IntEnumValue[YourEnum]"
+            )
+            raise TypeError(message)
         member = value if type(value) is members.exact_type else mutator.resolve(members, value)
         if lock is None:
             lock = new_lock(ctx)

@@ -674,6 +674,15 @@ def test_a_value_without_a_member_says_what_is_missing() -> None:
             cls()  # type: ignore[call-arg]
 
 
+def test_a_class_of_any_enum_must_be_told_which() -> None:
+    class Idle(IntEnumValue[Any]):
+        def __init__(self) -> None:
+            super().__init__(IDLE)
+
+    with pytest.raises(TypeError, match=r"Idle is bound to no enum.*: derive it from IntEnumValue\[YourEnum\]"):
+        Idle()
+
+
 def test_dir_is_the_members_with_set_and_get_lock(status: WorkerStatus) -> None:
     assert set(dir(status)) == {*dir(IDLE), "set", "get_lock"}
 
