@@ -189,8 +189,8 @@ class IntEnumValue(_MemberProxy[T]):
         memory.pin(self._self_word)
         memory.pin(self._self_lock)
         # What a subclass has set comes last, as the state: it may lead back to this value, which pickle knows by then.
-        origin = vars(type(self)).get("_self_origin", (type(self),))
-        return _rebuild, (origin, self._self_word, self._self_lock), _own_of(self) or None, None, None, _set_own
+        arguments = _origin_of(type(self)), self._self_word, self._self_lock
+        return _rebuild, arguments, _own_of(self) or None, None, None, _set_own
 
 
 # The classes that indexing made. They live as long as something uses them, as the enums in their keys do.
@@ -212,8 +212,7 @@ def _bind(cls: type, enum_type: type[Any]) -> type:
         "__module__": cls.__module__,
         "__slots__": (),
         "EnumType": enum_type,
-        # It can not be imported by its name: this is how it is pickled.
-        "_self_origin": (*vars(cls).get("_self_origin", (cls,)), enum_type),
+        "_self_origin": (*_origin_of(cls), enum_type),
     }
     if members.by_number:  # else a base for enums that share its methods
         own = hot_reads_of(members, IntEnumValue)
@@ -253,6 +252,12 @@ def _enum_of(cls: Any, value: object) -> type:
 def _base_of(cls: Any) -> type:
     """Return what the enums of a class that is not bound to one have in common."""
     return int if cls.EnumType is enum.IntEnum else cls.EnumType  # the default stands for any int-valued enum
+
+
+def _origin_of(cls: type) -> tuple[type, ...]:
+    """Return the class, or the one and the enums to index it with: what indexing made can not be imported by name."""
+    origin: tuple[type, ...] = vars(cls).get("_self_origin", (cls,))
+    return origin
 
 
 def _rebuild(origin: tuple[Any, ...], word: ctypes.c_int64, lock: LockLike) -> IntEnumValue[Any]:

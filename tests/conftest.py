@@ -36,6 +36,15 @@ def status() -> WorkerStatus:
 
 
 @pytest.fixture
+def restless() -> Iterator[None]:
+    """Threads that are switched as often as Python can."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
+
+
+@pytest.fixture
 def untraced() -> Iterator[None]:
     """No tracing by coverage: it has a lock of its own, which an interrupt in the middle of it would leave held."""
     trace = sys.gettrace()

@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from helpers import DEADLINE
+from helpers import DEADLINE, METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 WORKER = Path(__file__).parent.parent / "docs" / "examples" / "worker.py"
-METHODS = ["fork", "spawn", "forkserver"]
 KEPT = "Kept: never two calculations at once, no accepted job lost"
 
 

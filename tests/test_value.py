@@ -645,27 +645,23 @@ def test_a_class_for_one_kind_of_enum_takes_no_other() -> None:
             use()
 
 
+@pytest.mark.usefixtures("restless")
 def test_threads_that_index_at_once_get_one_class() -> None:
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        for _ in range(50):
-            fresh = enum.IntEnum("fresh", "ONE TWO")  # type: ignore[misc]
-            barrier = threading.Barrier(4)
-            classes: list[type] = []
+    for _ in range(50):
+        fresh = enum.IntEnum("fresh", "ONE TWO")  # type: ignore[misc]
+        barrier = threading.Barrier(4)
+        classes: list[type] = []
 
-            def index(fresh: Any = fresh, barrier: Any = barrier, classes: Any = classes) -> None:
-                barrier.wait(DEADLINE)
-                classes.append(IntEnumValue[fresh])
+        def index(fresh: Any = fresh, barrier: Any = barrier, classes: Any = classes) -> None:
+            barrier.wait(DEADLINE)
+            classes.append(IntEnumValue[fresh])
 
-            threads = [threading.Thread(target=index) for _ in range(4)]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-            assert len(set(map(id, classes))) == 1
-    finally:
-        sys.setswitchinterval(interval)
+        threads = [threading.Thread(target=index) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(set(map(id, classes))) == 1
 
 
 def test_a_value_without_a_member_says_what_is_missing() -> None:
@@ -704,6 +700,7 @@ def test_its_class_has_none_of_its_members_attributes() -> None:
     assert LoggingStatus.__doc__.startswith("The seeds' example")
 
 
+@pytest.mark.usefixtures("restless")
 def test_many_threads_each_read_what_they_have_written(status: WorkerStatus) -> None:
     def write_and_read() -> None:
         for member in list(WorkerStatusEnum) * 200:
@@ -714,15 +711,10 @@ def test_many_threads_each_read_what_they_have_written(status: WorkerStatus) -> 
 
     stale: list[WorkerStatusEnum] = []
     threads = [threading.Thread(target=write_and_read) for _ in range(4)]
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    finally:
-        sys.setswitchinterval(interval)
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     assert not stale
 
 

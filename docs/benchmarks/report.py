@@ -72,9 +72,7 @@ def markdown(results: dict[str, Any]) -> str:
                         f"`{row['label']}`" if row["label"][:2] != "a " else row["label"],
                         quantity(row["ours"]),
                         quantity(row["other"]),
-                        f"{row['figure']:.2f}",
-                        f"≤ {row['target']:.2f}",
-                        "yes" if row["figure"] <= row["target"] else "**no**",
+                        *_verdict(row),
                     )
                     for row in rows_of(results, "peer")
                 ),
@@ -98,9 +96,7 @@ def markdown(results: dict[str, Any]) -> str:
                         quantity(row["ours"]),
                         quantity(row["other"]),
                         quantity(row["ours"] - row["other"]),
-                        f"{row['figure']:.2f}",
-                        f"≤ {row['target']:.2f}",
-                        "yes" if row["figure"] <= row["target"] else "**no**",
+                        *_verdict(row),
                     )
                     for row in rows_of(results, "member")
                 ),
@@ -145,6 +141,11 @@ def markdown(results: dict[str, Any]) -> str:
             "",
         ]
     )
+
+
+def _verdict(row: dict[str, Any]) -> tuple[str, str, str]:
+    met = "yes" if row["figure"] <= row["target"] else "**no**"
+    return f"{row['figure']:.2f}", f"≤ {row['target']:.2f}", met
 
 
 def _cells(times: dict[str, float]) -> Iterable[str]:
