@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, overload
+from typing import Any, Generic, NoReturn, TypeVar, overload
+
+from typing_extensions import Self
 
 from multiprocessing_intenum.cell import has_cell, snapshot
 from multiprocessing_intenum.members import IntEnumMember
 from multiprocessing_intenum.mutator import resolve, set_member
 from multiprocessing_intenum.proxy import IntEnumValue, copied
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 __all__ = ["IntEnumAttribute"]
 
@@ -33,8 +32,16 @@ class _Shared:
         self.cell = status._self_cell
         self.grip = status._self_grip
 
+    # A class may compare, hash or print its instances by their `__dict__`, as types.SimpleNamespace does. To it this
+    # object is the member.
+    def __eq__(self, other: object) -> bool:
+        return bool(snapshot(self.status) == (snapshot(other.status) if type(other) is _Shared else other))
+
+    def __hash__(self) -> int:
+        return hash(snapshot(self.status))
+
     def __repr__(self) -> str:
-        return f"<shared {snapshot(self.status)!r}>"
+        return repr(snapshot(self.status))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> _Shared:
         return _Shared(copied(self.status, memo))
@@ -153,8 +160,6 @@ class IntEnumAttribute(Generic[V]):
     def _begin(self, instance: object, value: Any) -> None:
         """Make the shared value, or adopt the one given: the first assignment."""
         values = self._values_of(instance)
-        if self._name in values:
-            self._refuse_what_is_in(values, instance)
         if issubclass(type(value), self._value_type):
             status = value
         elif has_cell(value):
@@ -165,7 +170,12 @@ class IntEnumAttribute(Generic[V]):
             raise TypeError(message)
         else:
             status = self._value_type(self._first(instance, value))
-        values[self._name] = _Shared(status)
+        # Threads may assign for the first time at once: one of them makes the value, the others write to it.
+        shared = values.setdefault(self._name, _Shared(status))
+        if type(shared) is not _Shared:
+            self._refuse_what_is_in(values, instance)
+        if shared.status is not status:
+            shared.status.set(status)
 
     def proxy_of(self, instance: object) -> V:
         """Return the live shared value behind the attribute, for `compare_and_set` and the like.

@@ -4,30 +4,44 @@ from __future__ import annotations
 
 import ctypes
 import multiprocessing
+import types
+from collections.abc import Callable
+from multiprocessing.context import BaseContext
 from multiprocessing.sharedctypes import RawValue
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
+
+from typing_extensions import TypeIs
 
 from multiprocessing_intenum import memory
-from multiprocessing_intenum.locks import grip
+from multiprocessing_intenum.locks import Lock, LockLike, grip
 from multiprocessing_intenum.members import IntEnumMember, Members
-
-if TYPE_CHECKING:
-    from multiprocessing.context import BaseContext
-
-    from typing_extensions import TypeIs
-
-    from multiprocessing_intenum.locks import LockLike
-    from multiprocessing_intenum.proxy import IntEnumValue
 
 __all__ = ["SLOTS", "HasCell", "attach", "has_cell", "new_lock", "new_word", "refuse_target", "snapshot"]
 
 T = TypeVar("T", bound=IntEnumMember)
 
 
-class HasCell:
-    """The mark of an object with a cell. Only `IntEnumValue` bears it; the modules below it know it by this."""
+if TYPE_CHECKING:
 
-    __slots__ = ()
+    class HasCell(Generic[T]):
+        """An object with a cell, for the modules below `IntEnumValue`, which is the only such class."""
+
+        _self_word: ctypes.c_int64
+        _self_cell: memoryview[int]
+        _self_members: Members[T]
+        _self_by_number: dict[int, T]
+        _self_lock: Lock
+        _self_grip: tuple[type, memoryview[Any], Callable[..., object], Callable[[], object], Callable[[], bool]]
+
+        def set(self, value: T | str) -> None: ...  # noqa: D102
+
+else:
+
+    class HasCell:
+        """An object with a cell. Generic for type checkers alone: typing.Generic would add attributes to the class."""
+
+        __slots__ = ()
+        __class_getitem__ = classmethod(types.GenericAlias)
 
 
 # Slots of the value itself, not attributes of one more object between: that saves each read a load.
@@ -41,7 +55,7 @@ SLOTS = (
 )
 
 
-def has_cell(value: object) -> TypeIs[IntEnumValue[Any]]:
+def has_cell(value: object) -> TypeIs[HasCell[Any]]:
     """Whether `value` truly has a cell, whatever it claims as its `__class__`."""
     return issubclass(type(value), HasCell)
 
@@ -54,14 +68,12 @@ def new_word(number: int) -> ctypes.c_int64:
 
 
 def new_lock(ctx: BaseContext | None) -> LockLike:
-    """Return the default lock: an RLock of the context, kept alive for any child that inherits it."""
+    """Return the default lock: an RLock of the context."""
     make = getattr(multiprocessing if ctx is None else ctx, "RLock", None)
     if not callable(make):
         message = f"Can not use {type(ctx)} as ctx: expected a context, such as multiprocessing.get_context('spawn')"
         raise TypeError(message)
-    lock: LockLike = make()  # pyright: ignore[reportAssignmentType]
-    memory.track(lock)
-    return lock
+    return make()  # type: ignore[no-any-return]
 
 
 def attach(target: Any, members: Members[Any], word: ctypes.c_int64, lock: LockLike) -> None:
@@ -74,7 +86,7 @@ def attach(target: Any, members: Members[Any], word: ctypes.c_int64, lock: LockL
         assign(slot, part)
 
 
-def snapshot(status: IntEnumValue[T]) -> T:
+def snapshot(status: HasCell[T]) -> T:
     """Return the member that a shared value names now.
 
     A real member: `is` holds, json and other C code take it, and a `match` on it sees one value in all its cases.

@@ -15,20 +15,18 @@ import copy
 import inspect
 import math
 import operator
-import types
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from typing_extensions import Format, get_annotations
 from wrapt import ObjectProxy
 
 from multiprocessing_intenum import hooks
 from multiprocessing_intenum.cell import SLOTS, HasCell, has_cell, snapshot
+from multiprocessing_intenum.locks import lock_of_threads
 from multiprocessing_intenum.mutator import update
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-__all__ = ["special_methods_of"]  # and, for proxy.py alone, _MemberProxy
+__all__ = ["special_methods_of"]  # and, for proxy.py alone, _MemberProxy and _OWN_NAMES
 
 R = TypeVar("R")
 
@@ -151,12 +149,18 @@ class Refused:
         raise UnsupportedError(message)
 
 
+# So that of two threads that set attributes at once none is forgotten.
+_changing_own = lock_of_threads()
+
+# The names under `_self_` that a subclass must leave to the library.
+_OWN_NAMES = frozenset({*SLOTS, "_self_own", "_self_table", "_self_origin"})
+
+
 class _MemberProxy(ObjectProxy, HasCell):  # type: ignore[type-arg]
     """All that a shared value does as its member would."""
 
     __slots__ = SLOTS
     _self_own: frozenset[str] = frozenset()  # the names of what a subclass has set, perhaps before its __init__
-    __class_getitem__: Any = classmethod(types.GenericAlias)  # for type checkers alone, unlike IntEnumValue's
 
     # wrapt's own costs 100 ns a look-up before anything happens, a fifth of that remains.
     __getattribute__ = object.__getattribute__
@@ -176,6 +180,9 @@ class _MemberProxy(ObjectProxy, HasCell):  # type: ignore[type-arg]
 
     def __setattr__(self, name: str, value: object) -> None:
         # Not on the member, as wrapt would: all who use the enum share it.
+        if name in _OWN_NAMES:
+            message = f"can not set {name!r} on {type(self).__name__}: the library itself uses it, choose another name"
+            raise AttributeError(message)
         if not (name.startswith("_self_") or _declares(type(self), name)):
             message = (
                 f"can not set {name!r} on {type(self).__name__}: to change the state use set() or assign to .value; "
@@ -185,7 +192,8 @@ class _MemberProxy(ObjectProxy, HasCell):  # type: ignore[type-arg]
         self.__self_setattr__(name, value)
         # A property has stored nothing here: sent to a child, the value has what its setter has stored.
         if not isinstance(inspect.getattr_static(type(self), name, None), property):
-            self.__self_setattr__("_self_own", self._self_own | {name})
+            with _changing_own:
+                self.__self_setattr__("_self_own", self._self_own | {name})
 
     def __delattr__(self, name: str) -> None:
         # What a class only annotates is out of reach: wrapt looks for it on the member, object refuses before 3.12.
@@ -196,7 +204,8 @@ class _MemberProxy(ObjectProxy, HasCell):  # type: ignore[type-arg]
             )
             raise AttributeError(message)
         super().__delattr__(name)
-        self.__self_setattr__("_self_own", self._self_own - {name})
+        with _changing_own:
+            self.__self_setattr__("_self_own", self._self_own - {name})
 
     # What it is
     __class__ = property(lambda self: self._self_members.enum_type)
@@ -317,14 +326,15 @@ class _MemberProxy(ObjectProxy, HasCell):  # type: ignore[type-arg]
     __instancecheck__ = Refused()
     __subclasscheck__ = Refused()
     __mro_entries__ = Refused()
-    # The ABCs of collections.abc and contextlib look for these, and take only None for a no
+    __enter__ = Refused()
+    __aenter__ = Refused()
+    # The ABCs of collections.abc and contextlib look for these, and take only None for a no. That is why `len(status)`
+    # says "'NoneType' object is not callable". A `with` looks for __enter__ first, so that it gets the better error.
     __iter__ = None
     __len__ = None
     __contains__ = None
     __reversed__ = None
-    __enter__ = None
     __exit__ = None
-    __aenter__ = None
     __aexit__ = None
 
 
@@ -378,4 +388,10 @@ def _declares(cls: type, name: str) -> bool:
     """Whether a class in the line of `cls` has, or annotates, an attribute of this name that instances may have."""
     if name in _RESERVED or name.startswith("__"):
         return False
-    return any(name in vars(base) or name in get_annotations(base, format=Format.FORWARDREF) for base in cls.__mro__)
+    return any(
+        name in vars(base) or name in get_annotations(base, format=Format.FORWARDREF)
+        for base in cls.__mro__
+        # wrapt's classes declare nothing. From Python 3.14 on, get_annotations() raises ValueError for wrapt's C type:
+        # its `__annotations__` is a descriptor for instances.
+        if base not in ObjectProxy.__mro__
+    )

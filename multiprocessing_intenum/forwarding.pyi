@@ -1,16 +1,17 @@
 # What a type checker sees of a shared value: forwarding.py is pure run time, which no annotation could describe.
 
-import ctypes
 import enum
 from collections.abc import Callable
-from typing import Any, ClassVar, Generic, TypeVar, overload
+from typing import Any, ClassVar, TypeVar, overload
 
 from typing_extensions import Self
 
-from multiprocessing_intenum.locks import Lock
-from multiprocessing_intenum.members import IntEnumMember, Members
+from multiprocessing_intenum.cell import HasCell
+from multiprocessing_intenum.members import IntEnumMember
 
 __all__ = ["special_methods_of"]
+
+_OWN_NAMES: frozenset[str]
 
 _T = TypeVar("_T", bound=IntEnumMember)
 _F = TypeVar("_F", bound=enum.IntFlag)
@@ -33,7 +34,7 @@ class EnumTypeOf:
     @overload
     def __get__(self, instance: _MemberProxy[_T], owner: type) -> type[_T]: ...
 
-class _MemberProxy(int, Generic[_T]):
+class _MemberProxy(int, HasCell[_T]):
     # To a type checker a shared value is an int: it does all that an int does.
 
     name: ClassVar[MemberName]
@@ -62,12 +63,6 @@ class _MemberProxy(int, Generic[_T]):
     def __copy__(self) -> _T: ...
     def __deepcopy__(self, memo: dict[int, Any]) -> _T: ...
 
-    _self_word: ctypes.c_int64
-    _self_cell: memoryview[int]
-    _self_members: Members[_T]
-    _self_by_number: dict[int, _T]
-    _self_lock: Lock
-    _self_grip: tuple[type, memoryview[Any], Callable[..., object], Callable[[], object], Callable[[], bool]]
     _self_own: frozenset[str]
 
 def special_methods_of(enum_type: type, cls: type) -> dict[str, Callable[..., Any] | None]: ...

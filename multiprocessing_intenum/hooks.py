@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import sys
 import types
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from multiprocessing_intenum.cell import has_cell, snapshot
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 __all__ = ["ClassHook", "conform", "pydantic_core_schema"]
 

@@ -14,10 +14,9 @@ from __future__ import annotations
 import enum
 from inspect import getattr_static
 from types import FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from multiprocessing_intenum.members import Members
+from multiprocessing_intenum.members import Members
 
 __all__ = ["hot_reads_of"]
 

@@ -7,15 +7,15 @@ import math
 import os
 import threading
 import weakref
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from multiprocessing import synchronize
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import Any, Protocol, cast
 
+from multiprocessing_intenum import memory
 from multiprocessing_intenum.robust import RobustRLock
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-__all__ = ["Lock", "LockLike", "grip", "refuse_fork_only", "seconds"]
+__all__ = ["Lock", "LockLike", "grip", "lock_of_threads", "refuse_fork_only", "seconds"]
 
 
 class LockLike(Protocol):
@@ -53,12 +53,16 @@ def grip(lock: LockLike) -> tuple[Callable[..., object], Callable[[], object], C
         TypeError: it has no acquire or no release, or they are asyncio's.
     """
     kind, known = type(lock), cast("Any", lock)  # the true type: an object may claim any `__class__`
+    if issubclass(kind, type):
+        message = f"Can not use {lock} as lock: it is a class, give an object of it, {known.__name__}()"
+        raise TypeError(message)
     if issubclass(kind, (synchronize.Lock, synchronize.RLock)):
         _semaphores.add(known)
+        memory.track(known)
         return known.acquire, known.release, known._semlock._is_mine
     if issubclass(kind, RobustRLock):
         return known.acquire, known.release, known._is_mine
-    if issubclass(kind, _THREADING_RLOCKS):
+    if issubclass(kind, _THREADING_RLOCKS):  # not tracked: it excludes the threads of one process only
         return known.acquire, known.release, known._is_owned
     for method in ("acquire", "release"):
         if not callable(getattr(lock, method, None)):
@@ -68,6 +72,7 @@ def grip(lock: LockLike) -> tuple[Callable[..., object], Callable[[], object], C
         message = f"Can not use {type(lock)} as lock: its acquire() would have to be awaited"
         raise TypeError(message)
     opaque = _OpaqueLock(lock)
+    memory.track(opaque)  # not the lock itself: it need not support weak references
     return opaque.acquire, opaque.release, opaque.is_mine
 
 
@@ -86,6 +91,15 @@ def refuse_fork_only(lock: LockLike) -> None:
 
 
 _THREADING_RLOCKS: tuple[type[_ThreadingRLock], ...] = (type(threading.RLock()), threading._PyRLock)  # type: ignore[attr-defined,assignment]
+
+
+def lock_of_threads() -> AbstractContextManager[bool]:
+    """Return a re-entrant lock for the threads of this process. A forked child never inherits it held."""
+    lock = threading.RLock()
+    if hasattr(os, "register_at_fork"):
+        # The thread that forks takes it before the fork, so that no other one can hold it then.
+        os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
+    return lock
 
 
 class _Held(threading.local):
@@ -119,7 +133,7 @@ class _OpaqueLock:
     for itself: the documentation says to take a re-entrant one.
     """
 
-    __slots__ = ("_lock",)
+    __slots__ = ("__weakref__", "_lock")
 
     def __init__(self, lock: LockLike) -> None:
         self._lock = lock

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, TypeVar, final
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping
+from inspect import getattr_static
+from typing import Any, Generic, NoReturn, Protocol, TypeVar, final
 
 __all__ = ["IntEnumMember", "Members", "refuse"]
 
@@ -80,13 +79,28 @@ class Members(Generic[T]):
                     f"integer {number}, by which a shared value tells its members apart"
                 )
                 raise TypeError(message)
-        missing = enum_type._missing_.__func__  # pyright: ignore[reportAttributeAccessIssue,reportUnknownMemberType,reportUnknownVariableType]
-        grows = issubclass(enum_type, enum.Flag) or missing is not enum.Enum._missing_.__func__
+        # Looked up statically: the enum's own `_missing_` may be a staticmethod, which has no `__func__`.
+        makes_members = getattr_static(enum_type, "_missing_") is not getattr_static(enum.Enum, "_missing_")
+        grows = makes_members or issubclass(enum_type, enum.Flag)
         fits = all(SMALLEST <= number <= LARGEST for number in self.by_number)
         self.exact_type = enum_type if fits and not grows else _Nothing
 
     def __getitem__(self, number: int) -> T:
-        """Return the member, which the enum may have to make first; ValueError if it has none of this integer."""
+        """Return the member, which the enum may have to make first.
+
+        Raises:
+            ValueError: the enum has no member of this number.
+        """
+        member = self._find(number)
+        if member is None:
+            message = (
+                f"{number} is no member of '{self.enum_type}': another program may have written to the shared memory"
+            )
+            raise ValueError(message) from None  # the KeyError of a read's first look-up explains nothing
+        return member
+
+    def _find(self, number: int) -> T | None:
+        """Return the member from the table, or the one that the enum makes, or None."""
         try:
             return self.by_number[number]
         except KeyError:
@@ -94,13 +108,10 @@ class Members(Generic[T]):
         try:
             member = self.enum_type(number)  # type: ignore[call-arg]
         except Exception:  # whatever an enum's own `_missing_` may raise
-            member = None
+            return None
         # An enum's `_missing_` may answer with a default, and EJECT with a bare int: neither is what the cell says.
         if type(member) is not self.enum_type or number_of(member) != number:
-            message = (
-                f"{number} is no member of '{self.enum_type}': another program may have written to the shared memory"
-            )
-            raise ValueError(message)
+            return None
         return self._enter(number, member)
 
     def _enter(self, number: int, member: T) -> T:
@@ -108,25 +119,29 @@ class Members(Generic[T]):
         self.values[number] = member._value_
         return self.by_number.setdefault(number, member)
 
-    def member_of(self, value: object) -> T:
+    def member_of(self, value: object, doing: str = "set") -> T:
         """Return the member that `value` is or names, sure to fit the cell.
+
+        A value of the enum's type stands for the member of its number: an enum whose `_missing_` keeps no record of the
+        members that it makes has several objects for one number, and the table has one of them.
 
         Args:
             value: a member of the enum, or the name of one as str.
+            doing: what the caller does with the member, for the text of an error: "set", "expect" or "wait for".
 
         Raises:
             TypeError: it is neither: another enum's member, an int, a bool, None.
             KeyError: the enum has no member of this name.
             OverflowError: the member does not fit 64 bits.
-            ValueError: it has the enum's type but is none of its members.
+            ValueError: it has the enum's type, but the enum has no member of its number.
         """
         # The true type is asked, never isinstance: an object may claim any `__class__`.
         if type(value) is self.enum_type:
             member: T = value
-        elif issubclass(type(value), str):
+        elif issubclass(type(value), str) and not isinstance(type(value), enum.EnumMeta):
             member = self._named(str.__str__(value))  # pyright: ignore[reportArgumentType]
         else:
-            refuse(self.enum_type, value)
+            refuse(self.enum_type, value, doing)
         number = number_of(member)
         if not SMALLEST <= number <= LARGEST:
             message = (
@@ -134,10 +149,13 @@ class Members(Generic[T]):
                 f"a shared value holds 64 bits, from {SMALLEST} to {LARGEST}"
             )
             raise OverflowError(message)
-        if self[number] is not member:
-            message = f"Can not set '{self.enum_type}' to {number}: it has the enum's type but is none of its members"
+        found = self._find(number)
+        if found is None:
+            message = (
+                f"Can not {doing} '{self.enum_type}' to {number}: it has the enum's type but is none of its members"
+            )
             raise ValueError(message)
-        return member
+        return found
 
     def _named(self, name: str) -> T:
         try:
@@ -147,7 +165,8 @@ class Members(Generic[T]):
             raise KeyError(message) from None
 
 
-def refuse(enum_type: type, value: object) -> NoReturn:
-    """Raise the TypeError of a value that is no member of `enum_type`."""
-    message = f"Can not set '{enum_type}' to value of type '{type(value)}'"
+def refuse(enum_type: type, value: object, doing: str = "set") -> NoReturn:
+    """Raise the TypeError of a value that is no member of `enum_type`; `doing` as in `Members.member_of`."""
+    to_be = "to" if doing == "set" else "to be a"
+    message = f"Can not {doing} '{enum_type}' {to_be} value of type '{type(value)}'"
     raise TypeError(message)

@@ -5,17 +5,12 @@ Each function ends in the target's own `set()`, so that a subclass that override
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-from multiprocessing_intenum.cell import has_cell, refuse_target, snapshot
+from multiprocessing_intenum.cell import HasCell, has_cell, refuse_target, snapshot
 from multiprocessing_intenum.locks import seconds
-from multiprocessing_intenum.members import IntEnumMember
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from multiprocessing_intenum.members import Members
-    from multiprocessing_intenum.proxy import IntEnumValue
+from multiprocessing_intenum.members import IntEnumMember, Members
 
 __all__ = ["compare_and_exchange", "compare_and_set", "exchange", "resolve", "set_member", "update"]
 
@@ -23,12 +18,12 @@ T = TypeVar("T", bound=IntEnumMember)
 R = TypeVar("R")
 
 
-def resolve(members: Members[T], value: object) -> T:
+def resolve(members: Members[T], value: object, doing: str = "set") -> T:
     """Return the member that `value` is, names, or (another shared value) stands for now; see `Members.member_of`."""
-    return members.member_of(snapshot(value) if has_cell(value) else value)
+    return members.member_of(snapshot(value) if has_cell(value) else value, doing)
 
 
-def set_member(self: IntEnumValue[T], value: T | str | IntEnumValue[T]) -> None:  # noqa: D417 # a method's self
+def set_member(self: HasCell[T], value: T | str | HasCell[T]) -> None:  # noqa: D417 # a method's self
     """Set the value under its lock.
 
     Args:
@@ -71,7 +66,7 @@ def set_member(self: IntEnumValue[T], value: T | str | IntEnumValue[T]) -> None:
 set_member.__name__, set_member.__qualname__ = "set", "IntEnumValue.set"
 
 
-def _locked(target: IntEnumValue[Any], timeout: float | None, action: Callable[[], R]) -> R:
+def _locked(target: HasCell[Any], timeout: float | None, action: Callable[[], R]) -> R:
     """Return `action()`, called with the target's lock held; where the calling thread has it already, leave it so.
 
     A function that is given a function, since a `with` of our own can not be made proof against an interrupt: one that
@@ -86,8 +81,8 @@ def _locked(target: IntEnumValue[Any], timeout: float | None, action: Callable[[
             acquire()
         elif not acquire(timeout=limit):
             message = (
-                f"could not lock '{target.EnumType.__name__}' within {timeout} s, nothing was written, the state is "
-                f"{snapshot(target)!r}: the holder of the lock is busy, or dead (see RobustRLock)"
+                f"could not lock '{target._self_members.enum_type.__name__}' within {timeout} s, nothing was written, "
+                f"the state is {snapshot(target)!r}: the holder of the lock is busy, or dead (see RobustRLock)"
             )
             raise TimeoutError(message)
         result = action()
@@ -99,13 +94,13 @@ def _locked(target: IntEnumValue[Any], timeout: float | None, action: Callable[[
     return result
 
 
-def _members_of(target: IntEnumValue[T]) -> Members[T]:
+def _members_of(target: HasCell[T]) -> Members[T]:
     if not has_cell(target):
         refuse_target(target)
     return target._self_members
 
 
-def exchange(status: IntEnumValue[T], new: T | str | IntEnumValue[T], timeout: float | None = None) -> T:
+def exchange(status: HasCell[T], new: T | str | HasCell[T], timeout: float | None = None) -> T:
     """Set a shared value and return the member that it replaced, in one step.
 
     The idea is Java's `AtomicReference.getAndSet`.
@@ -139,9 +134,9 @@ def exchange(status: IntEnumValue[T], new: T | str | IntEnumValue[T], timeout: f
 
 
 def compare_and_set(
-    status: IntEnumValue[T],
-    expected: T | str | IntEnumValue[T],
-    new: T | str | IntEnumValue[T],
+    status: HasCell[T],
+    expected: T | str | HasCell[T],
+    new: T | str | HasCell[T],
     timeout: float | None = None,
 ) -> bool:
     """Set a shared value if it is what you expect, and say whether it was.
@@ -168,14 +163,14 @@ def compare_and_set(
         (True, False)
     """
     members = _members_of(status)
-    expected = resolve(members, expected)
+    expected = resolve(members, expected, "expect")
     return compare_and_exchange(status, expected, new, timeout) is expected
 
 
 def compare_and_exchange(
-    status: IntEnumValue[T],
-    expected: T | str | IntEnumValue[T],
-    new: T | str | IntEnumValue[T],
+    status: HasCell[T],
+    expected: T | str | HasCell[T],
+    new: T | str | HasCell[T],
     timeout: float | None = None,
 ) -> T:
     """Set a shared value if it is what you expect, and return the member found: why it was refused, if it was.
@@ -202,7 +197,7 @@ def compare_and_exchange(
         'UNAVAILABLE'
     """
     members = _members_of(status)
-    expected = resolve(members, expected)
+    expected = resolve(members, expected, "expect")
     new = resolve(members, new)
 
     def step() -> T:
@@ -215,9 +210,7 @@ def compare_and_exchange(
     return _locked(status, timeout, step)
 
 
-def update(
-    status: IntEnumValue[T], function: Callable[[T], T | str | IntEnumValue[T]], timeout: float | None = None
-) -> T:
+def update(status: HasCell[T], function: Callable[[T], T | str | HasCell[T]], timeout: float | None = None) -> T:
     """Replace a shared value by what a function makes of it, in one step that no other writer can come between.
 
     The idea is Java's `AtomicReference.updateAndGet`; but the function runs once, under the lock, so keep it short.

@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import copy
+import ctypes
 import enum
-import os
-import threading
+import sys
 import types
+import typing
 import warnings
 import weakref
 from inspect import getattr_static
 from multiprocessing import process
-from multiprocessing.context import get_spawning_popen
+from multiprocessing.context import BaseContext, get_spawning_popen
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from typing_extensions import Self, TypeAliasType
 
 from multiprocessing_intenum import memory, mutator
 from multiprocessing_intenum.cell import attach, has_cell, new_lock, new_word, snapshot
-from multiprocessing_intenum.forwarding import _MemberProxy, special_methods_of
+from multiprocessing_intenum.forwarding import _OWN_NAMES, _MemberProxy, special_methods_of
 from multiprocessing_intenum.hot import hot_reads_of
-from multiprocessing_intenum.locks import refuse_fork_only
+from multiprocessing_intenum.locks import Lock, LockLike, lock_of_threads, refuse_fork_only
 from multiprocessing_intenum.members import IntEnumMember, Members, number_of, refuse
-
-if TYPE_CHECKING:
-    import ctypes
-    from multiprocessing.context import BaseContext
-
-    from typing_extensions import Self
-
-    from multiprocessing_intenum.locks import Lock, LockLike
 
 __all__ = ["IntEnumValue", "copied"]
 
@@ -49,6 +44,18 @@ class _ClassText(str):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return str, (str(self),)  # pickle writes a class down by the text of its __module__
+
+
+_TYPE_ALIASES: tuple[type, ...] = (TypeAliasType, getattr(typing, "TypeAliasType", TypeAliasType))
+
+
+class _GenericAlias(types.GenericAlias):
+    """`IntEnumValue[T]`. Indexing it with an enum gives the same class as indexing `IntEnumValue` with it."""
+
+    def __getitem__(self, item: Any) -> Any:
+        cls: Any = self.__origin__
+        (argument,) = super().__getitem__(item).__args__
+        return cls[argument]
 
 
 class IntEnumValue(_MemberProxy[T]):
@@ -94,9 +101,11 @@ class IntEnumValue(_MemberProxy[T]):
     if not TYPE_CHECKING:
 
         def __class_getitem__(cls, item):
-            """Return the class of the values of one enum; a type variable is left for the type checker."""
+            """Return the class of the values of one enum; for a type variable an alias that can be indexed again."""
+            while isinstance(item, _TYPE_ALIASES):  # `type Item = YourEnum`
+                item = item.__value__
             if not isinstance(item, type) or item is Any:  # which is a class from Python 3.11 on
-                return super().__class_getitem__(item)
+                return _GenericAlias(cls, item)
             if cls._self_table is not None:
                 if item is cls.EnumType:
                     return cls
@@ -113,9 +122,19 @@ class IntEnumValue(_MemberProxy[T]):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         for base in vars(cls).get("__orig_bases__", ()):
-            if isinstance(base, types.GenericAlias) and any(isinstance(arg, str) for arg in base.__args__):
-                message = f"{cls.__name__} can not be bound to {base.__args__[0]!r}, a mere name: give the enum itself"
+            if isinstance(base, _GenericAlias) and not (base.__parameters__ or base.__args__ == (Any,)):
+                (item,) = base.__args__
+                kind = "a mere name" if isinstance(item, str) else "which is no class"
+                message = f"{cls.__name__} can not be bound to {item!r}, {kind}: give the enum itself"
                 raise TypeError(message)
+        for name in sorted(_OWN_NAMES & vars(cls).keys()):
+            message = f"{cls.__name__} can not define {name}: the library itself uses it, choose another name"
+            raise TypeError(message)
+        enum_types = {table.enum_type for base in cls.__mro__ if (table := vars(base).get("_self_table")) is not None}
+        if len(enum_types) > 1:
+            names = " and ".join(sorted(map(repr, enum_types)))
+            message = f"{cls.__name__} can not be bound to {names} at once: a shared value has one enum"
+            raise TypeError(message)
         if isinstance(vars(cls)["__module__"], str):  # wrapt in pure Python has a metaclass that does the same
             first_line = vars(cls).get("__firstlineno__")
             for name in ("__module__", "__doc__"):
@@ -127,7 +146,10 @@ class IntEnumValue(_MemberProxy[T]):
         """Make a value of the class bound to the enum of the member given, where this class is bound to none."""
         if cls._self_table is None and (args or "value" in kwargs):  # else __init__ tells what is missing
             value = args[0] if args else kwargs["value"]
-            cls = cls[_enum_of(cls, value)]  # type: ignore[index]
+            # The first argument of a subclass's own __init__ may be anything.
+            is_ours = vars(IntEnumValue)["__init__"] is cls.__init__
+            if is_ours or isinstance(type(value), enum.EnumMeta) or has_cell(value):
+                cls = cls[_enum_of(cls, value)]  # type: ignore[index]
         return super().__new__(cls)
 
     def __init__(
@@ -136,7 +158,7 @@ class IntEnumValue(_MemberProxy[T]):
         members = type(self)._self_table
         if members is None:
             message = (
-                f"{type(self).__name__} is bound to no enum, nor was it made with a member that would tell which: "
+                f"{type(self).__name__} is bound to no enum, and its __init__ begins too late to say which: "
                 "derive it from IntEnumValue[YourEnum]"
             )
             raise TypeError(message)
@@ -196,9 +218,7 @@ class IntEnumValue(_MemberProxy[T]):
 # The classes that indexing made. They live as long as something uses them, as the enums in their keys do.
 _bound: weakref.WeakValueDictionary[tuple[type, type], type] = weakref.WeakValueDictionary()
 
-_binding = threading.RLock()  # so that threads that index at once get one class
-if hasattr(os, "register_at_fork"):  # else a child could inherit it locked by a thread that it has not
-    os.register_at_fork(before=_binding.acquire, after_in_parent=_binding.release, after_in_child=_binding.release)
+_binding = lock_of_threads()  # so that threads that index at once get one class
 
 
 def _bind(cls: type, enum_type: type[Any]) -> type:
@@ -212,26 +232,37 @@ def _bind(cls: type, enum_type: type[Any]) -> type:
         "__module__": cls.__module__,
         "__slots__": (),
         "EnumType": enum_type,
-        "_self_origin": (*_origin_of(cls), enum_type),
     }
-    if members.by_number:  # else a base for enums that share its methods
-        own = hot_reads_of(members, IntEnumValue)
-        own["__new__"] = _MemberProxy.__new__  # nothing is left to find out: 0.7 µs less to make a value
+    if members.by_number:
         hot = {
             name: method
-            for name, method in own.items()
+            for name, method in hot_reads_of(members, IntEnumValue).items()
             if getattr_static(cls, name) is getattr_static(IntEnumValue, name)  # else a subclass has put its own there
         }
         # __hash__ in any case: Python makes a class unhashable whose dict has an __eq__ alone.
-        namespace |= {"_self_table": members, "__hash__": cls.__hash__, **hot, **special_methods_of(enum_type, cls)}
-    for name in ("set", "get_lock"):
-        if hasattr(enum_type, name) and name not in enum_type.__members__:
+        namespace |= {"__hash__": cls.__hash__, **hot, **special_methods_of(enum_type, cls)}
+    for method in ("set", "get_lock"):
+        if hasattr(enum_type, method) and method not in enum_type.__members__:
             message = (
-                f"'{enum_type}' defines {name}, which on a shared value is IntEnumValue.{name}: "
-                f"call the enum's own as snapshot(status).{name}"
+                f"'{enum_type}' defines {method}, which on a shared value is IntEnumValue.{method}: "
+                f"call the enum's own as snapshot(status).{method}"
             )
-            warnings.warn(message, RuntimeWarning, stacklevel=3)
-    return types.new_class(f"{cls.__name__}[{enum_type.__name__}]", (cls,), exec_body=lambda ns: ns.update(namespace))
+            warnings.warn(message, RuntimeWarning, stacklevel=_level_of_the_user())
+    bound: Any = types.new_class(
+        f"{cls.__name__}[{enum_type.__name__}]", (cls,), exec_body=lambda ns: ns.update(namespace)
+    )
+    bound._self_origin = (*_origin_of(cls), enum_type)
+    bound._self_table = members if members.by_number else None  # None: a base for enums that share its methods
+    return bound  # type: ignore[no-any-return]
+
+
+def _level_of_the_user() -> int:
+    """Return the `stacklevel` at which a warning points to the line outside of the package that led to it."""
+    # From Python 3.12 on warnings.warn(skip_file_prefixes=...) could do this.
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__package__") == __package__:
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def _enum_of(cls: Any, value: object) -> type:

@@ -9,21 +9,18 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from functools import cache
 from multiprocessing.context import get_spawning_popen
 from multiprocessing.process import current_process
 from multiprocessing.sharedctypes import RawArray
-from typing import TYPE_CHECKING
+from typing import TypeAlias
 
 from multiprocessing_intenum import memory
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import TypeAlias
-
-    _Block: TypeAlias = ctypes.Array[ctypes.c_char]
-    _Callback: TypeAlias = Callable[["RobustRLock"], object]
-    _State: TypeAlias = tuple[_Block, _Callback | None]
+_Block: TypeAlias = "ctypes.Array[ctypes.c_char]"
+_Callback: TypeAlias = Callable[["RobustRLock"], object]
+_State: TypeAlias = "tuple[_Block, _Callback | None]"
 
 __all__ = ["RobustRLock"]
 
@@ -255,8 +252,15 @@ class RobustRLock:
         if self._depth > 1:
             self._depth -= 1
             return
-        self._owner = None
-        error = self._unlock(self._mutex)
+        try:
+            self._owner = None
+            error = self._unlock(self._mutex)
+        except BaseException:
+            # An audit hook runs between these two lines and the C function. It can be written in Python (filelock
+            # installs one from Python 3.14 on), so that an interrupt can come there. Unlocking what is free already is
+            # harmless: EPERM.
+            self._unlock(self._mutex)
+            raise
         if error:
             raise _named(error)
 

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from enum import EnumMeta
 from threading import TIMEOUT_MAX
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar, cast
 
 from multiprocessing_intenum.cell import HasCell, has_cell, refuse_target, snapshot
 from multiprocessing_intenum.locks import seconds
 from multiprocessing_intenum.members import IntEnumMember
 from multiprocessing_intenum.mutator import resolve
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from multiprocessing_intenum.proxy import IntEnumValue
 
 __all__ = ["wait_for"]
 
@@ -25,8 +21,8 @@ FIRST_INTERVAL = 50e-6  # seconds
 
 
 def wait_for(
-    status: IntEnumValue[T],
-    condition: T | str | IntEnumValue[T] | Iterable[T | str] | Callable[[T], object],
+    status: HasCell[T],
+    condition: T | str | HasCell[T] | Iterable[T | str] | Callable[[T], object],
     timeout: float | None = None,
     *,
     max_interval: float | None = 0.01,
@@ -86,7 +82,7 @@ def wait_for(
         interval = min(2 * interval, longest)
 
 
-def _condition(status: IntEnumValue[T], condition: object) -> tuple[Callable[[T], object], str]:
+def _condition(status: HasCell[T], condition: object) -> tuple[Callable[[T], object], str]:
     """Return what tells whether a member meets the condition, and how to name it in an error."""
     members = status._self_members
     kind = type(condition)
@@ -95,10 +91,15 @@ def _condition(status: IntEnumValue[T], condition: object) -> tuple[Callable[[T]
     is_collection = not is_one and issubclass(kind, Iterable)  # another enum's members seem to have EnumMeta's __iter__
     if not (is_one or is_collection) and callable(condition):
         return condition, f"{getattr(condition, '__qualname__', condition)} to be true"
-    wanted: list[object] = list(condition) if is_collection else [condition]  # type: ignore[call-overload]
+    wanted: list[object]
+    if issubclass(kind, EnumMeta):
+        # Not what its iterator gives: that leaves out flags of several bits or none from Python 3.11 on.
+        wanted = list(cast("EnumMeta", condition).__members__.values())
+    else:
+        wanted = list(condition) if is_collection else [condition]  # type: ignore[call-overload]
     if not wanted:
         message = "the collection of members to wait for is empty: it would never be met"
         raise ValueError(message)
-    accepted = [resolve(members, one) for one in wanted]  # what is no member gets its usual error
+    accepted = [resolve(members, one, "wait for") for one in wanted]
     ids = set(map(id, accepted))  # by identity, as in the mutator
     return lambda member: id(member) in ids, " or ".join(one._name_ or repr(one) for one in accepted)

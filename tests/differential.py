@@ -936,7 +936,6 @@ DEVIATIONS = [
     Deviation("`status.attribute = 1`", {"set attribute": raises(AttributeError)}),
     Deviation("`pickle.dumps(status)`", {"pickle": raises(RuntimeError)}),
     Deviation("`weakref.ref(status)`", {"weakref": says(True)}),
-    Deviation("`with status:` (Python 3.10)", {"with": raises(TypeError), "async with": raises(TypeError)}),
     # With a test of their own
     Deviation(r"`flags \|= Perm.W` in a function", {}),
     Deviation("`OtherFlag(status)`", {}),

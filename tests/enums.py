@@ -34,6 +34,45 @@ class Big(enum.IntEnum):
     TOO_SMALL = -(2**63) - 1
 
 
+class RecordType(enum.IntEnum):
+    """As dnspython's RdataType: a member that is not named is made anew each time, and not kept."""
+
+    A = 1
+    NS = 2
+
+    @classmethod
+    def _missing_(cls, value: Any) -> Any:
+        self = int.__new__(cls, value)
+        self._name_, self._value_ = f"TYPE{value}", value
+        return self
+
+
+class StaticallyMade(enum.IntEnum):
+    """Its `_missing_` is a staticmethod, which enum allows."""
+
+    A = 1
+
+    @staticmethod
+    def _missing_(value: Any) -> Any:
+        self = int.__new__(StaticallyMade, value)
+        self._name_, self._value_ = f"TYPE{value}", value
+        return self
+
+
+class Strict(enum.IntFlag, **({"boundary": enum.STRICT} if hasattr(enum, "STRICT") else {})):  # type: ignore[misc]
+    """A flag that has no members but the combinations of its own bits (before Python 3.11, see `_missing_`)."""
+
+    R = 4
+    W = 2
+
+    @classmethod
+    def _missing_(cls, value: Any) -> Any:
+        if value & ~6:
+            message = f"{value} is not a valid {cls.__name__}"
+            raise ValueError(message)
+        return super()._missing_(value)
+
+
 class WorkerStatus(IntEnumValue[WorkerStatusEnum]):
     pass
 

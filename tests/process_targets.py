@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from typing import Any
 
-from enums import LoggingStatus, Perm, Permissions, WorkerState, WorkerStatus, WorkerStatusEnum
+from enums import LoggingStatus, Perm, Permissions, RecordType, WorkerState, WorkerStatus, WorkerStatusEnum
 from helpers import DEADLINE, run
 
 from multiprocessing_intenum import IntEnumValue, compare_and_set, exchange, snapshot, update, wait_for
@@ -108,3 +108,8 @@ def claim(number: int) -> int:
 
 def name_of(member: Any) -> tuple[type, str]:
     return type(member), member.name
+
+
+def set_a_record_type(status: Any) -> None:
+    assert snapshot(status) == RecordType(65280)
+    status.set(RecordType(65281))

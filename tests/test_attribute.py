@@ -6,15 +6,20 @@ import copy
 import enum
 import json
 import multiprocessing
+import threading
 from typing import Any
 
 import pytest
 from enums import FrutEnum, LoggingStatus, Perm, Permissions, WorkerState, WorkerStatus, WorkerStatusEnum
-from helpers import is_free, run
+from helpers import DEADLINE, is_free, run
 
 from multiprocessing_intenum import IntEnumAttribute, IntEnumValue, compare_and_set, exchange, snapshot, update
 
 IDLE, CALCULATING = WorkerStatusEnum.IDLE, WorkerStatusEnum.CALCULATING
+
+
+class Empty:
+    status = IntEnumAttribute(WorkerStatus)
 
 
 class Plain:
@@ -199,8 +204,43 @@ def test_what_was_put_into_the_dict_behind_its_back_is_refused_and_stays(found: 
     assert state.__dict__["status"] is found
 
 
-def test_the_dict_of_an_instance_shows_the_member() -> None:
-    assert repr(vars(Plain())) == f"{{'status': <shared {IDLE!r}>}}"
+def test_the_dict_of_an_instance_shows_and_compares_as_the_member() -> None:
+    assert repr(vars(Plain())) == repr({"status": IDLE})
+    assert vars(Plain()) == {"status": IDLE}
+    assert hash(frozenset(vars(Plain()).items())) == hash(frozenset({"status": IDLE}.items()))
+
+
+def test_objects_that_compare_by_their_dict_are_equal_when_their_states_are() -> None:
+    class Job(Plain):
+        def __eq__(self, other: object) -> bool:
+            return isinstance(other, Job) and vars(self) == vars(other)
+
+        def __hash__(self) -> int:
+            return hash(frozenset(vars(self).items()))
+
+    one, two = Job(IDLE), Job("IDLE")
+    assert (one == two, hash(one) == hash(two)) == (True, True)
+    two.status = CALCULATING
+    assert (one == two, hash(one) == hash(two)) == (False, False)
+
+
+@pytest.mark.usefixtures("restless")
+def test_of_threads_that_assign_for_the_first_time_at_once_none_loses_its_write() -> None:
+    barrier = threading.Barrier(2)
+
+    def assign(state: Empty, name: str, seen: list[Any]) -> None:
+        barrier.wait(DEADLINE)
+        state.status = name
+        seen.append(Empty.status.proxy_of(state))
+
+    for _ in range(200):
+        state, seen = Empty(), list[Any]()
+        threads = [threading.Thread(target=assign, args=(state, name, seen)) for name in ("CALCULATING", "UNAVAILABLE")]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(DEADLINE)
+        assert seen[0] is seen[1] is Empty.status.proxy_of(state)
 
 
 def test_a_first_assignment_that_fails_tells_of_nothing_else() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,7 +35,7 @@ def still_deviates(row: Deviation) -> bool:
 
 def test_every_pinned_row_is_still_true() -> None:
     gone = {row.what for row in DEVIATIONS if not still_deviates(row)}
-    assert gone == (set() if sys.version_info < (3, 11) else {"`with status:` (Python 3.10)"})
+    assert gone == set()
 
 
 def test_the_documented_rows_are_the_pinned_ones() -> None:

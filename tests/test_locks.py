@@ -12,7 +12,7 @@ import pytest
 from enums import Perm, Permissions, WorkerState, WorkerStatus, WorkerStatusEnum
 from helpers import DEADLINE, SHORT, TIMED_WRITERS, WRITERS, in_a_thread, is_free
 
-from multiprocessing_intenum import compare_and_set, snapshot, update
+from multiprocessing_intenum import RobustRLock, compare_and_set, snapshot, update
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -104,6 +104,14 @@ def gives(lock: Any) -> bool:
         return taken is not False
 
     return in_a_thread(try_it)
+
+
+@pytest.mark.parametrize("cls", [RobustRLock, threading.Condition, filelock.FileLock, type("Mine", (Spy,), {})])
+def test_the_class_of_a_lock_is_no_lock(cls: Any) -> None:
+    with pytest.raises(
+        TypeError, match=rf"Can not use {cls} as lock: it is a class, give an object of it, {cls.__name__}"
+    ):
+        WorkerStatus(IDLE, lock=cls)
 
 
 def test_get_lock_is_exactly_the_object_given(lock: Any) -> None:

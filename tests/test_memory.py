@@ -29,6 +29,7 @@ MAKERS: dict[str, Any] = {"object": Thing, "ctypes object": lambda: RawValue("q"
 @pytest.fixture(autouse=True)
 def _nothing_stays_pinned(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(memory, "_pinned", {})
+    gc.collect()  # what the tests before have left
     yield
     gc.collect()
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from enums import WorkerState, WorkerStatus, WorkerStatusEnum
 from helpers import DEADLINE, running
+from process_targets import hand_on
 
 from multiprocessing_intenum import RobustRLock, memory, update
 
@@ -94,3 +95,26 @@ def test_values_of_the_spawn_context_leave_no_name_behind() -> None:
     del status
     gc.collect()
     assert not semaphore.exists()
+
+
+LOCKS = {
+    name: getattr(multiprocessing.get_context("spawn"), name) for name in ("Lock", "RLock", "Semaphore", "Condition")
+}
+
+
+def hand_on_when_told(status: WorkerStatus, told: Any) -> None:
+    assert told.wait(DEADLINE)
+    hand_on(multiprocessing.get_context("spawn"), status)
+
+
+@pytest.mark.parametrize("lock", LOCKS.values(), ids=LOCKS)
+def test_a_forked_child_can_still_spawn_with_a_lock_that_its_parent_has_dropped(lock: Any) -> None:
+    fork = multiprocessing.get_context("fork")
+    told = fork.Event()
+    status = WorkerStatus(IDLE, lock=lock())
+    with running(fork, hand_on_when_told, status, told) as process:
+        del status
+        gc.collect()
+        told.set()
+        process.join(DEADLINE)
+        assert process.exitcode == 0

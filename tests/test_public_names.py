@@ -5,15 +5,17 @@ from __future__ import annotations
 import ast
 import doctest
 import inspect
+import sys
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
+import wrapt
 from enums import Perm, Permissions, WorkerStatus, WorkerStatusEnum
 
 import multiprocessing_intenum
-from multiprocessing_intenum import IntEnumValue
+from multiprocessing_intenum import IntEnumAttribute, IntEnumValue, RobustRLock
 
 PUBLIC = {
     "IntEnumAttribute",
@@ -60,6 +62,33 @@ def test_each_public_name_is_documented_with_an_example(name: str) -> None:
     assert doctest.DocTestParser().get_examples(text), f"{name} has no example"
     for section in ("Args:", "Raises:"):
         assert section in text
+
+
+def public_functions() -> dict[str, Any]:
+    """The functions, and the methods of the classes, by their names."""
+    public = {name: getattr(multiprocessing_intenum, name) for name in PUBLIC}
+    found = {name: thing for name, thing in public.items() if inspect.isfunction(thing)}
+    for cls in public.values():
+        for name, method in vars(cls).items() if isinstance(cls, type) else ():
+            function = getattr(method, "fget", getattr(method, "__func__", method))
+            if inspect.isfunction(function):
+                found[f"{cls.__name__}.{name}"] = function
+    return found
+
+
+@pytest.mark.parametrize("function", public_functions().values(), ids=public_functions())
+def test_the_annotations_of_each_public_function_can_be_read_at_run_time(function: Any) -> None:
+    assert set(get_type_hints(function)) == set(function.__annotations__)
+
+
+def test_the_annotations_of_the_classes_can_be_read_at_run_time() -> None:
+    for cls in IntEnumAttribute, RobustRLock:
+        assert isinstance(get_type_hints(cls), dict)
+    if sys.version_info < (3, 14):
+        assert get_type_hints(IntEnumValue)
+    else:  # wrapt's C type has an `__annotations__` that annotationlib refuses: see docs/known-issues.md
+        with pytest.raises(ValueError, match="ObjectProxy"):
+            get_type_hints(wrapt.ObjectProxy)
 
 
 @pytest.mark.parametrize("name", ["set", "get_lock", "name", "value"])

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import types
 from collections.abc import Awaitable
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -192,3 +193,20 @@ def test_another_proxy_that_is_changed_in_place_refuses_a_shared_value() -> None
     command = [sys.executable, "-c", program, str(Path(__file__).parent)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (0, "refused\n"), done.stderr
+
+
+def test_a_with_says_what_is_missing_and_is_no_context_manager() -> None:
+    status: Any = IntEnumValue(Plain.ONE)
+    message = "does not support __enter__"
+    with pytest.raises(TypeError, match=message), status:
+        pass
+
+    async def use() -> None:
+        async with status:
+            pass
+
+    with pytest.raises(TypeError, match="does not support __aenter__"):
+        use().send(None)
+    for abstract in (AbstractContextManager, AbstractAsyncContextManager):
+        assert not isinstance(status, abstract)
+    assert not hasattr(status, "__enter__")

@@ -15,10 +15,10 @@ import subprocess
 import sys
 import threading
 import warnings
-from typing import Any, ClassVar, Generic, TypeVar, get_origin
+from typing import Annotated, Any, ClassVar, Generic, TypeVar, get_origin
 
 import pytest
-from enums import Big, FrutEnum, LoggingStatus, Perm, Permissions, WorkerState, WorkerStatus, WorkerStatusEnum
+from enums import Big, FrutEnum, LoggingStatus, Perm, Permissions, Strict, WorkerState, WorkerStatus, WorkerStatusEnum
 from helpers import DEADLINE, WRITERS, is_free
 
 from multiprocessing_intenum import IntEnumValue, snapshot, update
@@ -226,12 +226,19 @@ def test_a_name_may_be_a_str_of_another_kind() -> None:
     class Name(str):
         __slots__ = ()
 
-    class NameEnum(str, enum.Enum):
-        THE_NAME = "CALCULATING"
-
     status = WorkerStatus(Name("IDLE"))
-    status.set(NameEnum.THE_NAME)
+    status.set(Name("CALCULATING"))
     assert snapshot(status) is CALCULATING
+
+
+@pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
+def test_a_member_of_a_str_enum_is_no_name(status: WorkerStatus, write: Any) -> None:
+    class Word(str, enum.Enum):
+        CALCULATING = "CALCULATING"
+
+    with pytest.raises(TypeError, match=f"Can not set '{WorkerStatusEnum}' to value of type '{Word}'"):
+        write(status, Word.CALCULATING)
+    assert snapshot(status) is IDLE
 
 
 def test_an_enum_with_a_method_of_our_names_gets_a_warning() -> None:
@@ -433,11 +440,10 @@ def test_what_is_no_member_is_refused_by_every_writer_and_the_value_stays(
 
 @pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
 def test_what_has_the_enums_type_but_is_no_member_of_it_is_refused_where_the_enum_can_grow(write: Any) -> None:
-    permissions = Permissions(Perm.R)
-    fake = int.__new__(Perm, 2)
-    with pytest.raises(ValueError, match="to 2: it has the enum's type but is none of its members"):
-        write(permissions, fake)
-    assert snapshot(permissions) is Perm.R
+    permissions = IntEnumValue(Strict.R)
+    with pytest.raises(ValueError, match="to 64: it has the enum's type but is none of its members"):
+        write(permissions, int.__new__(Strict, 64))
+    assert snapshot(permissions) is Strict.R
 
 
 def test_an_object_that_only_claims_to_be_a_member_is_refused(status: WorkerStatus) -> None:
@@ -629,6 +635,14 @@ def test_a_class_can_not_be_bound_to_a_mere_name() -> None:
     with pytest.raises(TypeError, match="Late can not be bound to 'Nothing', a mere name: give the enum itself"):
 
         class Late(IntEnumValue["Nothing"]):  # type: ignore[name-defined,type-var]
+            pass
+
+
+@pytest.mark.parametrize("item", [WorkerStatusEnum | None, Annotated[WorkerStatusEnum, "a state"], 1], ids=repr)
+def test_a_class_can_not_be_bound_to_what_is_no_class(item: Any) -> None:
+    with pytest.raises(TypeError, match=r"Odd can not be bound to .*, which is no class: give the enum itself"):
+
+        class Odd(IntEnumValue[item]):  # type: ignore[valid-type]
             pass
 
 

@@ -208,16 +208,36 @@ def test_a_member_that_is_callable_or_iterable_is_still_a_member() -> None:
         wait_for(odd, Odd.TWO, 0)
 
 
+def test_the_enum_as_a_condition_means_any_of_its_named_members() -> None:
+    class Rights(enum.IntFlag):
+        R = 4
+        W = 2
+        RW = 6
+        NONE = 0
+
+    flags = IntEnumValue(Rights.R)
+    for member in Rights.__members__.values():
+        flags.set(member)
+        assert wait_for(flags, Rights, 0) is member
+
+    class Bits(enum.IntFlag):
+        A = 1
+        B = 2
+
+    with pytest.raises(TimeoutError, match="for A or B"):
+        wait_for(IntEnumValue(Bits.A | Bits.B), Bits, 0)
+
+
 @pytest.mark.parametrize(
     ("condition", "error", "text"),
     [
-        (FrutEnum.APPLE, TypeError, "Can not set"),
-        (2, TypeError, "Can not set"),
-        (None, TypeError, "Can not set"),
+        (FrutEnum.APPLE, TypeError, "Can not wait for .* to be a value of type"),
+        (2, TypeError, "Can not wait for .* to be a value of type"),
+        (None, TypeError, "Can not wait for .* to be a value of type"),
         ("IDEL", KeyError, "no member named 'IDEL'"),
         ([IDLE, "IDEL"], KeyError, "no member named 'IDEL'"),
-        ({IDLE, FrutEnum.APPLE}, TypeError, "Can not set"),
-        (FrutEnum, TypeError, "Can not set"),
+        ({IDLE, FrutEnum.APPLE}, TypeError, "Can not wait for .* to be a value of type"),
+        (FrutEnum, TypeError, "Can not wait for .* to be a value of type"),
         ([], ValueError, "the collection of members to wait for is empty: it would never be met"),
         (set(), ValueError, "empty"),
     ],
