@@ -43,7 +43,7 @@ class Permissions(IntEnumValue[Perm]):
 
 
 class LoggingStatus(IntEnumValue[WorkerStatusEnum]):
-    """The example of test_seeds.py: an overridden set() sees every write. The log is an attribute of the subclass."""
+    """The seeds' example: an overridden set() sees every write. The log is an attribute of the subclass."""
 
     log: list[str]
     label: str = "a worker's"
