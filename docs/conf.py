@@ -11,13 +11,13 @@ project_copyright = "2024-2025 credativ GmbH and the multiprocessing-intenum aut
 version = release = version_of(project)
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.intersphinx"]
-# Results: their pages include them.
+# Tables of results, which other pages include, and environments of the examples.
 exclude_patterns = ["_build", "benchmarks/*.md", "*-results.md", "**/.venv", "**/node_modules"]
 myst_enable_extensions = ["colon_fence", "attrs_inline"]
 myst_heading_anchors = 3
 nitpicky = True
 
-# The few names of Python's own documentation that the signatures use: the build needs no network for them.
+# A local inventory with the few names of Python's documentation that the signatures use, so the build needs no network.
 intersphinx_mapping = {"python": ("https://docs.python.org/3", "python.inv")}
 
 autodoc_member_order = "bysource"
@@ -40,7 +40,7 @@ pygments_dark_style = "monokai"
 
 
 def list_what_it_raises(app, what, name, obj, options, lines):
-    """Make a list of a docstring's Raises section, before napoleon would take "TypeError, KeyError" for one name."""
+    """Turn a docstring's Raises section into a list, before napoleon takes "TypeError, KeyError" for a single name."""
     if "Raises:" not in lines:
         return
     start = lines.index("Raises:")
@@ -58,7 +58,7 @@ def list_what_it_raises(app, what, name, obj, options, lines):
     lines[start : start + 1 + length] = [":Raises:", *(f"    * {item}" for item in items), ""]
 
 
-# What the signatures call by a name of their own module.
+# Names in the signatures that are local to a module, and what to link them to.
 STANDS_FOR = {
     "T": "multiprocessing_intenum.members.IntEnumMember",
     "V": "multiprocessing_intenum.IntEnumValue",
@@ -70,7 +70,7 @@ STANDS_FOR = {
 
 
 def link_by_its_full_name(app, env, node, contnode):
-    """Link a type variable to its bound, an alias to what it stands for."""
+    """Link a type variable to its bound, and an alias to what it stands for."""
     target = STANDS_FOR.get(node.get("reftarget", "").rpartition(".")[2])
     if target is None:
         return None

@@ -1,4 +1,4 @@
-"""Fixtures for all tests."""
+"""Fixtures for all tests, and the tests that a platform cannot run."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
 
 collect_ignore: list[str] = []
-if sys.platform != "linux":  # robust mutexes that processes share, which the pages show, too; /proc
+if sys.platform != "linux":  # no robust mutexes between processes, which the pages show, too; no /proc
     collect_ignore += ["test_robust.py", "test_killed_holder_examples.py", "test_memory_reuse.py"]
     collect_ignore += ["test_docs_examples.py"]
-if "fork" not in METHODS:  # os.fork(), POSIX's signals
+if "fork" not in METHODS:  # no os.fork() and no POSIX signals
     collect_ignore += ["test_example_worker.py", "test_fork.py", "test_interrupts.py", "test_memory.py"]
 
 
 @pytest.fixture(params=METHODS)
 def ctx(request: pytest.FixtureRequest) -> BaseContext:
-    """The context of each start method."""
+    """The context of each start method, in turn."""
     context: BaseContext = multiprocessing.get_context(request.param)
     return context
 
@@ -37,7 +37,7 @@ def status() -> WorkerStatus:
 
 @pytest.fixture
 def restless() -> Iterator[None]:
-    """Threads that are switched as often as Python can."""
+    """Make Python switch threads as often as it can."""
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield
@@ -46,7 +46,7 @@ def restless() -> Iterator[None]:
 
 @pytest.fixture
 def untraced() -> Iterator[None]:
-    """No tracing by coverage: it has a lock of its own, which an interrupt in the middle of it would leave held."""
+    """Turn off coverage's tracing: it has its own lock, which an interrupt during tracing would leave held."""
     trace = sys.gettrace()
     sys.settrace(None)
     yield

@@ -1,10 +1,10 @@
-"""CPython's own tests of `enum`, with shared values where they have members.
+"""CPython's own tests of `enum`, run with shared values in place of members.
 
-Wherever an expression of a test gives a member of an int-valued enum - an attribute, a call, an item, a variable - a
-shared value that was made on another member and set to this one takes its place. What the tests define stays as it is:
-the bodies of their enums. `is`, `assertIs` and `type()` ask about `snapshot()`, as the documentation says.
+If an expression in a test gives a member of an int-valued enum - an attribute, a call, an item, a variable - it is
+replaced by a shared value, which was made with another member and then set to this one. The bodies of the enums that
+the tests define stay as they are. `is`, `assertIs` and `type()` look at the `snapshot()`, as the documentation advises.
 
-`python tests/cpython_enum.py` prints how many of the tests pass, and the errors of the others.
+`python tests/cpython_enum.py` prints how many of the tests pass, and the errors of those that fail.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from multiprocessing_intenum import IntEnumValue, snapshot
 
 NAME = "with_shared_values.test_enum"
 
-LOCK = multiprocessing.RLock()  # one for all: nothing here is about the lock
+LOCK = multiprocessing.RLock()  # shared by all values, because nothing here is about the lock
 
 made = 0
 
 
 def live(value: Any) -> Any:
-    """A shared value for a member of an int-valued enum; anything else as it is."""
+    """Return a shared value for a member of an int-valued enum, and anything else unchanged."""
     global made
     enum_type = type(value)
     if not (isinstance(enum_type, enum.EnumMeta) and issubclass(enum_type, int)):
@@ -41,7 +41,7 @@ def live(value: Any) -> Any:
     try:
         status: Any = IntEnumValue(another, lock=LOCK)
         status.set(value)
-    except (TypeError, OverflowError):  # an enum that can not be shared: two members of one integer, over 64 bits
+    except (TypeError, OverflowError):  # it cannot be shared: two members with one integer, or more than 64 bits
         return value
     made += 1
     return status
@@ -52,7 +52,7 @@ def real(value: Any) -> Any:
 
 
 class WithSharedValues(ast.NodeTransformer):
-    """Calls `live` on the expressions of the tests, and `real` on what is asked for its identity."""
+    """Wraps the expressions of the tests in `live`, and wraps in `real` those whose identity a test checks."""
 
     def __init__(self) -> None:
         self.depth = 0
@@ -106,7 +106,7 @@ def call(name: str, argument: ast.expr) -> ast.expr:
 
 
 def load() -> types.ModuleType | None:
-    """CPython's module of tests, so changed; None where the interpreter comes without its tests."""
+    """Return CPython's test module, changed in this way, or None if the interpreter comes without its tests."""
     try:
         spec = importlib.util.find_spec("test.test_enum")
     except ModuleNotFoundError:
@@ -122,12 +122,12 @@ def module_of(source: str, file: str) -> types.ModuleType:
     module = types.ModuleType(NAME)
     module.__file__ = file
     module.__live__, module.__real__ = live, real  # type: ignore[attr-defined]
-    sys.modules[NAME.partition(".")[0]] = sys.modules[NAME] = module  # where pickle looks
+    sys.modules[NAME.partition(".")[0]] = sys.modules[NAME] = module  # where pickle looks it up
     exec(compile(ast.fix_missing_locations(tree), file, "exec"), vars(module))
     return module
 
 
-# All classes that have enums of ints; of TestSpecial's enums those that are.
+# All test classes with int-valued enums. In TestSpecial only some of the enums are int-valued.
 CLASSES = (
     "TestIntEnumClass", "TestIntEnumFunction", "TestIntFlagClass", "TestIntFlagFunction", "TestMixedIntClass",
     "TestMixedIntFunction", "TestMixedIntFlagClass", "TestMixedIntFlagFunction", "OldTestIntFlag", "TestSpecial",
@@ -184,7 +184,7 @@ def name_of(test: unittest.TestCase) -> str:
 
 @functools.cache
 def run() -> Run | None:
-    """Run the classes. Tests that CPython itself skips are not counted."""
+    """Run the test classes. Tests that CPython itself skips are not counted."""
     module = load()
     return None if module is None else run_classes(module, CLASSES)
 

@@ -1,6 +1,6 @@
-"""The differential comparison: each operation on a member and on a shared value that was set to it.
+"""The differential comparison: run each operation on a member and on a shared value that is set to it.
 
-`python tests/differential.py` prints how many of the outcomes agree, and which do not.
+`python tests/differential.py` prints how many of the outcomes agree, and which of them do not.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 SMALL = 1024
-"""Operations that take as much memory as the number says are for members up to this one."""
+"""The largest member for operations that take as much memory as the member's number says."""
 
 
 # Outcomes: (type, value) or (the exception's type,)
 
 
 def plain(result: Any) -> Any:
-    """The result in a form to compare: shared values as their members, down through containers."""
+    """Return the result in a form that can be compared: shared values become members, also inside containers."""
     kind = type(result)
     if issubclass(kind, IntEnumValue):
         result = snapshot(result)
@@ -71,7 +71,7 @@ def plain(result: Any) -> Any:
         return kind, sorted((plain(item) for item in result), key=repr)
     if isinstance(result, enum.Enum):
         return kind, id(result)
-    # NaN equals nothing, -0.0 and 1 equal too much: the text tells them apart.
+    # Compare the text: NaN equals nothing, not even itself, and -0.0 and 1 also equal 0.0 and True.
     return kind, re.sub(r" at 0x[0-9a-f]+", "", repr(result))
 
 
@@ -85,7 +85,7 @@ def outcome(operation: Callable[..., Any], *operands: Any) -> Any:
 def agree(expected: Any, actual: Any) -> bool:
     if expected == actual:
         return True
-    # An error counts as the member's when all that catches the member's catches it.
+    # An error agrees with the member's error if everything that catches the member's error also catches this one.
     return len(expected) == len(actual) == 1 and issubclass(actual[0], expected[0])
 
 
@@ -234,7 +234,7 @@ def matrix_kept(value: Any) -> Any:
 
 
 def seen_by_reflected(value: Any) -> Any:
-    """What another class's operators are given."""
+    """What the operators of another class get as the other operand."""
 
     class Left:
         def __add__(self, other: Any) -> Any:
@@ -255,7 +255,7 @@ def seen_by_reflected(value: Any) -> Any:
 
 
 def subclass_first(value: Any) -> Any:
-    """An int's subclass on the right is asked first."""
+    """Python tries the operators of an int subclass on the right first."""
 
     class Greedy(int):
         def __radd__(self, other: Any) -> Any:
@@ -290,7 +290,7 @@ def is_instance(kind: Any) -> Callable[[Any], Any]:
 
 
 def is_callable_attribute(name: str) -> Callable[[Any], Any]:
-    """An attribute: whether there is one, and if it is no method, which."""
+    """Whether there is such an attribute, and its value if it is not a method."""
 
     def operation(value: Any) -> Any:
         attribute = getattr(value, name)
@@ -588,7 +588,7 @@ UNARY: dict[str, Callable[[Any], Any]] = {
     "__add__('x')": call_named("__add__", "x"),
     "__add__(1.5)": call_named("__add__", 1.5),
     "__radd__('x')": call_named("__radd__", "x"),
-    # The enum asked
+    # The enum is called or indexed
     "enum call": lambda x: x.__class__(x),
     "enum item": lambda x: x.__class__[x._name_],
     "in enum": lambda x: x in x.__class__,
@@ -604,14 +604,14 @@ UNARY: dict[str, Callable[[Any], Any]] = {
     "concat of list": lambda x: operator.concat(x, [1]),
     "iconcat list": lambda x: operator.iconcat([1], x),
     "iconcat": lambda x: operator.iconcat("a", x),
-    # What asks for the type, or for an int in C
+    # Operations that look at the type, or need a real int in C
     "type": lambda x: type(x) is x.__class__,
     "is": lambda x: x is x.__class__._member_map_.get(x._name_, x),
     "json": json.dumps,
     "timedelta": lambda x: datetime.timedelta(microseconds=x),
     "int method": lambda x: int.bit_length(x),
     "Decimal of it": decimal.Decimal,
-    # What shares, keeps or changes it
+    # Operations that share, keep or change the value
     "pickle": lambda x: pickle.loads(pickle.dumps(x)),
     "weakref": lambda x: weakref.ref(x)() is x,
     "set attribute": set_and_delete,
@@ -627,7 +627,7 @@ UNARY: dict[str, Callable[[Any], Any]] = {
     "eval locals": lambda x: eval("y", {}, x),
 }
 
-# Operations that take as much memory as the number says.
+# Operations that take as much memory as the member's number says
 UNARY_SMALL: dict[str, Callable[[Any], Any]] = {
     "bytes": bytes,
     "bytearray": bytearray,
@@ -666,7 +666,7 @@ OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "getattr by": getattr,
 }  # fmt: skip
 
-# With something else on the left alone: on the left of its own a shared value is written to.
+# In-place operators, only with something else on the left: with a shared value on the left they would write to it.
 IN_PLACE: dict[str, Callable[[Any, Any], Any]] = {
     name: getattr(operator, name)
     for name in (
@@ -681,7 +681,7 @@ class Shade(enum.Enum):
 
 
 class Hostile:
-    """Refuses all, with errors of its own."""
+    """Raises its own errors from every operator."""
 
     def __eq__(self, other: object) -> bool:
         raise LookupError
@@ -692,7 +692,7 @@ class Hostile:
     __hash__ = None  # type: ignore[assignment]
 
 
-# Made anew for each operation: some are changed by it.
+# Made anew for each operation, because some operations change them.
 OTHERS: dict[str, Callable[[], Any]] = {
     "0": lambda: 0,
     "1": lambda: 1,
@@ -737,7 +737,7 @@ def number_of(value: Any) -> int | None:
 
 
 def explodes(name: str, left: Any, right: Any) -> bool:
-    """Whether the result would fill the memory."""
+    """Whether the result would fill up the memory."""
     x, y = number_of(left), number_of(right)
     if "lshift" in name:
         return y is not None and y > SMALL
@@ -768,7 +768,7 @@ class Comparison:
 
 
 def compare_member(member: Any, status: Any, twin_member: Any, twin: Any) -> Iterator[tuple[str, Any, Any]]:
-    """Each operation's name with the outcome on `member` and on `status`, which is set to it."""
+    """Yield each operation's name, its outcome on `member`, and its outcome on `status`, which is set to `member`."""
     for name, operation in UNARY.items():
         yield name, outcome(operation, member), outcome(operation, status)
     if abs(int.__int__(member)) <= SMALL:
@@ -805,12 +805,12 @@ def compare_member(member: Any, status: Any, twin_member: Any, twin: Any) -> Ite
                 yield f"{name}({other_name}, status)", expected, actual
 
 
-# On the other side of the operators: values of the same enum and of others, among them one with operators of its own.
+# The other operands: members of the same enum (None) and of other enums, some of which define their own operators.
 TWINS: list[Any] = [None, Plain.ONE, Perm.RW, OwnArithmetic.B, OwnEquality.A]
 
 
 def compare_all() -> Iterator[Comparison]:
-    """All comparisons. The shared value was made on another member, then set to the one compared."""
+    """Yield all comparisons. Each shared value is made with another member and then set to the one compared."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for enum_name, members in MEMBERS.items():
@@ -831,7 +831,7 @@ def compare_all() -> Iterator[Comparison]:
 
 @dataclass(frozen=True)
 class Deviation:
-    """A difference that can not be helped, or is meant: `pins` gives what a shared value does instead, by operation."""
+    """A difference that is intended or unavoidable. `pins` maps operations to what a shared value does instead."""
 
     what: str
     pins: dict[str, Callable[[Any], Any]]
@@ -849,7 +849,7 @@ def raises(error: type[Exception]) -> Callable[[Any], Any]:
 
 
 class Present:
-    """The outcome of an attribute that is the class's own, whatever it is."""
+    """Stands for any outcome: the class of the shared value has such an attribute, whatever its value."""
 
 
 PROTOCOLS = ["iter", "len", "contains", "reversed", "enter", "exit", "aenter", "aexit"]
@@ -936,7 +936,7 @@ DEVIATIONS = [
     Deviation("`status.attribute = 1`", {"set attribute": raises(AttributeError)}),
     Deviation("`pickle.dumps(status)`", {"pickle": raises(RuntimeError)}),
     Deviation("`weakref.ref(status)`", {"weakref": says(True)}),
-    # With a test of their own
+    # These have their own tests.
     Deviation(r"`flags \|= Perm.W` in a function", {}),
     Deviation("`OtherFlag(status)`", {}),
     Deviation("`proxy += status` of another `wrapt.ObjectProxy`", {}),
@@ -944,7 +944,7 @@ DEVIATIONS = [
 
 
 class Stranger:
-    """Equal to nothing, hashed as the member: what an enum's own table makes of a shared value."""
+    """Has the member's hash and equals nothing. An enum's own lookup table treats a shared value the same way."""
 
     def __init__(self, member: Any) -> None:
         self.member = member
@@ -960,7 +960,7 @@ class Stranger:
 
 
 def row_of(comparison: Comparison) -> Deviation | None:
-    """The row by which a shared value deviates here, exactly as it says."""
+    """Return the row that allows exactly this deviation, or None."""
     for row in DEVIATIONS:
         if comparison.operation in row.pins:
             pinned = outcome(row.pins[comparison.operation], comparison.member)
@@ -976,7 +976,7 @@ def environment() -> str:
 
 @functools.cache
 def results() -> tuple[int, list[Comparison]]:
-    """How many comparisons there were, and those that do not agree."""
+    """Return the number of comparisons, and those that do not agree."""
     total, different = 0, []
     for comparison in compare_all():
         total += 1

@@ -1,4 +1,4 @@
-"""Every kind of int-valued enum: what the differential test compares a shared value's answers on."""
+"""Every kind of int-valued enum, for the differential test to compare shared values with members."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class Plain(IntEnum):
 
 
 class Mixed(int, Enum):
-    """Its str, repr and format are Enum's, not int's."""
+    """An enum whose str, repr and format are Enum's, not int's."""
 
     LOW = 1
     HIGH = 255
 
 
 class Texts(IntEnum):
-    """Named members with attributes of their own, as `http.HTTPStatus` has them."""
+    """Members with additional attributes, like those of `http.HTTPStatus`."""
 
     def __new__(cls, number: int, label: str) -> Any:
         self = int.__new__(cls, number)
@@ -58,7 +58,7 @@ class Texts(IntEnum):
 
 
 class OtherValue(IntEnum):
-    """The value is not the integer."""
+    """Members whose value is not their integer."""
 
     def __new__(cls, number: int, value: str) -> Any:
         self = int.__new__(cls, number)
@@ -122,7 +122,7 @@ class OwnText(IntEnum):
 
 
 class OwnProtocols(IntEnum):
-    """Every protocol that an int has not."""
+    """Every protocol that an int does not support."""
 
     A = 1
     B = 2
@@ -182,7 +182,7 @@ class OwnProtocols(IntEnum):
 
 
 class OldSequence(IntEnum):
-    """Iterated by its items, as before there was `__iter__`."""
+    """Members that are iterated with `__getitem__`, as was usual before `__iter__` existed."""
 
     A = 1
     B = 2
@@ -195,7 +195,7 @@ class OldSequence(IntEnum):
 
 
 class Walkable(IntEnum):
-    """`in` falls back to iteration."""
+    """Members for which `in` falls back to iteration."""
 
     A = 1
     B = 2
@@ -205,7 +205,7 @@ class Walkable(IntEnum):
 
 
 class OwnArithmetic(IntEnum):
-    """Members that stay members, and operators that other types do not expect."""
+    """Operators that return members, and operators with results that other types do not expect."""
 
     A = 0
     B = 1
@@ -237,7 +237,7 @@ class OwnArithmetic(IntEnum):
 
 
 class OwnNames(IntEnum):
-    """`name` and `value` are the enum's own affair."""
+    """An enum that defines its own `name` and `value`."""
 
     A = 1
     B = 2
@@ -272,7 +272,7 @@ class Missing(IntEnum):
 
 
 class Grows(IntEnum):
-    """Makes members when it is asked for them."""
+    """An enum that makes members on demand."""
 
     ONE = 1
 
@@ -293,7 +293,7 @@ class Edges(IntEnum):
 
 
 class Colliding(IntEnum):
-    """Members named as the shared value's own things, and as what it is built of."""
+    """Members with the names of a shared value's own attributes, and of the parts that it is built of."""
 
     set = 1
     get_lock = 2
@@ -303,7 +303,7 @@ class Colliding(IntEnum):
     wrapped = 6
 
 
-# A class body can not have members of these two names and be read by a type checker.
+# In a class body, type checkers would reject members with these two names.
 NameAndValue = IntEnum("NameAndValue", [("name", 1), ("value", 2), ("other", 3)])  # type: ignore[misc]
 
 Functional = IntEnum("Functional", "RED GREEN BLUE", start=7)
@@ -311,7 +311,7 @@ FunctionalFlag = IntFlag("FunctionalFlag", "X Y Z")
 
 
 class Choices(int, Enum):
-    """Django's `IntegerChoices`, in what matters: a label, a value as text, extras in the class."""
+    """Like Django's `IntegerChoices` in the ways that matter: labels, str gives the value, additional properties."""
 
     def __new__(cls, value: int, label: str) -> Any:
         self = int.__new__(cls, value)
@@ -369,14 +369,14 @@ def _bounded(boundary: Any) -> type[IntFlag]:
     return IntFlag(f"Bounded{getattr(boundary, 'name', '')}", {"A": 1, "B": 2, "D": 8}, module=__name__, **kwargs)  # type: ignore[no-any-return,call-overload]
 
 
-# Boundaries came with Python 3.11.
+# Python 3.10 has no boundaries.
 BOUNDED = [_bounded(boundary) for boundary in getattr(enum, "FlagBoundary", [None])]
 
 _PARAMETER_KIND = type(inspect.Parameter.VAR_KEYWORD)
 
 
 def _flags(enum_type: Any, *numbers: int) -> list[Any]:
-    """All members of a flag and some of its combinations."""
+    """Return all members of a flag, and some combinations."""
     members = list(enum_type.__members__.values())
     members.append(enum_type(0))
     members.append(members[0] | members[1])
@@ -385,7 +385,7 @@ def _flags(enum_type: Any, *numbers: int) -> list[Any]:
             made = enum_type(number)
         except ValueError:  # a strict boundary
             continue
-        if type(made) is enum_type:  # EJECT gives an int
+        if type(made) is enum_type:  # the EJECT boundary gives an int
             members.append(made)
     return list(dict.fromkeys(members))
 
@@ -419,4 +419,4 @@ MEMBERS: dict[str, list[Any]] = {
     "RegexFlag": [re.RegexFlag(0), re.I, re.M, re.I | re.S],
     "_ParameterKind": list(_PARAMETER_KIND),
 }
-"""By the enum's name its members to compare, at least two of each."""
+"""The members to compare by the enum's name, at least two for each enum."""

@@ -1,4 +1,4 @@
-"""The enums and shared values of the tests, where spawned children can import them, too."""
+"""The enums and shared values of the tests, in a module that spawned children can import."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class Permissions(IntEnumValue[Perm]):
 
 
 class LoggingStatus(IntEnumValue[WorkerStatusEnum]):
-    """The seeds' example: an overridden set() that sees every write. Its log is an attribute of its own."""
+    """The seeds' example: an overridden set() sees every write. The log is an attribute of the subclass."""
 
     log: list[str]
     label: str = "a worker's"
@@ -93,7 +93,7 @@ class LoggingStatus(IntEnumValue[WorkerStatusEnum]):
 
 
 class WorkerState:
-    """A state of two parts that share a lock, and change together."""
+    """A state with two parts that share a lock and change together."""
 
     status = IntEnumAttribute(WorkerStatus)
 

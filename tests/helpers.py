@@ -1,4 +1,4 @@
-"""What many tests need: a deadline with a name, another thread's view of a lock, children that are always reaped."""
+"""Helpers for many tests: a deadline, another thread's view of a lock, children that are always reaped."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ R = TypeVar("R")
 METHODS = multiprocessing.get_all_start_methods()
 
 SAFE_LOCKS: list[Any] = [multiprocessing.RLock, multiprocessing.Lock, *[RobustRLock] * (sys.platform == "linux")]
-"""What makes the locks that an interrupt can not leave held, and that a child does not believe to hold."""
+"""Makers of locks that an interrupt cannot leave held, and that a forked child does not believe that it holds."""
 
 DEADLINE = 60.0
-"""Seconds after which a test that still waits has failed; far beyond what anything here takes."""
+"""Seconds after which a test that still waits has failed. Nothing here takes nearly as long."""
 
 SHORT = 0.01
-"""Seconds of a timeout that is meant to pass."""
+"""Seconds, for timeouts that are meant to expire."""
 
 
 class Holder:
-    """An object with any shared value behind its attribute."""
+    """An object with an attribute for any shared value."""
 
     status = IntEnumAttribute(IntEnumValue)
 
@@ -58,7 +58,7 @@ WRITERS: dict[str, Callable[[Any, Any], object]] = {
 """Every way to write a given member."""
 
 PLAIN_WRITERS = [WRITERS[name] for name in ("set", "value=", "attribute")]
-"""Those that need not know the member before."""
+"""The ways that do not read the member before they write."""
 
 TIMED_WRITERS: dict[str, Callable[[Any, Any, Any], object]] = {
     "exchange": lambda status, new, timeout: exchange(status, new, timeout),
@@ -69,7 +69,7 @@ TIMED_WRITERS: dict[str, Callable[[Any, Any, Any], object]] = {
 
 
 def in_a_thread(function: Callable[[], R]) -> R:
-    """What `function` returns, or raises, in another thread."""
+    """Call `function` in another thread, and return or raise what it does."""
     answers: list[R] = []
     errors: list[BaseException] = []
 
@@ -89,7 +89,7 @@ def in_a_thread(function: Callable[[], R]) -> R:
 
 
 def is_free(lock: Any) -> bool:
-    """Whether another thread gets the lock at once."""
+    """Whether another thread can take the lock at once."""
 
     def try_it() -> bool:
         taken = bool(lock.acquire(False))
@@ -102,10 +102,10 @@ def is_free(lock: Any) -> bool:
 
 @contextmanager
 def running(ctx: Any, target: Callable[..., object], *args: object) -> Iterator[BaseProcess]:
-    """A child process, which is gone at the end whatever happens."""
+    """Start a child process, and make sure that it is gone at the end, whatever happens."""
     process: BaseProcess = ctx.Process(target=target, args=args)
     process.start()
-    del args  # so that a test can drop what it has handed over
+    del args  # so that the test holds the only references
     try:
         yield process
     finally:
@@ -115,7 +115,7 @@ def running(ctx: Any, target: Callable[..., object], *args: object) -> Iterator[
 
 
 def run(ctx: Any, target: Callable[..., object], *args: object) -> None:
-    """Run a child to its end, which must be a good one."""
+    """Run a child until it ends, and check that it succeeds."""
     with running(ctx, target, *args) as process:
         process.join(DEADLINE)
         assert process.exitcode == 0, f"the child ended with {process.exitcode}"

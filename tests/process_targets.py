@@ -1,4 +1,4 @@
-"""What the child processes of the tests run. Each checks what it was given and writes what its parent waits for."""
+"""What the child processes of the tests run. Each checks its arguments, then writes what its parent waits for."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ UNAVAILABLE, IDLE, CALCULATING = WorkerStatusEnum
 
 
 def use(status: WorkerStatus) -> None:
-    """All that can be done with a shared value, with the parent's answer in between."""
+    """Do everything that one can do with a shared value, and wait for the parent's answer in between."""
     assert type(status) is WorkerStatus
     assert isinstance(status, WorkerStatusEnum)
     assert snapshot(status) is IDLE
@@ -75,7 +75,7 @@ def follow_peers(one: Node) -> None:
 
 
 class Common(enum.IntEnum):
-    """No members: a base for enums that have methods in common."""
+    """An enum without members, as a base for enums that share methods."""
 
 
 class Job(Common):
@@ -91,7 +91,7 @@ def start_job(status: Any) -> None:
     status.set("RUNNING")
 
 
-# Pools and executors take what is shared in their initializer
+# Pools and executors take the shared value through their initializer
 
 _shared: Any = None
 
@@ -102,7 +102,7 @@ def keep(status: WorkerStatus) -> None:
 
 
 def claim(number: int) -> int:
-    """Take part in a race that one wins each time."""
+    """Take part in a race that has exactly one winner."""
     return int(compare_and_set(_shared, IDLE, CALCULATING))
 
 

@@ -1,4 +1,4 @@
-"""What the child processes of test_robust.py run. Each says over its pipe how far it has come."""
+"""What the child processes of test_robust.py run. Each reports its progress over its pipe."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ notes: list[tuple[bool, bool]] = []
 def hold(at: Pipe, lock: RobustRLock) -> None:
     lock.acquire()
     at.send("held")
-    at.recv()  # until killed
+    at.recv()  # blocks until this process is killed
 
 
 def hold_twice_and_end(at: Pipe, lock: RobustRLock) -> None:
@@ -32,7 +32,7 @@ def hold_twice_and_end(at: Pipe, lock: RobustRLock) -> None:
 def drop_while_held_and_end(at: Pipe, only_reference: list[RobustRLock]) -> None:
     only_reference.pop().acquire()
     for _ in range(100):
-        with RobustRLock():  # goes into the same list of what this thread holds, beside the dropped one
+        with RobustRLock():  # joins the dropped one in the kernel's list of what this thread holds
             pass
     at.send("held")
 
@@ -88,11 +88,11 @@ def get_stuck_the_first_time(deaths: ctypes.c_int64, at: Pipe, lock: RobustRLock
     count_death(deaths, lock)
     if deaths.value == 1:
         at.send("repairing")
-        at.recv()  # until killed
+        at.recv()  # blocks until this process is killed
 
 
 def note_who_holds(lock: RobustRLock) -> None:
-    """Note whether this thread holds the lock, also when it takes it once more, and whether another one gets it."""
+    """Note whether this thread holds the lock, even after it takes it again, and whether another thread can take it."""
     answers: list[bool] = []
     with lock:
         mine = lock._is_mine()

@@ -49,7 +49,7 @@ def test_assigning_writes(new: Any) -> None:
     assert snapshot(live) is CALCULATING
     assert Plain.status.proxy_of(state) is live
     state.status = "IDLE"
-    assert new in (CALCULATING, "CALCULATING")  # a value that was assigned is not written to
+    assert new in (CALCULATING, "CALCULATING")  # the assigned value itself is not written to
 
 
 @pytest.mark.parametrize("first", [IDLE, "IDLE"])
@@ -253,7 +253,7 @@ def test_a_first_assignment_that_fails_tells_of_nothing_else() -> None:
 
 
 class Noting(IntEnumValue[WorkerStatusEnum]):
-    """Its own __init__, attributes and set()."""
+    """A subclass with its own __init__, attributes and set()."""
 
     notes: list[str]
 

@@ -1,4 +1,4 @@
-"""Arbitrary objects, interrupts and foreign integers: only the documented errors, a whole value, a free lock."""
+"""With arbitrary objects, interrupts and foreign integers: only documented errors, an intact value, a free lock."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ DOCUMENTED = (TypeError, KeyError, OverflowError, ValueError, TimeoutError)
 
 
 class Unforeseen(Exception):  # noqa: N818
-    """What hostile objects raise: none of the errors that are documented."""
+    """What hostile objects raise. It is none of the documented errors."""
 
 
 def fail(*_: object) -> Any:
@@ -44,7 +44,7 @@ def fail(*_: object) -> Any:
 
 
 def hostile(*names: str, base: type = object) -> Any:
-    """An object whose methods of these names raise."""
+    """Make an object whose methods of these names raise."""
     return type("Hostile", (base,), dict.fromkeys(names, fail))()
 
 
@@ -124,14 +124,14 @@ maybe = st.one_of(st.sampled_from(WorkerStatusEnum), anything)
 
 
 class Box:
-    """Keeps an object from hypothesis, which would look at it, compare it and print it."""
+    """Hides an object from hypothesis, which would otherwise inspect, compare and print it."""
 
     def __init__(self, content: Any) -> None:
         self.content = content
 
 
 def with_objects(max_examples: int = 150, **strategies: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Run a test with objects of these strategies as arguments."""
+    """Run a test with objects from these strategies as arguments."""
 
     def decorate(test: Callable[..., None]) -> Callable[..., None]:
         @settings(max_examples=max_examples, deadline=None, database=None)
@@ -146,7 +146,7 @@ def with_objects(max_examples: int = 150, **strategies: Any) -> Callable[[Callab
 
 
 class Target:
-    """A shared value with a lock that tells whether it is held, and the check that nothing has happened to either."""
+    """A shared value and its lock, with a check that an error changes neither."""
 
     def __init__(self) -> None:
         self.lock = multiprocessing.Lock()
@@ -166,7 +166,7 @@ class Target:
 
 
 TARGET = Target()
-"""Shared by all examples, as a new lock for each would take most of the time."""
+"""Shared by all examples, because making a lock for each would take most of the time."""
 
 
 @with_objects(max_examples=60, value=maybe, lock=anything, ctx=anything)
@@ -200,7 +200,7 @@ at_once = anything.filter(lambda timeout: timeout is not None and not issubclass
 @with_objects(target=anything, condition=maybe, timeout=at_once, longest=anything)
 def test_wait_for_raises_only_what_is_documented(target: Any, condition: Any, timeout: Any, longest: Any) -> None:
     if callable(condition) or issubclass(type(condition), str) or type(condition).__name__ == "Hostile":
-        condition = [condition]  # what it does when it is called or iterated is its own affair
+        condition = [condition]  # it may do anything when it is called or iterated
     for status in TARGET.status, target:
         with suppress(*DOCUMENTED):
             wait_for(status, condition, timeout, max_interval=longest)
@@ -347,7 +347,7 @@ def test_an_integer_that_is_no_member_can_be_set_right_and_nothing_else_is_writt
     if write in PLAIN_WRITERS:
         write(status, CALCULATING)
         assert snapshot(status) is CALCULATING
-    else:  # each of these must tell the member that it has found
+    else:  # these operations must return or use the member that they have found
         with pytest.raises(ValueError, match=r"^99 is no member"):
             write(status, CALCULATING)
         assert status._self_word.value == 99
@@ -380,7 +380,7 @@ def test_a_flag_that_the_enum_does_not_take_is_a_value_error() -> None:
     if hasattr(enum, "STRICT"):
         with pytest.raises(ValueError, match=r"^3 is no member"):
             snapshot(status)
-    else:  # before Python 3.11 each IntFlag takes every integer
+    else:  # before Python 3.11 every IntFlag accepts any integer
         assert int(snapshot(status)) == 3
 
 

@@ -11,7 +11,7 @@ import cpython_enum
 if TYPE_CHECKING:
     import pytest
 
-# They pickle members, which a shared value refuses on purpose.
+# These tests pickle members, and a shared value refuses to be pickled on purpose.
 PICKLES = {
     f"TestSpecial.test_{name}"
     for name in (
@@ -53,7 +53,7 @@ class Sample(unittest.TestCase):
 
 def test_each_passes_but_those_that_pickle(capsys: pytest.CaptureFixture[str]) -> None:
     done = cpython_enum.run()
-    if done is None:  # an interpreter can come without its tests
+    if done is None:  # this interpreter comes without CPython's tests
         assert not (Path(enum.__file__).parent / "test" / "test_enum.py").exists()
         return
     assert done.total > 100

@@ -54,7 +54,7 @@ def test_the_enums_are_of_every_kind() -> None:
     assert {f"Bounded{name}" for name in boundaries} <= set(MEMBERS)
 
 
-# Rows that more than one expression shows
+# Rows that take more than one expression to show
 
 
 def test_an_int_leaves_the_comparison_to_a_shared_value_on_its_right() -> None:
@@ -94,7 +94,7 @@ def test_another_flag_keeps_what_it_is_given_as_the_value_of_a_new_member() -> N
     """Row: `OtherFlag(status)`."""
     other_flag = enum.IntFlag("OtherFlag", {"A": 4, "B": 2})
     status = IntEnumValue(Perm.R)
-    assert other_flag(status) is other_flag.A  # one that there is
+    assert other_flag(status) is other_flag.A  # this member exists already
     status.set(Perm.RW)
     made = other_flag(status)
     assert type(made._value_) is type(status)

@@ -24,7 +24,7 @@ KEPT = "Kept: never two calculations at once, no accepted job lost"
 
 @contextmanager
 def running(*options: str) -> Iterator[subprocess.Popen[str]]:
-    """The worker in a process group of its own, none of which is left at the end whatever happens."""
+    """Run the worker in a new process group, and make sure that none of its processes is left at the end."""
     command = [sys.executable, "-W", "error", str(WORKER), *options]
     worker = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
@@ -48,11 +48,11 @@ def transitions(output: str) -> list[tuple[str, str]]:
 
 
 def check(output: str) -> dict[str, int]:
-    """Check what must hold of every run; return the table."""
+    """Check what must be true of every run, and return the table."""
     counts = table(output)
     assert output.splitlines()[-1] == KEPT + (" but in the kill." if counts["lost in a kill"] else "."), output
     moves = transitions(output)
-    # Each line begins where the one before ended: they come in the order in which it happened.
+    # Each line begins where the previous one ended, so the lines are in the order of the transitions.
     assert moves[0][0] == "IDLE"
     assert [before for before, _ in moves[1:]] == [after for _, after in moves[:-1]]
     assert moves[-1][1] == "UNAVAILABLE"
@@ -85,7 +85,7 @@ def test_a_killed_calculation_is_idle_again_and_its_job_is_counted_as_lost(metho
     assert worker.returncode == 0, output
     assert "kills the calculation process" in output
     assert f"calculation process ended with {-signal.SIGKILL}" in output
-    assert check(output)["lost in a kill"] <= 1  # none, if the kill came between two jobs
+    assert check(output)["lost in a kill"] <= 1  # none if the kill came between two jobs
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -97,14 +97,14 @@ def test_ctrl_c_ends_it_with_the_table_and_leaves_no_process(method: str) -> Non
             first += (line := worker.stdout.readline())
             assert line, first
         os.killpg(worker.pid, signal.SIGINT)
-        # All its processes inherit the pipe, multiprocessing's helpers too: at its end, none of them is left.
+        # All its processes, multiprocessing's helpers included, inherit the pipe. It ends when none of them is left.
         rest, _ = worker.communicate(timeout=DEADLINE)
     assert worker.returncode == 0, first + rest
     check(first + rest)
     assert "Traceback" not in rest
 
 
-# That a broken promise is noticed
+# The worker notices a broken promise
 
 
 @pytest.fixture
@@ -127,14 +127,14 @@ def test_a_state_that_lets_two_jobs_in_is_noticed(example: Any, tmp_path: Path) 
         journal.write("accepted", job=job)
     journal.write("begun", job=state.next_job())
     journal.write("calculated", job=state.finish())
-    assert not example.report(journal, may_be_lost=1)  # the first job was lost, and nobody said so
+    assert not example.report(journal, may_be_lost=1)  # the first job was lost, and this was not reported
 
 
 @pytest.mark.parametrize(
     ("events", "kept"),
     [
         ("accepted 1, begun 1, calculated 1, accepted 2, begun 2, calculated 2", True),
-        ("begun 1, accepted 1, calculated 1", True),  # noted late
+        ("begun 1, accepted 1, calculated 1", True),  # "accepted" was logged late
         ("accepted 1, begun 1, lost 1, accepted 2, begun 2, calculated 2", True),
         ("accepted 1, begun 1, calculated 1, lost 1", True),  # killed just before it was idle again
         ("accepted 1, lost 1", True),  # killed before it began

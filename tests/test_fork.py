@@ -1,4 +1,4 @@
-"""What fork alone does, also os.fork() without multiprocessing, as of gunicorn: the child holds nothing."""
+"""Forks, also by os.fork() without multiprocessing, as gunicorn does it: the child holds no lock."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ UNAVAILABLE, IDLE, CALCULATING = WorkerStatusEnum
 
 
 class Child:
-    """A child of os.fork(), whose exit status is whether the function raised nothing."""
+    """A child of os.fork() that calls the function; it succeeds if the function raises nothing."""
 
     def __init__(self, function: Callable[[], object]) -> None:
         self.pid = os.fork()
@@ -55,7 +55,7 @@ def test_a_child_does_not_believe_that_it_holds_what_the_forking_thread_holds(lo
     with status.get_lock():  # type: ignore[attr-defined]
         assert Child(write_in_vain).succeeds()
         assert snapshot(status) is IDLE
-        status.set(CALCULATING)  # it is still ours
+        status.set(CALCULATING)  # the lock is still ours
         assert not is_free(status.get_lock())
     assert is_free(status.get_lock())
 
@@ -74,7 +74,7 @@ def test_a_child_waits_for_its_parents_lock_and_both_use_the_value(lock: Any) ->
 
 
 def test_a_forked_child_holds_none_of_its_parents_foreign_locks() -> None:
-    """Else its writes would go unguarded."""
+    """If it did, its writes would not take the lock."""
     status = WorkerStatus(IDLE, lock=threading.Lock())
 
     def child() -> None:

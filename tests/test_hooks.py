@@ -1,4 +1,4 @@
-"""What other libraries find on a shared value and an attribute; the real libraries: tests/compat."""
+"""What other libraries find on a shared value and an attribute. tests/compat tests the libraries themselves."""
 # ruff: noqa: RUF009 - in a dataclass the call makes a descriptor, not a default that instances share
 
 import copy
@@ -20,13 +20,13 @@ def bound_by_sqlite(value):
 
 
 class Adapted(enum.IntEnum):
-    """Its members are bound by the adapter that is registered below."""
+    """An enum with an adapter for sqlite3, which is registered below."""
 
     A = 1
 
 
 class Conforming(enum.IntEnum):
-    """Its members say themselves what they are bound as, to sqlite3 and to another library."""
+    """An enum with its own `__conform__`, which answers sqlite3 and other callers."""
 
     A = 1
 

@@ -1,4 +1,4 @@
-"""The reads that each enum has of its own: they must not hide what a class of values, or the enum, defines itself."""
+"""The hot reads made for each enum must not hide what a class of shared values, or the enum, defines itself."""
 
 import enum
 from typing import Any, TypeVar

@@ -1,4 +1,4 @@
-"""KeyboardInterrupt at any moment of a write, by real signals, which Windows has not."""
+"""KeyboardInterrupt at any moment of a write, raised by real signals, which Windows does not have."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_an_interrupt_at_any_moment_leaves_the_lock_free_and_the_value_whole(loc
             try:
                 write_until_interrupted()
             except KeyboardInterrupt:
-                # Here, not when the traceback is gone: whoever handles the interrupt may do so for long.
+                # Checked while the traceback is still alive: handling an interrupt may take long.
                 assert is_free(status.get_lock())
             assert type(snapshot(status)) is WorkerStatusEnum
     finally:

@@ -17,7 +17,7 @@ IDLE, CALCULATING = WorkerStatusEnum.IDLE, WorkerStatusEnum.CALCULATING
 
 @pytest.fixture(autouse=True)
 def examples(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the examples be imported, by spawned children too."""
+    """Make the examples importable, also for spawned children."""
     monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "docs" / "examples"))
 
 

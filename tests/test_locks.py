@@ -1,4 +1,4 @@
-"""Every kind of lock under every writer: taken, given back, not taken twice, and free after whatever went wrong."""
+"""Every kind of lock with every writer: the lock is taken once, released, and free after any error."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ IDLE, CALCULATING = WorkerStatusEnum.IDLE, WorkerStatusEnum.CALCULATING
 
 
 class Spy:
-    """A lock of somebody's own, with nothing but acquire and release. It is not re-entrant."""
+    """A user's own lock, which has only acquire and release. It is not re-entrant."""
 
     def __init__(self) -> None:
         self.calls: list[Any] = []
@@ -72,7 +72,7 @@ def lock(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
 
 @contextmanager
 def held_elsewhere(lock: Any) -> Iterator[None]:
-    """Another thread holds the lock meanwhile."""
+    """Let another thread hold the lock meanwhile."""
     taken, done = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -92,7 +92,7 @@ def held_elsewhere(lock: Any) -> Iterator[None]:
 
 
 def gives(lock: Any) -> bool:
-    """Whether another thread gets the lock, of whatever kind it is."""
+    """Whether another thread can take the lock, whatever kind of lock it is."""
 
     def try_it() -> bool:
         try:
@@ -186,7 +186,7 @@ def test_values_that_share_a_lock_exclude_each_others_writers(lock: Any) -> None
     status, permissions = WorkerStatus(IDLE, lock=lock), Permissions(Perm.R, lock=lock)
 
     def function(flags: Perm) -> Perm:
-        assert compare_and_set(status, IDLE, CALCULATING)  # the same thread, the same lock: no waiting for itself
+        assert compare_and_set(status, IDLE, CALCULATING)  # same thread, same lock: it must not wait for itself
         assert not gives(lock)
         return flags | Perm.W
 
@@ -226,7 +226,7 @@ def test_a_foreign_lock_that_refuses_without_a_timeout_is_a_timeout_error() -> N
         with pytest.raises(TimeoutError, match="refused to be acquired, though no timeout was given"):
             write(status, CALCULATING)
         assert snapshot(status) is IDLE
-    assert lock.calls == []  # what was not taken is not given back
+    assert lock.calls == []  # a lock that was not taken must not be released
 
 
 def test_a_foreign_lock_whose_acquire_returns_nothing_is_taken() -> None:
@@ -275,7 +275,7 @@ def test_two_foreign_locks_are_told_apart() -> None:
 def test_an_interrupt_between_taking_the_lock_and_giving_it_back_leaves_it_free(
     moment: str, write: Callable[[Any, Any], object]
 ) -> None:
-    """Just after it was taken, just before it is given back; at every other moment: test_interrupts."""
+    """Just after the lock was taken, and just before it is released. test_interrupts covers every other moment."""
 
     class Interrupted(threading._PyRLock):  # type: ignore[name-defined, misc]
         interrupts = 1
@@ -302,7 +302,7 @@ def test_an_interrupt_between_taking_the_lock_and_giving_it_back_leaves_it_free(
 
 
 def check_and_count(state: WorkerState, times: int) -> None:
-    """Change both parts of the state together, as often as told."""
+    """Check and change both parts of the state together, `times` times."""
     live = WorkerState.status.proxy_of(state)
     done = 0
     while done < times:

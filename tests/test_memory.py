@@ -1,4 +1,4 @@
-"""memory: what is kept alive, and from when on. What that is good for is in test_memory_reuse.py."""
+"""The module `memory`: what it keeps alive, and from when on. test_memory_reuse.py tests the effect on values."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_what_is_tracked_and_alive_at_a_fork_stays_alive(make: Any) -> None:
 
 
 def test_what_other_hooks_drop_or_make_at_a_fork_stays_alive() -> None:
-    """Hooks that were there first: theirs before the fork come after ours, theirs after it come before ours."""
+    """Hooks registered before ours: their `before` hooks run after ours, their `after` hooks run before ours."""
     code = """
 import gc, os, sys, weakref
 

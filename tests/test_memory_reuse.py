@@ -1,4 +1,4 @@
-"""Memory is not handed on while another process may write to it, and given back where none can."""
+"""Memory is not reused while another process may write to it, and freed if no other process can."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_what_a_child_writes_to_a_dropped_value_shows_in_no_other(ctx: Any, make
     told, written = ctx.Event(), ctx.Event()
     status = make(ctx)
     with running(ctx, write_when_told, status, told, written) as process:
-        del status  # under spawn before the child has opened what it was given
+        del status  # with spawn, the child has not opened its arguments yet
         gc.collect()
         others = [make(ctx) for _ in range(50)]
         told.set()
@@ -83,7 +83,7 @@ def test_values_that_no_process_has_inherited_are_freed(make: Any) -> None:
     tracked, pinned, files = len(memory._tracked), len(memory._pinned), os.listdir("/proc/self/fd")
     places = {make_use_and_drop() for _ in range(500)}
     gc.collect()
-    assert len(places) < 50  # an object with an attribute is freed by the next collection, not at once
+    assert len(places) < 50  # an object with an attribute is only freed by the next collection
     assert (len(memory._tracked), len(memory._pinned), os.listdir("/proc/self/fd")) == (tracked, pinned, files)
 
 

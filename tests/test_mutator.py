@@ -1,4 +1,4 @@
-"""exchange, compare_and_set, compare_and_exchange, update: what they answer, what they write, what they refuse."""
+"""exchange, compare_and_set, compare_and_exchange, update: what they return, what they write, what they refuse."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from multiprocessing_intenum import (
 UNAVAILABLE, IDLE, CALCULATING = WorkerStatusEnum
 PAIRS = list(itertools.product(WorkerStatusEnum, repeat=2))
 FORMS: dict[str, Any] = {"member": lambda member: member, "name": lambda member: member.name, "value": WorkerStatus}
-"""The three ways to say a member."""
+"""The three ways to give a member."""
 
 FUNCTIONS: dict[str, Any] = {
     "exchange": lambda status: exchange(status, "IDLE"),

@@ -1,4 +1,4 @@
-"""Pickles and copies: the cell goes to a process that starts, the member to everybody else."""
+"""Pickles and copies: a process that is being started gets the cell, everybody else gets the member."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_its_snapshot_can() -> None:
 
 
 class Popen:
-    """What multiprocessing's picklers want to know of the child that is being spawned; it stays in this process."""
+    """What multiprocessing's picklers need of a child that is being spawned. It stays in this process."""
 
     DupFd = popen_spawn_posix._DupFd  # type: ignore[attr-defined]
 
@@ -56,7 +56,7 @@ class Popen:
 
 @pytest.fixture
 def spawning(monkeypatch: pytest.MonkeyPatch) -> Callable[[object], bytes]:
-    """Pickle as it is done for a child that is being spawned."""
+    """A function that pickles as multiprocessing does for a child that is being spawned."""
 
     def dumps(thing: object) -> bytes:
         monkeypatch.setattr(context._tls, "spawning_popen", Popen(), raising=False)  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Shared values on their way to other processes, and there: one body of tests for fork, spawn and forkserver."""
+"""Shared values that are sent to other processes and used there: the same tests for fork, spawn and forkserver."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is public: the package's names, and what a shared value adds to its member's."""
+"""The public names: those of the package, and those that a shared value adds to its member's."""
 
 from __future__ import annotations
 

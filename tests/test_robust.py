@@ -1,4 +1,4 @@
-"""RobustRLock: what it does when its holder is killed, and that it is an RLock otherwise."""
+"""RobustRLock: what it does when its holder is killed, and that it behaves like an RLock otherwise."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def running(ctx: BaseContext, target: Callable[..., object], *args: object) -> I
     ours, theirs = ctx.Pipe()
     process = ctx.Process(target=target, args=(theirs, *args))  # type: ignore[attr-defined]
     process.start()
-    del args  # so that a test can drop what it has handed over
+    del args  # so that the test holds the only references
     try:
         yield Child(process, ours)
     finally:
@@ -87,7 +87,7 @@ def without_functions(monkeypatch: pytest.MonkeyPatch, *missing: str) -> None:
         return declare(library, name, *argument_types)
 
     monkeypatch.setattr(robust, "_declare", declare_the_others)
-    monkeypatch.setattr(robust, "_pthread", robust._pthread.__wrapped__)  # the function below its cache
+    monkeypatch.setattr(robust, "_pthread", robust._pthread.__wrapped__)  # without its cache
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def deaths() -> ctypes.c_int64:
 
 
 def test_the_next_one_goes_on_within_a_second_of_the_kill(ctx: BaseContext, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(robust, "_SLICE", DEADLINE)  # so that it is the kernel that hands over
+    monkeypatch.setattr(robust, "_SLICE", DEADLINE)  # so that only the kernel can hand over the lock in time
     lock = RobustRLock()
     taken_after = []
     for _ in range(3):
@@ -112,7 +112,7 @@ def test_the_next_one_goes_on_within_a_second_of_the_kill(ctx: BaseContext, monk
             taken_after.append(time.monotonic() - killed)
         lock.release()
         assert is_free(lock)
-    assert min(taken_after) < 1  # not each of them: a machine with much else to do ends processes late
+    assert min(taken_after) < 1  # the minimum, because a busy machine ends processes late
 
 
 def test_one_who_waits_already_goes_on_after_the_kill(ctx: BaseContext) -> None:
@@ -205,7 +205,7 @@ def test_a_thread_that_ends_without_releasing_passes_the_lock_on(deaths: ctypes.
     lock = RobustRLock(partial(robust_targets.count_death, deaths))
     for expected in range(1, 10):
         assert in_a_thread(lock.acquire) is True
-        # Of several threads one after the other, some have the number of the one that held it.
+        # Thread ids are reused: of several threads in turn, some have the id of the thread that held the lock.
         assert in_a_thread(lock._is_mine) is False
         with lock:
             assert deaths.value == expected
@@ -276,7 +276,7 @@ def test_no_increment_of_four_threads_is_lost() -> None:
 def test_a_holder_that_releases_lets_the_next_one_in_without_on_holder_death(
     ctx: BaseContext, deaths: ctypes.c_int64, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(robust, "_SLICE", DEADLINE)  # so that it is the holder's release that wakes us
+    monkeypatch.setattr(robust, "_SLICE", DEADLINE)  # so that only the holder's release can wake us in time
     lock = RobustRLock(partial(robust_targets.count_death, deaths))
     for _ in range(5):
         with running(ctx, robust_targets.hold_then_release, lock) as holder:
@@ -317,7 +317,7 @@ def test_a_timeout_does_not_hinder_taking_a_free_lock() -> None:
 
 
 def test_without_the_monotonic_clock_timeouts_hold_too(monkeypatch: pytest.MonkeyPatch, ctx: BaseContext) -> None:
-    without_functions(monkeypatch, "pthread_mutex_clocklock")  # musl has none
+    without_functions(monkeypatch, "pthread_mutex_clocklock")  # musl does not have it
     lock = RobustRLock()
     with running(ctx, robust_targets.hold, lock) as holder:
         assert holder.says() == "held"
@@ -405,8 +405,8 @@ def test_a_child_does_not_hold_what_its_parent_holds(ctx: BaseContext) -> None:
     lock = RobustRLock()
     lock.acquire()
     with running(ctx, robust_targets.try_to_misuse, lock) as child:
-        assert child.says() is False  # not the child's
-        assert child.says() is False  # nor to be had
+        assert child.says() is False  # the child does not believe that it holds the lock
+        assert child.says() is False  # and it cannot take it
         assert "does not hold" in str(child.says())
         assert lock._is_mine()
         lock.release()
@@ -427,7 +427,7 @@ def test_repr_says_who_holds_it() -> None:
 
 
 class Interruption(BaseException):
-    """What KeyboardInterrupt is: no Exception, and raised anywhere."""
+    """Like KeyboardInterrupt: not an Exception, and raised anywhere."""
 
 
 def test_a_signal_ends_the_wait() -> None:
@@ -518,7 +518,7 @@ def test_a_child_can_use_a_lock_that_its_parent_has_dropped_and_no_new_one_takes
     place = lock._mutex
     with running(ctx, robust_targets.hold_then_release, lock) as child:
         del lock
-        # The parent's Process lets go of its arguments once it has started.
+        # The parent's Process drops its arguments after it has started.
         gc.collect()
         others = [RobustRLock() for _ in range(200)]
         assert place not in [other._mutex for other in others]

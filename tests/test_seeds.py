@@ -1,4 +1,4 @@
-"""The examples that the library was asked for with, in their order.
+"""The examples from the original request for this library, in their order.
 
 >>> class WorkerStatusEnum(IntEnum):
 ...     UNAVAILABLE = enum.auto()
@@ -52,7 +52,7 @@ TypeError: Can not set '<enum 'WorkerStatusEnum'>' to value of type '<enum 'Frut
 >>> state.status.get_lock() is state.job_id.get_lock() is state.lock
 True
 
-The class with the property is printed without the get_lock() that its example calls: it has it here.
+The original class with the property lacks the get_lock() that its example calls, so it is added here.
 
 >>> class WorkerState:
 ...     def __init__(self) -> None:
@@ -116,7 +116,7 @@ def test_every_example_does_what_it_says() -> None:
 
     class Printing(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            sys.stdout.write(record.getMessage() + "\n")  # wherever doctest has put it
+            sys.stdout.write(record.getMessage() + "\n")  # looked up each time, because doctest replaces sys.stdout
 
     logger.addHandler(Printing())
     assert runner.run(examples) == (0, len(examples.examples))

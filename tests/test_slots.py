@@ -1,4 +1,4 @@
-"""No special method and no C slot of wrapt's type is left to answer for a shared value."""
+"""No special method and no C slot of wrapt's type ever answers for a shared value."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-# What wrapt's type has and a shared value leaves to it.
+# What a shared value leaves to wrapt's type.
 KEPT = {
     "__object_proxy__": "the class that wrapt makes of its results; it knows of no wrapped object",
     "__self_setattr__": "how a shared value sets its own attributes; it knows of no wrapped object",
@@ -42,7 +42,7 @@ KEPT = {
     "_cls_real_module": "the class's, in pure Python",
 }
 
-# What an int has not and wrapt's type has, yet is not refused. docs/deviations.md has the rows.
+# What wrapt's type has and an int does not have, and a shared value still answers. docs/deviations.md has the rows.
 ANSWERED = {
     "__bytes__": "wrapt's would answer bytes(status)",
     "__complex__": "wrapt's would answer complex(status)",
@@ -66,7 +66,7 @@ def wrapts_classes(proxy_class: type) -> list[type]:
 
 
 def left_to_wrapt(shared: type, proxy_class: type) -> set[str]:
-    """The names under which an instance of `shared` would find what a class of wrapt's has."""
+    """Return the names for which an instance of `shared` would find the attribute of one of wrapt's classes."""
     wrapts = wrapts_classes(proxy_class)
     names = {name for cls in wrapts for name in vars(cls)}
     theirs = {id(vars(cls)[name]) for cls in wrapts for name in names & set(vars(cls))}
@@ -115,13 +115,13 @@ def test_what_is_refused_says_so(name: str) -> None:
         operator.getitem(status, 0)  # type: ignore[call-overload]
 
 
-# wrapt's own implementation on a shared value: what would answer, had it been forgotten.
+# wrapt's own implementation, called on a shared value: it would answer if an override had been forgotten.
 
 NO_ANSWER = {
     "__new__", "__init__", "__class_getitem__", "__init_subclass__", "__getattribute__", "__self_setattr__",
     "__setattr__", "__delattr__", "__object_proxy__", "__self_dict__", "__reduce__", "__slots__",
 }  # fmt: skip
-"""These say nothing of the wrapped object."""
+"""These do not use the wrapped object."""
 
 
 def implementations() -> Iterator[tuple[str, Any]]:
@@ -132,7 +132,7 @@ def implementations() -> Iterator[tuple[str, Any]]:
 
 
 def answer(entry: Any, status: Any, *arguments: object) -> Any:
-    """What wrapt's own method, or attribute, makes of it."""
+    """Return the result of wrapt's own method or attribute, or the exception that it raises."""
     try:
         result = entry.__get__(status, type(status))
         if callable(entry):
@@ -150,11 +150,11 @@ def test_a_forgotten_slot_is_a_loud_error(name: str, entry: Any) -> None:
     status.set(Plain.ONE)
     results = [answer(entry, status, *["x"] * count) for count in range(4)]
     assert all(isinstance(result, Exception) for result in results)
-    # Not just for the number of arguments: there is nothing that it could answer from, or it never answers.
+    # The errors are not only about the number of arguments: there is nothing to answer from, or it never answers.
     assert any(isinstance(result, (AttributeError, ValueError, NotImplementedError)) for result in results)
 
 
-# Beside other proxies of wrapt's
+# Together with other wrapt proxies
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_an_operator_of_another_proxy_sees_the_member(operation: Any) -> None:
 
 
 def test_another_proxy_that_is_changed_in_place_refuses_a_shared_value() -> None:
-    """Row: `proxy += status` of another `wrapt.ObjectProxy`. In a process of its own: before wrapt 2.2 it crashed."""
+    """Row: `proxy += status` of another `wrapt.ObjectProxy`. Run in a subprocess, since wrapt before 2.2 crashed."""
     program = (
         "import sys\n"
         "sys.path.append(sys.argv[1])\n"

@@ -1,4 +1,4 @@
-"""Any sequence of writes, good and bad, through any proxy of a cell, leaves what a plain member would be."""
+"""After any sequence of valid and invalid writes, through any proxy of a cell, the state is what a model says."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Other(IntEnum):
 
 
 class StartingChild:
-    """As much of a process being started as pickling asks for."""
+    """The part of a starting process that pickling needs."""
 
     class DupFd:
         def __init__(self, fd: int) -> None:
@@ -63,7 +63,7 @@ class StartingChild:
 
 
 def sent_to_a_child(status: Any) -> Any:
-    """What a spawned child gets: its own mapping of the memory, its own handle of the lock."""
+    """Return what a spawned child gets: a value with its own mapping of the memory and its own handle of the lock."""
     set_spawning_popen(StartingChild())
     try:
         pickled = ForkingPickler.dumps(status)
@@ -97,7 +97,7 @@ proxies = st.integers(0, 2)
 
 
 def model(operation: Any, *operands: Any) -> Any:
-    """The result, or the type of the error."""
+    """Return the result, or the type of the error."""
     try:
         return operation(*operands)
     except Exception as error:
@@ -114,7 +114,7 @@ class Writes(RuleBasedStateMachine):
         class Holder:
             attribute: IntEnumAttribute[Any] = IntEnumAttribute(IntEnumValue[enum_type])
 
-        self.lock = SPAWN.Lock()  # not re-entrant: one that an error leaves held is seen
+        self.lock = SPAWN.Lock()  # not re-entrant, so that it shows if an error leaves it held
         self.member = next(iter(enum_type))
         status = IntEnumValue(self.member, lock=self.lock)
         self.holder = Holder()
@@ -137,7 +137,7 @@ class Writes(RuleBasedStateMachine):
         return self.another
 
     def meaning(self, argument: Any) -> Any:
-        """The member that an argument stands for, or the type of the error."""
+        """Return the member that an argument stands for, or the type of the error."""
         if issubclass(type(argument), IntEnumValue):
             argument = snapshot(argument)
         if type(argument) is self.enum_type:
@@ -147,7 +147,7 @@ class Writes(RuleBasedStateMachine):
         return TypeError
 
     def check(self, meaning: Any, operation: Any, *arguments: Any) -> Any:
-        """Do it, and compare: an error where one is due, else the new member, or none for no write."""
+        """Run the operation. If `meaning` is an error type, it must raise that error, else it is the new member."""
         result = model(operation, *arguments)
         if isinstance(meaning, type):
             assert result is meaning, (result, meaning)

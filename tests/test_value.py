@@ -1,4 +1,4 @@
-"""IntEnumValue: how it is made, bound to an enum, read and set."""
+"""IntEnumValue: how to make it, bind it to an enum, read it and set it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from multiprocessing_intenum import IntEnumValue, snapshot, update
 IDLE, CALCULATING = WorkerStatusEnum.IDLE, WorkerStatusEnum.CALCULATING
 
 
-# Made
+# Making
 
 
 @pytest.mark.parametrize("first", [IDLE, "IDLE", WorkerStatus(IDLE), IntEnumValue(IDLE)], ids=repr)
@@ -34,7 +34,7 @@ def test_it_begins_with_a_member_or_a_name_or_another_shared_value(first: Any) -
     status = WorkerStatus(first)
     assert snapshot(status) is IDLE
     status.set(CALCULATING)
-    assert first in (IDLE, "IDLE")  # a value of its own
+    assert first in (IDLE, "IDLE")  # the first value is independent of the others
 
 
 def test_it_can_be_given_all_arguments_by_keyword() -> None:
@@ -84,7 +84,7 @@ def test_the_outermost_64_bit_members_fit(member: Big) -> None:
     assert snapshot(size) is member
 
 
-# Bound to an enum
+# Binding to an enum
 
 
 def test_a_class_knows_its_enum() -> None:
@@ -165,7 +165,7 @@ T = TypeVar("T", bound=enum.IntEnum)
 
 
 class History(IntEnumValue[T], Generic[T]):
-    """A generic subclass: the enum comes later."""
+    """A generic subclass, which is bound to an enum later."""
 
     before: list[Any]
 
@@ -275,7 +275,7 @@ def test_what_is_not_yet_initialised_says_so() -> None:
         snapshot(WorkerStatus.__new__(WorkerStatus))
 
 
-# Read
+# Reading
 
 
 def test_name_and_value_are_the_members_own(status: WorkerStatus) -> None:
@@ -317,7 +317,7 @@ def test_members_that_missing_makes_are_taken_from_the_enum() -> None:
         @classmethod
         def _missing_(cls, value: object) -> Any:
             if value == 13:
-                return cls.ONE  # a default: not what the cell says
+                return cls.ONE  # a default, which is not what the cell holds
             if not isinstance(value, int):
                 return None
             member = int.__new__(cls, value)
@@ -327,7 +327,7 @@ def test_members_that_missing_makes_are_taken_from_the_enum() -> None:
     made = IntEnumValue(Made.ONE)
     made.set(Made(7))
     assert snapshot(made) is Made(7)
-    made._self_word.value = 8  # as another process would, whose enum has made it
+    made._self_word.value = 8  # like another process, whose enum has made this member
     assert made.name == "MADE_8"
     made._self_word.value = 13
     with pytest.raises(ValueError, match="13 is no member of '<enum 'Made'>'"):
@@ -387,7 +387,7 @@ def test_snapshot_of_something_else_is_a_type_error(other: Any) -> None:
         snapshot(other)
 
 
-# Set
+# Setting
 
 
 BAD: list[tuple[Any, type[Exception], str]] = [
@@ -586,7 +586,7 @@ def test_a_property_of_a_subclass_can_be_set() -> None:
     status.busy = True
     assert snapshot(status) is CALCULATING
     assert status.busy
-    assert not status._self_own  # a child has it by the state alone
+    assert not status._self_own  # a child would get it through the state only
 
 
 def test_what_a_subclass_sets_before_its_init_is_its_own_too() -> None:
@@ -612,15 +612,15 @@ def test_a_cached_property_of_a_subclass_leaves_the_member_alone() -> None:
     assert "token" not in vars(IDLE)
     assert vars(one) == vars(IDLE)
     assert vars(one) is not vars(IDLE)
-    assert one.__getattr__("__dict__") is not vars(IDLE)  # as with wrapt in pure Python
+    assert one.__getattr__("__dict__") is not vars(IDLE)  # wrapt in pure Python looks it up this way
 
 
 def test_a_class_that_is_abstract_answers_as_its_member_too() -> None:
-    # wrapt in pure Python has a metaclass of its own
+    # wrapt in pure Python has its own metaclass
     metaclasses = (abc.ABCMeta,) if type(IntEnumValue) is type else (type(IntEnumValue), abc.ABCMeta)
 
     class Abstract(IntEnumValue[WorkerStatusEnum], metaclass=type("Both", metaclasses, {})):
-        """Its own text."""
+        """Text of the subclass."""
 
     status = Abstract(IDLE)
     assert (status.__doc__, status.__module__) == (IDLE.__doc__, IDLE.__module__)
@@ -753,7 +753,7 @@ def test_a_class_keeps_its_own_module_doc_and_source_where_its_values_show_their
     assert (WorkerStatus.__module__, status.__module__) == ("enums", WorkerStatusEnum.__module__)
     assert (IntEnumValue.__doc__ or "").startswith("An integer in shared memory")
     assert status.__doc__ == WorkerStatusEnum.IDLE.__doc__
-    if type(WorkerStatus) is type:  # wrapt's metaclass in pure Python puts its own line number into every class
+    if type(WorkerStatus) is type:  # wrapt's pure-Python metaclass puts its own line number into every class
         assert inspect.getsource(WorkerStatus).startswith("class WorkerStatus(")
 
 

@@ -1,4 +1,4 @@
-"""wait_for: what it waits for, when it gives up, and that nobody can keep it from returning."""
+"""wait_for: what it waits for, when it gives up, and that no other process can keep it from returning."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_it_waits_for_a_write_from_elsewhere(status: WorkerStatus, condition: An
 
 
 class AnyLate:
-    """Meets the condition at the n-th look."""
+    """A condition that is met at the n-th look."""
 
     def __init__(self, looks: int) -> None:
         self.looks = looks
@@ -123,7 +123,7 @@ def test_it_sees_what_was_written_in_time_however_late_it_wakes(
 
 
 def test_it_looks_once_more_when_the_time_is_over(status: WorkerStatus, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The clock is asked before the look, so that nothing is written between the two."""
+    """It reads the clock before it looks, so that it does not miss a write between the two."""
     times = iter([1000.0, 1000.0, 2000.0])
 
     def monotonic() -> float:
@@ -187,7 +187,7 @@ def test_it_waits_for_combinations_of_flags() -> None:
     assert wait_for(permissions, {Perm.X, Perm.R | Perm.W}, 0) is Perm.R | Perm.W
     with pytest.raises(TimeoutError, match="for R,"):
         wait_for(permissions, Perm.R, SHORT)
-    with pytest.raises(TimeoutError, match=r"for (R\|X|<Perm.R\|X: 5>),"):  # before 3.11 it has no name
+    with pytest.raises(TimeoutError, match=r"for (R\|X|<Perm.R\|X: 5>),"):  # before 3.11 the combination has no name
         wait_for(permissions, Perm.R | Perm.X, SHORT)
 
 

@@ -1,7 +1,7 @@
 """Run all benchmarks: `python docs/benchmarks --peer DIRECTORY`, or `tox -e bench`, which installs the peer first.
 
-The results go to this directory: results.json, results.md, and the charts as SVG. With `--quick` it only compares what
-has a target, in less than two minutes, and writes nothing. In both modes the exit code is 1 if a target is missed.
+The results go to this directory: results.json, results.md, and the charts as SVG. With `--quick` it only measures what
+has a target, takes less than two minutes, and writes nothing. In both modes the exit code is 1 if a target is missed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ HERE = Path(__file__).resolve().parent
 
 
 def main() -> int:
-    """Run what the command line asks for, and return the exit code."""
+    """Run what the command line selects, and return the exit code."""
     parser = argparse.ArgumentParser(prog="benchmarks", description="Compare this library with its peer and others.")
     parser.add_argument("--peer", type=Path, required=True, help="where multiprocessing-intenum 1.1 is installed")
     parser.add_argument("--quick", action="store_true", help="only compare what has a target; write nothing")
@@ -76,8 +76,8 @@ def _report(found: Iterator[Finding]) -> Iterator[Finding]:
 
 
 def _single(peer: Path) -> dict[str, dict[str, float]]:
-    """Return the medians that pyperf finds, by operation and contender."""
-    import pyperf  # not needed by the quick mode
+    """Return the medians that pyperf measures, by operation and contender."""
+    import pyperf  # the quick mode does without it
 
     with tempfile.TemporaryDirectory() as directory:
         output = Path(directory, "single.json")
@@ -91,7 +91,7 @@ def _single(peer: Path) -> dict[str, dict[str, float]]:
 
 
 def _write(results: dict[str, Any]) -> None:
-    from charts import draw  # matplotlib is not needed by the quick mode
+    from charts import draw  # needs matplotlib, which the quick mode does without
 
     (HERE / "results.md").write_text(markdown(results), encoding="utf-8")
     draw(results, HERE)

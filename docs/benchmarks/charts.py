@@ -1,4 +1,4 @@
-"""The charts, as SVG on white: they are read in dark mode, too."""
+"""The charts, as SVG on a white background, so that they are readable in dark mode, too."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["draw"]
 COLOURS = {OURS: "#0b6e4f", PEER: "#c8553d", VALUE: "#7d6b91", MANAGER: "#a0a0a0", BARE: "#1f1f1f"}
 mpl.use("svg")
 mpl.rcParams |= {
-    "svg.hashsalt": "multiprocessing-intenum",  # the same results give the same file
+    "svg.hashsalt": "multiprocessing-intenum",  # makes the files reproducible
     "font.size": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -66,7 +66,7 @@ def _throughput(results: dict[str, Any]) -> Figure:
     ):
         _lines(axes, [row for row in results["throughput"] if (row["what"], row["writer"]) == (what, with_writer)])
         axes.set_title(f"{what}{' while another process writes all the time' * with_writer}", loc="left", fontsize=10)
-    for axes in grid[:, 0]:  # when both of the row are drawn, as they share the scale
+    for axes in grid[:, 0]:  # only now, because both charts of a row share the scale
         axes.set_ylim(bottom=0)
         axes.set_ylabel("million a second, all together")
     for axes in grid[1]:

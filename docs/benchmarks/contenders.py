@@ -1,7 +1,7 @@
 """What is compared: the same shared state, kept by each library in its own way.
 
-Each function returns the names that the statements in `operations` use: `s` and `t`, two states that say CALCULATING,
-and whatever else its way of keeping them needs.
+Each function returns the names that the statements in `operations` use: `s` and `t`, two states that are CALCULATING,
+and whatever else the statements of that contender need.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _PEER_ALIAS = "peer_intenum"
 
 
 def import_peer(directory: Path) -> ModuleType:
-    """Import the peer, which lies in a directory of its own, under another name: it is called as this library is."""
+    """Import the peer from a separate directory under another name, because its package has this library's name."""
     package = directory / "multiprocessing_intenum"
     spec = importlib.util.spec_from_file_location(
         _PEER_ALIAS, package / "__init__.py", submodule_search_locations=[str(package)]
@@ -76,7 +76,7 @@ def _peer() -> dict[str, Any]:
         pass
 
     class WorkerState:
-        """The recipe of the peer's documentation."""
+        """The recipe from the peer's documentation."""
 
         def __init__(self) -> None:
             self._status = WorkerStatus(WorkerStatusEnum.CALCULATING)
@@ -110,7 +110,7 @@ def _manager() -> dict[str, Any]:
 
 
 def _local_proxy() -> dict[str, Any]:
-    from werkzeug.local import LocalProxy  # of all contenders the only one that another project provides
+    from werkzeug.local import LocalProxy  # imported here, because only this contender needs it
 
     def over(cell: Any) -> Any:
         return LocalProxy(lambda: _TABLE[cell.value])
@@ -157,5 +157,5 @@ CONTENDERS: dict[str, Callable[[], dict[str, Any]]] = {
 
 @functools.cache
 def names_of(contender: str) -> dict[str, Any]:
-    """Return the names for the statements of one contender: made when asked for, as a manager is a process."""
+    """Return the names for one contender's statements. They are made on demand, because a manager is a process."""
     return _COMMON | CONTENDERS[contender]()

@@ -1,4 +1,4 @@
-"""Throughput: how often a second some processes can read, or write, one and the same state."""
+"""Throughput: how often per second several processes can read or write the same state."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ __all__ = ["COUNTS", "READS_TARGET", "beside_a_writer", "throughput"]
 
 COUNTS = (1, 2, 4, 8)  # processes
 READS_TARGET = 1 / 5
-"""The time of a read beside a tight writer, relative to the peer's, must not be longer: five times as many reads."""
+"""The longest time allowed for a read beside a tight writer, relative to the peer's: five times as many reads."""
 
 _READ = next(operation for operation in OPERATIONS if operation.label == "s == member").statements
 _WRITE = next(operation for operation in OPERATIONS if operation.label == "s.set(member)").statements
 _STATEMENTS = {"reads": _READ, "writes": _WRITE}
 _CHUNK = 500  # how often a process reads or writes before it looks at the clock
-_FORK = multiprocessing.get_context("fork")  # the states are made before, and no contender is at a disadvantage
+_FORK = multiprocessing.get_context("fork")  # children inherit the states, which is fair to every contender
 
 
 def throughput(seconds: float, rounds: int) -> list[dict[str, Any]]:
-    """Return the operations a second of each contender and number of processes, with and without a tight writer.
+    """Return the operations per second by contender and number of processes, with and without a tight writer.
 
     Args:
         seconds: how long each measurement lasts.
-        rounds: how often it is repeated, after all others; the median counts.
+        rounds: how often to repeat the whole series; the median counts.
     """
     cases = [
         (what, with_writer, processes, contender)
@@ -50,7 +50,7 @@ def throughput(seconds: float, rounds: int) -> list[dict[str, Any]]:
 
 
 def beside_a_writer(seconds: float, rounds: int) -> Finding:
-    """Return what comes of two processes that read while one writes, in turns with the peer's."""
+    """Measure two processes that read while one writes, in turns with the peer, and return the finding."""
     rates = [
         [_rate(contender, _READ[contender], 2, seconds, with_writer=True) for contender in (OURS, PEER)]
         for _ in range(rounds)
@@ -62,8 +62,8 @@ def beside_a_writer(seconds: float, rounds: int) -> Finding:
 
 
 def _rate(contender: str, statement: str, processes: int, seconds: float, *, with_writer: bool) -> float:
-    """Return how often a second the processes together run the statement."""
-    names_of(contender)  # made here, to be shared
+    """Return how often per second all processes together run the statement."""
+    names_of(contender)  # makes the states here, so that the processes inherit them
     rates = RawArray("d", processes)
     stop = RawValue("b", 0)
     start = _FORK.Barrier(processes + with_writer + 1)

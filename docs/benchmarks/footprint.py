@@ -1,4 +1,4 @@
-"""Memory: what each value adds to a process, its own lock included."""
+"""Memory: how much each value adds to a process, including its own lock."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CREATIONS = [operation for operation in OPERATIONS if operation.group == "creat
 
 
 def footprints() -> list[dict[str, Any]]:
-    """Return the bytes of resident memory for each value, with its own lock and with a common one, by contender."""
+    """Return the bytes of resident memory per value, with its own lock and with a shared one, by contender."""
     return [
         {
             "label": operation.label,
@@ -32,7 +32,7 @@ def footprints() -> list[dict[str, Any]]:
 def _bytes_each(statement: str, contender: str) -> float:
     fork = multiprocessing.get_context("fork")
     ours, theirs = fork.Pipe()
-    process = fork.Process(target=_grow, args=(statement, contender, theirs))  # what it allocates dies with it
+    process = fork.Process(target=_grow, args=(statement, contender, theirs))  # its memory is freed when it ends
     process.start()
     grown: int = ours.recv()
     process.join()
@@ -42,7 +42,7 @@ def _bytes_each(statement: str, contender: str) -> float:
 def _grow(statement: str, contender: str, theirs: Any) -> None:
     expression = compile("(" + statement.replace(";", ",") + ")", contender, "eval")
     names = names_of(contender)
-    kept = [eval(expression, names) for _ in range(100)]  # the first ones find memory that was free already
+    kept = [eval(expression, names) for _ in range(100)]  # the first values use memory that is already free
     before = _resident()
     kept += [eval(expression, names) for _ in range(_COUNT)]
     theirs.send(_resident() - before)

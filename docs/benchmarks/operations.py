@@ -1,4 +1,4 @@
-"""The single operations: how each contender spells them, and the target that this library has set itself."""
+"""The single operations: how to write them for each contender, and the target of this library."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from contenders import BARE, LOCAL_PROXY, MANAGER, MEMBER, OURS, PEER, VALUE
 __all__ = ["OPERATIONS", "SLACK", "Operation"]
 
 SLACK = 0.8
-"""How much longer than on the plain member an operation may take, in units of the peer's `==`: 150 of its 188 ns on the
-machine where the target was set, and as much on any other."""
+"""How much longer an operation may take than on the plain member, in units of the peer's `==`. On the machine where the
+target was set, this is 150 of 188 ns. The ratio makes it comparable on other machines."""
 
 
 @dataclass(frozen=True)
 class Operation:
-    """One thing to do with a shared state.
+    """One operation on a shared state.
 
     Attributes:
-        label: what tables and charts call it.
-        group: "reads", "writes", "creation" or "masquerade": what the peer cannot do.
-        statements: how each contender does it, by its name.
-        target: the longest time allowed, relative to the peer's. The masquerade's limit is `SLACK`.
+        label: its name in tables and charts.
+        group: "reads", "writes", "creation", or "masquerade" for what the peer cannot do.
+        statements: the statement of each contender, by the contender's name.
+        target: the longest time allowed, relative to the peer's. For the group "masquerade" the limit is `SLACK`.
     """
 
     label: str
@@ -30,7 +30,7 @@ class Operation:
     target: float | None = None
 
 
-_VALUES = (VALUE, MANAGER)  # both have but a number in `.value`
+_VALUES = (VALUE, MANAGER)  # the `.value` of both is a plain number
 
 
 def _read(label: str, target: float, statement: str, values: str, bare: str, *, local_proxy: bool = True) -> Operation:

@@ -1,4 +1,4 @@
-"""The targets: statements timed in turns in one process, so that whatever slows the machine down slows all of them."""
+"""The targets: statements take turns in one process, so that whatever slows the machine down slows all of them."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ if TYPE_CHECKING:
 __all__ = ["UNROLL", "Finding", "best_of", "findings", "timer"]
 
 UNROLL = 10
-"""How often a statement stands in the body of its loop, which then costs next to nothing."""
+"""How often a statement is repeated in the body of the loop, so that the loop itself costs almost nothing."""
 
-_SLICE = 0.002  # seconds for which a statement runs before it is another's turn
+_SLICE = 0.002  # seconds that a statement runs before the next one takes its turn
 _EQUAL = OPERATIONS[0]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What came of one operation.
+    """The result for one operation.
 
     Attributes:
-        label: the operation's.
-        against: the other contender: the peer, or the plain member where the peer cannot do it.
-        ours, other: seconds, medians.
-        figure: median of the rounds' ratios; for what the peer cannot do, how much longer than on the plain member, in
-            units of the peer's `==`.
+        label: the label of the operation.
+        against: the other contender: the peer, or the plain member if the peer does not have the operation.
+        ours, other: the medians of the times, in seconds.
+        figure: the median of the ratios of all rounds. If the peer does not have the operation, how much longer it
+            takes than on the plain member, in units of the peer's `==`.
         target: what the figure must not exceed.
-        floor: what the figure would be for the bare pieces, where there are any.
+        floor: the figure of the bare pieces, if they have the operation.
     """
 
     label: str
@@ -54,17 +54,17 @@ class Finding:
 
 
 def timer(operation: Operation, contender: str) -> timeit.Timer:
-    """Return what times one contender's statement, `UNROLL` times in each loop."""
+    """Return a timer for one contender's statement, repeated `UNROLL` times in each loop."""
     return timeit.Timer("\n".join([operation.statements[contender]] * UNROLL), globals=names_of(contender))
 
 
 def findings(rounds: int = 60, attempts: int = 4) -> Iterator[Finding]:
-    """Yield what comes of each operation that has a target.
+    """Yield the finding of each operation that has a target.
 
     Args:
-        rounds: how many turns each statement has.
-        attempts: how often an operation that misses its target is timed before that is believed: other programs on the
-            machine can make it miss, they can hardly make it meet the target.
+        rounds: how many turns each statement takes.
+        attempts: how often to time an operation that misses its target. Other programs on the machine can make it miss
+            the target, but can hardly make it meet the target.
     """
     for operation in OPERATIONS:
         if operation.group == "masquerade":
@@ -74,7 +74,7 @@ def findings(rounds: int = 60, attempts: int = 4) -> Iterator[Finding]:
 
 
 def best_of(attempts: int, measure: Callable[[], Finding]) -> Finding:
-    """Return the first finding that meets its target, else the one that comes nearest."""
+    """Return the first finding that meets its target, or else the best one."""
     tried: list[Finding] = []
     while len(tried) < attempts and not (tried and tried[-1].is_met):
         tried.append(measure())
@@ -103,7 +103,7 @@ def _turns(timers: list[timeit.Timer], rounds: int) -> list[list[float]]:
     """Return the seconds that each statement took in each round."""
     loops = []
     for each in timers:
-        each.timeit(100)  # the interpreter has specialised it by then
+        each.timeit(100)  # so that the interpreter specialises the code before it is timed
         loops.append(max(1, int(20 * _SLICE / each.timeit(20))))
     times: list[list[float]] = [[] for _ in timers]
     for _ in range(rounds):

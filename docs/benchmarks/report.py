@@ -19,7 +19,7 @@ __all__ = ["environment", "markdown", "quantity", "rows_of"]
 
 
 def environment(peer_version: str) -> dict[str, str]:
-    """Return when and on what this runs."""
+    """Return the date, and the machine and versions that this runs on."""
     return {
         "date": datetime.now(timezone.utc).date().isoformat(),
         "machine": f"{_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}",
@@ -44,7 +44,7 @@ def _processor() -> str:
 
 
 def quantity(seconds: float) -> str:
-    """Return a time in the unit that suits it."""
+    """Return a time as text, in a suitable unit."""
     for unit, factor in (("ns", 1e9), ("µs", 1e6), ("ms", 1e3)):
         if seconds * factor < 1000:
             return f"{seconds * factor:.3g} {unit}" if seconds * factor < 100 else f"{seconds * factor:.0f} {unit}"
@@ -52,7 +52,7 @@ def quantity(seconds: float) -> str:
 
 
 def rows_of(results: dict[str, Any], group: str) -> list[dict[str, Any]]:
-    """Return the findings of one group of operations: "peer" or "member", whom they are measured against."""
+    """Return the findings that are measured against the "peer" or against the "member"."""
     return [found for found in results["findings"] if found["against"] == {"peer": PEER, "member": MEMBER}[group]]
 
 

@@ -1,4 +1,4 @@
-"""The single operations, by pyperf: `python single.py --peer DIRECTORY -o FILE`, in processes that pyperf starts."""
+"""Time the single operations with pyperf, which starts processes: `python single.py --peer DIRECTORY -o FILE`."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 def measure(loops: int, operation: Operation, contender: str) -> float:
-    """Return the seconds of that many loops."""
+    """Return the seconds that so many loops take."""
     return timer(operation, contender).timeit(loops)
 
 
 def pass_on(command: list[str], arguments: argparse.Namespace) -> None:
-    """Tell the processes that pyperf starts where the peer is."""
+    """Pass the peer's directory on to the processes that pyperf starts."""
     command.extend(("--peer", str(arguments.peer)))
 
 

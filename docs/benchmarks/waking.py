@@ -1,4 +1,4 @@
-"""Waking up: how long until a waiting process hears of a change, and what its waiting costs."""
+"""Waking up: how long it takes until a waiting process notices a change, and how much processor time waiting takes."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 __all__ = ["wake_ups"]
 
 _FORK = multiprocessing.get_context("fork")
-_IDLE = 0.05  # seconds at most between two changes: long enough for wait_for to be in its longest sleep
+_IDLE = 0.05  # the longest pause between two changes, in seconds: wait_for has reached its longest sleep by then
 
 
 def wake_ups(changes: int, idle_seconds: float) -> list[dict[str, Any]]:
-    """Return latency, and the share of a core used while idle, of each way to wait.
+    """Return the latency of each way to wait, and the share of a core that it uses while idle.
 
     Args:
-        changes: how often each waiter is woken.
-        idle_seconds: how long it waits for nothing.
+        changes: how often to wake each waiter.
+        idle_seconds: how long to let it wait without any change.
     """
     ways = {
         "wait_for": _polling(),
@@ -79,9 +79,9 @@ def _measure(
     waiter.start()
     latencies = []
     for _ in range(changes):
-        ours.recv()  # it is about to wait
+        ours.recv()  # the child is about to wait
         time.sleep(random.uniform(0, _IDLE))
-        begin = time.perf_counter()  # one clock for all processes
+        begin = time.perf_counter()  # the same clock in all processes
         change()
         latencies.append(ours.recv() - begin)
     ours.recv()

@@ -1,4 +1,4 @@
-"""The processes of one Celery worker share a value that the module makes: they are forked after it is imported."""
+"""A value shared by the processes of one Celery worker: the module makes it when imported, before Celery forks them."""
 
 import enum
 import os
@@ -29,7 +29,7 @@ status = IntEnumValue(WorkerStatusEnum.IDLE)
 @app.task(name="calculate")
 def calculate() -> tuple[int, str]:
     found = compare_and_exchange(status, WorkerStatusEnum.IDLE, WorkerStatusEnum.CALCULATING)
-    time.sleep(0.2)  # a calculation; the state stays CALCULATING, so that one task finds IDLE
+    time.sleep(0.2)  # stands for a calculation; the state stays CALCULATING, so only one task finds IDLE
     return os.getpid(), found.name
 
 
@@ -37,7 +37,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["CELERY_EXAMPLE_FOLDER"] = folder
         os.environ["PYTHONPATH"] = os.pathsep.join([os.path.dirname(__file__), *sys.path[1:]])
-        from celery_tasks import calculate  # with the folder set; under this name the worker knows it, too
+        from celery_tasks import calculate  # now that the folder is set, and under the same name as in the worker
 
         worker = subprocess.Popen(
             [sys.executable, "-m", "celery", "-A", "celery_tasks", "worker", "-P", "prefork", "-c", "3", "-l", "error"],

@@ -1,4 +1,4 @@
-"""A lock for shared values that outlives its holder on every platform: a file that the system unlocks."""
+"""A lock for shared values that outlives its holder on every platform: the system unlocks a dead process's file."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from filelock import FileLock
 
 
 class SharedFileLock:
-    """A `filelock.FileLock` for processes that inherit it: each makes its own from the path."""
+    """A lock that processes can inherit: each process makes its own `filelock.FileLock` from the path."""
 
     def __init__(self, path: str) -> None:
         self._path, self._locks = path, {}
 
     def acquire(self, timeout: float | None = None) -> object:
-        # setdefault: of two threads that come here first both get the same one.
+        # setdefault: if two threads are the first to come here, both get the same lock.
         lock = self._locks.get(os.getpid()) or self._locks.setdefault(os.getpid(), FileLock(self._path))
         return lock.acquire(timeout=timeout, poll_interval=0.001)
 

@@ -1,4 +1,4 @@
-"""A process is killed in the middle of a change of two parts. The next one to take the lock puts them right."""
+"""A process is killed when half of a change is written. The next process to take the lock repairs the state."""
 
 import enum
 import multiprocessing
@@ -18,7 +18,7 @@ class WorkerStatusEnum(enum.IntEnum):
 
 
 class Worker:
-    """A status and the job that it is about. CALCULATING has a job, IDLE has none."""
+    """A status and the job that belongs to it. CALCULATING has a job, IDLE has none."""
 
     status = IntEnumAttribute(IntEnumValue[WorkerStatusEnum])
 
@@ -33,12 +33,12 @@ class Worker:
                 return False
             self.status = WorkerStatusEnum.CALCULATING
             if job_id == 13:
-                os.kill(os.getpid(), signal.SIGKILL)  # out of memory, say
+                os.kill(os.getpid(), signal.SIGKILL)  # as if the kernel were out of memory
             self.job_id.value = job_id
             return True
 
     def repair(self, lock: RobustRLock) -> None:
-        """Undo a change that its maker has not finished. Whoever takes the lock next runs this, holding it."""
+        """Undo an unfinished change. The next process to take the lock runs this, with the lock held."""
         if self.status is WorkerStatusEnum.CALCULATING and self.job_id.value == NO_JOB:
             self.status = WorkerStatusEnum.IDLE
 
@@ -48,6 +48,6 @@ if __name__ == "__main__":
     process = multiprocessing.Process(target=worker.claim, args=(13,))
     process.start()
     process.join()
-    print("left behind:", worker.status.name)  # a read takes no lock, so nobody has repaired anything yet
+    print("left behind:", worker.status.name)  # a read takes no lock, so nothing is repaired yet
     print("claimed:", worker.claim(14))
     print("now:", worker.status.name, worker.job_id.value)

@@ -18,7 +18,7 @@ class WorkerStatus(IntEnumValue[WorkerStatusEnum]):
 
 
 def inherit(value: WorkerStatus) -> None:
-    """Keep what the pool gives each of its processes at its start."""
+    """Keep the value that the pool passes to each of its processes when it starts them."""
     global status
     status = value
 

@@ -1,4 +1,4 @@
-"""Step 3: four processes want the worker at the same moment, one gets it."""
+"""Step 3: four processes want the worker at the same moment, and one gets it."""
 
 import multiprocessing
 
@@ -15,7 +15,7 @@ def claim(status, barrier, accepted):
         won = compare_and_set(status, WorkerStatusEnum.IDLE, WorkerStatusEnum.CALCULATING)
         barrier.wait()
         if won:
-            accepted.value += 1  # nobody else is here: only the winner of this round
+            accepted.value += 1  # only the winner of this round gets here
             status.set(WorkerStatusEnum.IDLE)
 
 

@@ -1,4 +1,4 @@
-"""Step 2: what one process sets, another one sees."""
+"""Step 2: one process sets the state, and another one sees it."""
 
 import enum
 from multiprocessing import Process

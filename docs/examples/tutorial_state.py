@@ -16,7 +16,7 @@ class WorkerState:
         self.job_id = multiprocessing.Value("i", 0, lock=self.lock)
 
     def submit(self) -> int | None:
-        """Claim the worker: the id of the new job, or None if it is refused."""
+        """Claim the worker and return the id of the new job, or None if the worker is not idle."""
         with self.lock:  # status and job id change together
             if self.status is not WorkerStatusEnum.IDLE:
                 return None

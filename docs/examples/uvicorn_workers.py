@@ -1,4 +1,4 @@
-"""Several uvicorn server processes that share one value: the launcher makes it and hands it to each of them."""
+"""Several uvicorn server processes share one value: the launcher makes it and passes it to each of them."""
 
 import enum
 import multiprocessing
@@ -22,7 +22,7 @@ class WorkerStatus(IntEnumValue[WorkerStatusEnum]):
 
 
 class App:
-    """POST claims the worker: 202, or 409 where another request has it."""
+    """POST claims the worker. The answer is 202, or 409 if another request has claimed it."""
 
     def __init__(self, status: WorkerStatus) -> None:
         self.status = status

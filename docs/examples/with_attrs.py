@@ -20,7 +20,7 @@ class WorkerStatus(IntEnumValue[WorkerStatusEnum]):
 @attrs.define(slots=False)  # the shared value lies in the instance's __dict__
 class WorkerState:
     name: str
-    status = IntEnumAttribute(WorkerStatus)  # no annotation: attrs would take the descriptor for a default
+    status = IntEnumAttribute(WorkerStatus)  # no annotation: with one, attrs would take the descriptor for a default
 
     def __attrs_post_init__(self):
         self.status = WorkerStatusEnum.IDLE

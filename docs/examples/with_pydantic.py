@@ -1,4 +1,4 @@
-"""A shared value in pydantic models: the member in what goes out, the live value in what stays here."""
+"""A shared value in pydantic models: a model that is sent out has the member, a model that stays has the live value."""
 
 import enum
 
@@ -18,13 +18,13 @@ class WorkerStatus(IntEnumValue[WorkerStatusEnum]):
 
 
 class Answer(BaseModel):
-    """Data: annotated with the enum, it has the member of the moment at which it was made."""
+    """Data. The field is annotated with the enum, so it holds the member at the time when the model was made."""
 
     status: WorkerStatusEnum
 
 
 class Worker(BaseModel):
-    """Annotated with the class of the shared value, it has the value itself, and is dumped as the member of then."""
+    """The field is annotated with the class of the shared value, so it holds the value and dumps the current member."""
 
     name: str
     status: WorkerStatus

@@ -1,16 +1,17 @@
-"""A worker daemon: one calculation at a time, asked for by the threads of several processes.
+"""A worker daemon: it runs one calculation at a time, for the threads of several processes.
 
-    calculation       one process; takes the accepted job, burns CPU time, is idle again
-    API 1, API 2 ...  processes with several threads each; they tell the state and accept jobs at random
-    scheduler         one process; requests shutdown half-way: no new job is taken, the running one ends
+    calculation       one process; takes the accepted job, burns CPU time, becomes idle again
+    API 1, API 2 ...  processes with several threads each; they report the state and accept jobs at random
+    scheduler         one process; requests shutdown half-way: no new job is accepted, the running one ends
 
-All of them share one `WorkerState`. Each change of the state is printed when it happens. At the end the program checks
-what it promises - never two calculations at once, no accepted job lost - and exits with 1 if that was broken.
+All of them share one `WorkerState`. Each change of the state is printed when it happens. The program promises that
+there are never two calculations at once and that no accepted job is lost. At the end it checks this, and exits with 1
+if the promise was broken.
 
     python worker.py [--seconds 5] [--handlers 3] [--start-method fork|spawn|forkserver] [--kill]
 
-Ctrl-C is a shutdown, too. `--kill` kills the calculation process in the middle of a job, as a kernel short of memory
-would: the worker is idle again at once, the job is reported as lost, and a new process takes the next one.
+Ctrl-C requests a shutdown, too. `--kill` kills the calculation process in the middle of a job, as a kernel short of
+memory would. The worker is then idle again at once, the job is reported as lost, and a new process takes the next one.
 """
 
 import argparse
@@ -59,10 +60,10 @@ class WorkerStatusEnum(enum.IntEnum):
 
 
 class WorkerStatus(IntEnumValue[WorkerStatusEnum]):
-    """Every write, whichever function makes it, ends in set(): so this sees all transitions."""
+    """Prints each transition. Every write ends in set(), whichever function makes it, so this sees all of them."""
 
     def set(self, value: WorkerStatusEnum | str) -> None:
-        with self.get_lock():  # held while it prints: the lines come in the order of the transitions
+        with self.get_lock():  # held while printing, so that the lines are in the order of the transitions
             before = snapshot(self)
             super().set(value)
             if snapshot(self) is not before:
@@ -70,7 +71,7 @@ class WorkerStatus(IntEnumValue[WorkerStatusEnum]):
 
 
 class WorkerState:
-    """The status and the job it is about, which change together under one lock.
+    """The status and the job that belongs to it. They change together, under one lock.
 
     IDLE has no job, CALCULATING has one; UNAVAILABLE has one until it is finished.
     """
@@ -80,18 +81,18 @@ class WorkerState:
     def __init__(self, ctx: Any) -> None:
         try:
             self.lock: Any = RobustRLock(on_holder_death=self.repair)
-        except NotImplementedError:  # not on Linux: fine, as long as nobody is killed while holding it
+        except NotImplementedError:  # not on Linux: fine, as long as no process is killed while it holds the lock
             self.lock = ctx.RLock()
         self.status = WorkerStatus(WorkerStatusEnum.IDLE, lock=self.lock)
         self.job_id = ctx.Value("q", NO_JOB, lock=self.lock)
 
     @property
     def live_status(self) -> WorkerStatus:
-        """What compare_and_set() and wait_for() want: the shared value itself, where `status` is the member now."""
+        """The shared value, as compare_and_set() and wait_for() need it; `status` is only the current member."""
         return WorkerState.status.proxy_of(self)
 
     def submit(self, job: int) -> WorkerStatusEnum:
-        """Hand in a job. It is accepted if, and only if, the status that is returned, the one found, is IDLE."""
+        """Submit a job and return the status found. The job is accepted if, and only if, that status is IDLE."""
         with self.lock:
             found = compare_and_exchange(self.live_status, WorkerStatusEnum.IDLE, WorkerStatusEnum.CALCULATING)
             if found is WorkerStatusEnum.IDLE:
@@ -99,7 +100,7 @@ class WorkerState:
         return found
 
     def next_job(self) -> int:
-        """Wait for a job and return it, or NO_JOB when the worker is shut down."""
+        """Wait for a job and return it, or NO_JOB if the worker is shut down."""
         while True:
             wait_for(self.live_status, {WorkerStatusEnum.CALCULATING, WorkerStatusEnum.UNAVAILABLE})
             with self.lock:
@@ -108,7 +109,7 @@ class WorkerState:
                     return job
 
     def finish(self) -> int:
-        """Be rid of the job, which is returned, and idle again unless a shutdown was requested meanwhile."""
+        """Remove the job and return it. Become idle, unless a shutdown has been requested meanwhile."""
         with self.lock:
             job: int = self.job_id.value
             self.job_id.value = NO_JOB
@@ -116,7 +117,7 @@ class WorkerState:
         return job
 
     def repair(self, lock: RobustRLock) -> None:
-        """Runs, with the lock held, in the next process to take it after its holder was killed in one of the above."""
+        """Undo half a change. After a holder is killed, the next process to take the lock runs this, holding it."""
         if self.job_id.value == NO_JOB:
             compare_and_set(self.live_status, WorkerStatusEnum.CALCULATING, WorkerStatusEnum.IDLE)
 
@@ -125,7 +126,7 @@ class WorkerState:
 
 
 class Journal:
-    """What happened, noted apart from the state: files need no lock, and outlive the process that wrote them."""
+    """A log that is independent of the state: files need no lock, and outlive the process that wrote them."""
 
     def __init__(self, directory: str) -> None:
         self.directory = Path(directory)
@@ -157,7 +158,7 @@ def count_primes(limit: int) -> int:
 
 
 def handle_requests(state: WorkerState, journal: Journal, closed: ctypes.c_bool, first_job: int, step: int) -> None:
-    """An API handler, each of whose threads has job numbers of its own."""
+    """Run an API handler. Each of its threads has its own job numbers."""
 
     def serve(thread: int) -> Counter[str]:
         return serve_clients(state, journal, closed, itertools.count(first_job + thread, step))
@@ -168,7 +169,7 @@ def handle_requests(state: WorkerState, journal: Journal, closed: ctypes.c_bool,
 
 
 def serve_clients(state: WorkerState, journal: Journal, closed: ctypes.c_bool, jobs: Iterator[int]) -> Counter[str]:
-    """Answer the requests that come in at random, most of them queries; count the answers."""
+    """Answer requests that come in at random, most of them queries, and count the answers."""
     counts = Counter[str]()
     job = next(jobs)
     while not closed.value:
@@ -189,7 +190,7 @@ def serve_clients(state: WorkerState, journal: Journal, closed: ctypes.c_bool, j
 
 
 def advise(state: WorkerState) -> str:
-    match state.status:  # read once, for all cases
+    match state.status:  # read once for all cases
         case WorkerStatusEnum.IDLE:
             return "send me a job"
         case WorkerStatusEnum.CALCULATING:
@@ -199,9 +200,9 @@ def advise(state: WorkerState) -> str:
 
 
 def schedule(state: WorkerState, closed: ctypes.c_bool, seconds: float, victim: int | None) -> None:
-    """Request shutdown half-way, close the API at the end; both at once after Ctrl-C, which has set `closed`.
+    """Request shutdown half-way and close the API at the end, or both at once after Ctrl-C, which has set `closed`.
 
-    Before that, kill the process of the number `victim`.
+    Before that, kill the process with the id `victim`, if there is one.
     """
 
     def pause(seconds: float) -> None:
@@ -212,7 +213,7 @@ def schedule(state: WorkerState, closed: ctypes.c_bool, seconds: float, victim: 
     def wait_for_a_job() -> None:
         wait_for(state.live_status, lambda status: status is WorkerStatusEnum.CALCULATING or closed.value)
 
-    wait_for_a_job()  # so everything is up
+    wait_for_a_job()  # by then all processes are running
     pause(seconds / 4)
     if victim is not None:
         wait_for_a_job()
@@ -225,7 +226,7 @@ def schedule(state: WorkerState, closed: ctypes.c_bool, seconds: float, victim: 
 
 
 def start(process: BaseProcess) -> BaseProcess:
-    """Start a process that leaves Ctrl-C to this one: what is ignored at this moment, it ignores for good."""
+    """Start a process that ignores Ctrl-C, so that only this one handles it: the child inherits the ignored signal."""
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
     process.start()
     signal.signal(signal.SIGINT, handler)
@@ -244,7 +245,7 @@ def say(text: str) -> None:
 
 
 def report(journal: Journal, may_be_lost: int) -> bool:
-    """Print the table; return whether the promise was kept."""
+    """Print the table, and return whether the promise was kept."""
     entries = journal.read()
     counts = Counter[str]()
     running = set[int]()
@@ -263,7 +264,7 @@ def report(journal: Journal, may_be_lost: int) -> bool:
         sorted(entry["job"] for entry in entries if entry["event"] == event)
         for event in ("accepted", "calculated", "lost")
     )
-    lost = [job for job in lost if job not in calculated]  # killed between the end of a job and finish()
+    lost = [job for job in lost if job not in calculated]  # the others were killed just before finish()
 
     print()
     for name, count in (
@@ -317,7 +318,7 @@ def main() -> int:
         say("all started; Ctrl-C shuts down")
 
         calculation.join()
-        while calculation.exitcode:  # it was killed, or failed
+        while calculation.exitcode:  # it was killed, or it failed
             say(f"calculation process ended with {calculation.exitcode}")
             if (job := state.finish()) != NO_JOB:
                 journal.write("lost", job=job)

@@ -1,4 +1,4 @@
-"""docs/examples/drf_worker, run as its README says and asked over real connections, on the loopback interface alone."""
+"""docs/examples/drf_worker, started as its README says, with requests over real connections on the loopback device."""
 
 import http.client
 import json
@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "drf_worker"
-DEADLINE = 60.0  # seconds, for whatever should happen at once
+DEADLINE = 60.0  # seconds, for things that should happen at once
 WEB_PROCESSES = 4
 
 sys.path.insert(0, str(EXAMPLE))
@@ -29,7 +29,7 @@ IDLE, CALCULATING, UNAVAILABLE = (
 
 
 def until(condition):
-    """Return what the function returns as soon as that is true."""
+    """Call the function until its result is true, and return the result."""
     deadline = time.monotonic() + DEADLINE
     while not (met := condition()):
         assert time.monotonic() < deadline, "it did not happen in time"
@@ -38,7 +38,7 @@ def until(condition):
 
 
 class Service:
-    """The service on a free port, in a session of its own by which its processes are known."""
+    """The service on a free port, in a new session, by which its processes can be found."""
 
     def __init__(self, directory, *arguments):
         self.log_file = directory / "log"
@@ -73,7 +73,7 @@ class Service:
         return re.findall(pattern, self.log())
 
     def processes(self):
-        """Those that are alive, by their session: a process whose parent has died is found as well."""
+        """Return the live processes of the session. This also finds processes whose parent has died."""
         alive = []
         for stat in Path("/proc").glob("[0-9]*/stat"):
             try:
@@ -85,7 +85,7 @@ class Service:
         return alive
 
     def request(self, method, path, **data):
-        """Return the response's status and content. Each request is a connection of its own."""
+        """Return the status and content of the response. Each request uses a new connection."""
         connection = http.client.HTTPConnection("127.0.0.1", int(self.port), timeout=DEADLINE)
         try:
             connection.request(method, path, json.dumps(data), {"Content-Type": "application/json"})
@@ -104,7 +104,7 @@ class Service:
         return self.request("GET", "/status")[1]["status"]
 
     def status_in_every_web_process(self):
-        """Ask, many at once, until each process has answered; return the set of what they said."""
+        """Send many requests at once until each process has answered, and return the set of answers."""
         answers = {}
 
         def all_have_answered():
@@ -149,7 +149,7 @@ def test_of_hundreds_of_concurrent_requests_exactly_the_accepted_jobs_run_and_on
     assert all(content == CALCULATING for code, content in answers if code == 409)
     assert {code for code, _ in answers} <= {200, 202, 409}
     assert {service.job(job_id) for job_id in accepted} == {"DONE"}
-    # The calculation's own account: each job begins once, and ends before the next one begins.
+    # According to the calculation's log, each job begins once, and ends before the next one begins.
     account = service.found(r"job (\d+) (begins|is \w+)")
     assert account == [(str(job_id), event) for job_id in accepted for event in ("begins", "is DONE")]
 

@@ -1,4 +1,4 @@
-"""What the stress scripts share: the figures they report, their enums, the peer, and how they start processes."""
+"""What the stress scripts share: their reports and enums, the peer, and functions that start processes."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ METHODS = tuple(multiprocessing.get_all_start_methods())
 FORK = multiprocessing.get_context("fork")
 
 DEADLINE = 60.0
-"""Seconds after which what still waits is blocked for ever; far beyond what anything here takes."""
+"""Seconds after which a wait counts as blocked for ever. Nothing here takes nearly as long."""
 
 ALLOWED, FORBIDDEN = "allowed", "forbidden"
 OURS, ROBUST, PEER = "RLock", "RobustRLock", "peer 1.1"
-"""The columns of the tables: this library with its default lock and with `RobustRLock`; multiprocessing-intenum 1.1."""
+"""The columns of the tables: this library with its default lock or with `RobustRLock`; multiprocessing-intenum 1.1."""
 
 
 class State(enum.IntEnum):
@@ -43,10 +43,10 @@ class Bits(enum.IntFlag):
 
 
 class Report:
-    """The figures of one script: printed, a line each, and written as JSON for the runner.
+    """The figures of one script. Each is printed on a line, and all are written as JSON for the runner.
 
     Args:
-        title: what the script is about, the title of its table.
+        title: the title of the script's table.
     """
 
     def __init__(self, title: str) -> None:
@@ -63,12 +63,12 @@ class Report:
         threading.excepthook = self._thread_died
 
     def _thread_died(self, args: threading.ExceptHookArgs) -> None:
-        # Python prints the exception and goes on: what the thread was to check would count as seen.
+        # Python only prints the exception and goes on, and what the thread did not check would count as fine.
         threading.__excepthook__(args)
         self._lost += 1
 
     def count(self, full: int, short: int) -> int:
-        """Return how often to do something."""
+        """Return the count for this run, full or short."""
         return short if self.short else full
 
     def seen(self, check: str, outcome: str, seen: int, of: int, verdict: str = "", column: str = OURS) -> None:
@@ -76,11 +76,11 @@ class Report:
 
         Args:
             check: what was done.
-            outcome: what was looked for.
+            outcome: the outcome that was looked for.
             seen: how often it was seen.
-            of: how often it was looked for.
-            verdict: ALLOWED or FORBIDDEN; nothing for the peer, which is only measured.
-            column: of which library and lock.
+            of: the number of trials.
+            verdict: ALLOWED or FORBIDDEN, or empty for the peer, which is only measured.
+            column: the column of the library and the lock.
         """
         lost = verdict == FORBIDDEN and seen > 0
         self._lost += lost
@@ -90,20 +90,20 @@ class Report:
         self._lines.append(line)
 
     def table(self, rows: list[list[str]]) -> None:
-        """Report a table of its own form, the header first."""
+        """Report a table with its own columns, given as rows with the header first."""
         for row in rows:
             print(f"{self.title}: {' | '.join(row)}", flush=True)
         self._table = rows
 
     def finish(self) -> None:
-        """Write the figures and end the process: with 1 if anything forbidden was seen or a thread died."""
+        """Write the figures and exit, with exit code 1 if anything forbidden was seen or a thread died."""
         if self._json is not None:
             self._json.write_text(json.dumps({"title": self.title, "lines": self._lines, "table": self._table}))
         sys.exit(1 if self._lost else 0)
 
 
 def load_peer() -> ModuleType:
-    """Import multiprocessing-intenum 1.1, whose package has the same name as this one, under another name."""
+    """Import multiprocessing-intenum 1.1 under another name, because its package has the same name as this one."""
     directory = Path(os.environ["STRESS_PEER"]) / "multiprocessing_intenum"
     spec = importlib.util.spec_from_file_location(
         "peer_intenum", directory / "__init__.py", submodule_search_locations=[str(directory)]
@@ -117,7 +117,7 @@ def load_peer() -> ModuleType:
 
 
 def run_processes(ctx: BaseContext, target: Callable[..., object], arguments: Iterable[tuple[Any, ...]]) -> int:
-    """Run a process for each tuple of arguments, and return how many failed or did not end in time."""
+    """Run a process for each tuple of arguments, and return how many processes failed or did not end in time."""
     processes = [ctx.Process(target=target, args=args) for args in arguments]
     for process in processes:
         process.start()
@@ -125,7 +125,7 @@ def run_processes(ctx: BaseContext, target: Callable[..., object], arguments: It
 
 
 def reap(process: Any) -> int | None:
-    """Wait for a process, killing it at the deadline, and return its exit code: None if it had to be killed."""
+    """Wait for a process and return its exit code. At the deadline, kill the process and return None."""
     process.join(DEADLINE)
     exit_code: int | None = process.exitcode
     if exit_code is None:

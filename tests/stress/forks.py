@@ -1,4 +1,4 @@
-"""Forks: while other threads read, write and hold the lock, in a thread, of a fork, as daemons, bare, and orphans."""
+"""Forks: beside busy threads, in several threads, of forked children, of daemons, with os.fork(), and of orphans."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ORPHAN = "--orphan"
 
 
 def use(status: Any, times: int = 20) -> None:
-    """Read and write as a newly forked child, with a deadline for each write."""
+    """Read and write in a newly started child, with a deadline for each write."""
     for _ in range(times):
         assert status.name in State.__members__
         assert isinstance(update(status, NEXT.__getitem__, timeout=DEADLINE), State)
@@ -32,7 +32,7 @@ def use(status: Any, times: int = 20) -> None:
 
 
 def beside_threads(lock: Any, forks: int) -> int:
-    """Fork again and again while other threads of this process are at it; return how many children failed."""
+    """Fork repeatedly while other threads read, write and hold the lock; return how many children failed."""
     status = IntEnumValue(State.IDLE, lock=lock)
     stop = threading.Event()
 
@@ -63,7 +63,7 @@ def beside_threads(lock: Any, forks: int) -> int:
 
 
 def in_threads(lock: Any, forks: int) -> int:
-    """Fork in several threads at once; return how many children failed."""
+    """Fork in several threads at once, and return how many children failed."""
     status = IntEnumValue(State.IDLE, lock=lock)
     processes = [FORK.Process(target=use, args=(status,)) for _ in range(forks)]
 
@@ -76,13 +76,13 @@ def in_threads(lock: Any, forks: int) -> int:
         thread.start()
     for thread in threads:
         thread.join()
-    # By one thread, when no other starts a process: multiprocessing loses an exit code when two threads ask for it at
-    # once, and every start asks for those of all children (CPython's gh-130895).
+    # Reap in one thread, after the others have started all processes. multiprocessing loses an exit code if two threads
+    # ask for it at the same time, and each start asks for the exit codes of all children (CPython's gh-130895).
     return sum(reap(process) != 0 for process in processes)
 
 
 def descend(status: Any, total: Any, generations: int) -> None:
-    """Count under the value's lock, in this process and in a child, and in its child, and so on."""
+    """Count under the value's lock, in this process and in a chain of children."""
     children = [FORK.Process(target=descend, args=(status, total, generations - 1))] if generations else []
     for child in children:
         child.start()
@@ -101,7 +101,7 @@ def work_for_ever(status: Any, started: Any) -> None:
 
 
 def have_daemons(status: Any) -> None:
-    """Start daemons and end: multiprocessing terminates them."""
+    """Start daemons and end, so that multiprocessing terminates the daemons."""
     flags = [RawValue("b", 0) for _ in range(2)]
     for flag in flags:
         FORK.Process(target=work_for_ever, args=(status, flag), daemon=True).start()
@@ -110,7 +110,7 @@ def have_daemons(status: Any) -> None:
 
 
 def after_daemons(lock: Any) -> int:
-    """Return whether the value is unreadable, or with a robust lock unwritable, after daemons were terminated."""
+    """Terminate daemons, and return whether a read then fails or, with a robust lock, a write."""
     status = IntEnumValue(State.IDLE, lock=lock)
     failed = run_processes(FORK, have_daemons, [(status,)])
     read = status.name in State.__members__
@@ -118,12 +118,12 @@ def after_daemons(lock: Any) -> int:
         exchange(status, "IDLE", timeout=1.0)
         written = True
     except TimeoutError:
-        written = not isinstance(lock, RobustRLock)  # a daemon was terminated while it held the lock
+        written = not isinstance(lock, RobustRLock)  # a daemon held the lock when it was terminated
     return int(failed > 0 or not read or not written)
 
 
 def bare(lock: Any) -> tuple[int, int]:
-    """Fork with os.fork() while this thread holds the lock; return whether the child believes it does, and failed."""
+    """Call os.fork() with the lock held; return whether the child believes that it holds the lock, and any failure."""
     status = IntEnumValue(State.IDLE, lock=lock)
     seen = RawArray("b", 3)
     lock.acquire()
@@ -137,32 +137,32 @@ def bare(lock: Any) -> tuple[int, int]:
         except TimeoutError:
             pass
         seen[1] = status.name == "CALCULATING"
-        seen[2] = 1  # the parent may let go
+        seen[2] = 1  # the parent may release the lock now
         exchange(status, "UNAVAILABLE", timeout=DEADLINE)
         os._exit(0)
     deadline = time.monotonic() + DEADLINE
     while not seen[2] and time.monotonic() < deadline:
         time.sleep(0.001)
-    held = status.name == "CALCULATING"  # nobody has written
+    held = status.name == "CALCULATING"  # the child has not written
     lock.release()
     _, exit_status = os.waitpid(child, 0)
     failed = exit_status != 0 or not seen[1] or not held or status.name != "UNAVAILABLE"
-    lock.acquire()  # ours again, and once only
+    lock.acquire()  # this thread can take the lock again
     lock.release()
     return seen[0], int(failed)
 
 
 def outlive(status: Any, parent: int) -> None:
-    """Go on when the parent has ended."""
+    """Use the value after the parent has ended."""
     deadline = time.monotonic() + DEADLINE
     while os.getppid() == parent and time.monotonic() < deadline:
         time.sleep(0.001)
     use(status)
-    os.write(1, b"done\n")  # in one piece
+    os.write(1, b"done\n")  # a single write, so that two children's lines do not mix
 
 
 def be_a_parent(method: str, kind: str) -> None:
-    """Start children and end at once, without waiting for them: what runs under `ORPHAN`."""
+    """Start children and end at once, without waiting for them. This runs if the script is called with `ORPHAN`."""
     ctx = multiprocessing.get_context(method)
     lock = ctx.RLock() if kind == OURS else RobustRLock()
     status = IntEnumValue(State.IDLE, lock=lock)
@@ -172,7 +172,7 @@ def be_a_parent(method: str, kind: str) -> None:
 
 
 def orphans(method: str, column: str) -> int:
-    """Return how many of two children whose parent has ended did not go on."""
+    """Return how many of two children failed to go on after their parent had ended."""
     parent = subprocess.Popen(
         [sys.executable, __file__, ORPHAN, method, column],
         stdout=subprocess.PIPE,
@@ -180,7 +180,7 @@ def orphans(method: str, column: str) -> int:
         text=True,
         env=os.environ | {"PYTHONWARNINGS": "ignore"},
     )
-    # The pipes close when the last of them has ended. What the resource tracker tells of the dead parent is no matter.
+    # The pipes close when the last child has ended. What the resource tracker says about the dead parent is no failure.
     output, errors = parent.communicate(timeout=DEADLINE)
     done = output.split().count("done")
     if done != 2:
@@ -189,7 +189,7 @@ def orphans(method: str, column: str) -> int:
 
 
 def waits_while_forking(lock: Any) -> int:
-    """Fork while another thread is in wait_for; return whether it, or the child's own, does not end."""
+    """Fork while another thread is in wait_for; return whether its wait_for, or one in the child, does not end."""
     status = IntEnumValue(State.IDLE, lock=lock)
     found: list[State] = []
     waiter = threading.Thread(target=lambda: found.append(wait_for(status, "UNAVAILABLE", timeout=DEADLINE)))

@@ -1,4 +1,4 @@
-"""Growth: values made and dropped, and many alive at once; what do memory and open files do?"""
+"""Growth: do memory and open files grow when values are made and dropped, or when many are alive at once?"""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from common import FORBIDDEN, FORK, OURS, ROBUST, Report, State, run_processes
 
 from multiprocessing_intenum import IntEnumAttribute, IntEnumValue, RobustRLock, snapshot, update
 
-TOLERATED = 2**20  # bytes: the allocator's, not ours; 10**5 values that were kept would be 30 times as much
+TOLERATED = 2**20  # bytes, which the allocator may need; keeping 10**5 values would take 30 times as much
 
-ROUNDS = 3  # what is lost is lost in each round; what the allocator takes for itself, in one
+ROUNDS = 3  # a leak shows in every round, memory that the allocator takes for itself only in one
 
 MEMBERS = list(State)
 
@@ -31,13 +31,13 @@ class Holder:
 
 
 def resident() -> int:
-    """Return the bytes of memory in use."""
+    """Return the resident memory of this process, in bytes."""
     gc.collect()
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def mapped() -> int:
-    """Return how many mappings of files there are: each semaphore is one, and each arena of multiprocessing's heap."""
+    """Return the number of mapped files. Each semaphore and each arena of multiprocessing's heap is one."""
     return Path("/proc/self/maps").read_text().count("(deleted)")
 
 
@@ -51,7 +51,7 @@ def use_and_drop(make: Any, times: int) -> None:
 
 
 def growth(make: Any, times: int) -> tuple[int, int, int]:
-    """Return by how many bytes, mappings and open files the process grows; the least of some rounds."""
+    """Return by how many bytes, mappings and open files the process grows: the minimum of several rounds."""
     rounds = []
     for _ in range(ROUNDS):
         before = resident(), mapped(), open_files()
@@ -63,7 +63,7 @@ def growth(make: Any, times: int) -> tuple[int, int, int]:
 
 
 def check_all(values: list[Any]) -> None:
-    """See, in a child, that each of many values is its own."""
+    """Check, in a child, that many values are independent of each other."""
     for number, status in enumerate(values):
         assert status == MEMBERS[number % 3]
         status.set(MEMBERS[(number + 1) % 3])
@@ -93,7 +93,7 @@ def main() -> None:
         values = [make(MEMBERS[number % 3]) for number in range(alive)]
         print(f"{alive:,} alive: {(resident() - memory) / alive:,.0f} bytes of memory each")
         check = f"{alive:,} values alive at once"
-        # multiprocessing's heap grows by a file now and then, which doubles in size.
+        # multiprocessing's heap grows by a file from time to time, each twice as large as the one before.
         report.seen(check, "more than 16 more open files", int(open_files() > files + 16), 1, FORBIDDEN, column)
         wrong = sum(snapshot(status) is not MEMBERS[number % 3] for number, status in enumerate(values))
         report.seen(check, "a value is not its own", wrong, alive, FORBIDDEN, column)

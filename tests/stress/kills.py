@@ -1,7 +1,7 @@
-"""Kills: SIGKILL a process that reads, writes, holds the lock or waits; what is left for the others?
+"""Kills: SIGKILL a process that reads, writes, holds the lock or waits. What can the other processes still do?
 
-Each trial has a value and a victim of its own, and kills at a random moment. Then another process asks: does a read
-return, does `wait_for`, is the lock free, and does each writing function keep to its timeout where it is not?
+Each trial has its own value and its own victim, and kills the victim at a random moment. Then another process checks:
+does a read return? Does `wait_for` return? Is the lock free? If not, does each writing function keep to its timeout?
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from multiprocessing.context import BaseContext
 
-BATCH = 8  # victims at a time
-LATE = 5.0  # seconds after which what should come at once, or in 0.05, is late on a machine with much else to do
-PEER_BLOCKED_AFTER = 1.0  # seconds: nobody is left who could end the peer's wait
+BATCH = 8  # victims at the same time
+LATE = 5.0  # seconds after which something is late that should take at most 0.05; the machine may be busy
+PEER_BLOCKED_AFTER = 1.0  # seconds; by then no process is left that could end the peer's wait
 
 IDLE, CALCULATING, UNAVAILABLE = State
 
@@ -44,7 +44,7 @@ class OurState(IntEnumValue[State]):
     pass
 
 
-# The victims. Each does the same with the peer, where the peer can.
+# The victims. Each does the same with the peer, if the peer can do it.
 
 
 def read(status: Any) -> None:
@@ -67,7 +67,7 @@ def claim(status: Any) -> None:
 def wait(status: Any) -> None:
     if issubclass(type(status), IntEnumValue):
         wait_for(status, UNAVAILABLE)
-    while status != UNAVAILABLE:  # the nearest that the peer has
+    while status != UNAVAILABLE:  # the peer has no wait_for; this comes closest
         time.sleep(50e-6)
 
 
@@ -79,13 +79,13 @@ STARTING, READY, AT_WORK = range(3)
 
 def be_a_victim(role: Any, status: Any, progress: Any, index: int, go: Any) -> None:
     progress[index] = READY
-    while not go.value:  # so that the others get the processors to start with
+    while not go.value:  # leaves the processors to the victims that still have to start
         time.sleep(0.001)
     progress[index] = AT_WORK
     role(status)
 
 
-# What the others find.
+# What the other processes find.
 
 
 def inspect_ours(status: Any, found: set[str]) -> None:
@@ -98,7 +98,7 @@ def inspect_ours(status: Any, found: set[str]) -> None:
     found |= _refusal("wait_for is late", wait_for, status, UNAVAILABLE)
     found.add("waited")
     started = time.monotonic()
-    if status.get_lock().acquire(timeout=0.05):  # which takes a free lock at once, however loaded the machine is
+    if status.get_lock().acquire(timeout=0.05):  # takes a free lock at once, even on a busy machine
         if time.monotonic() - started > LATE:
             found.add("late")
         status.get_lock().release()
@@ -144,7 +144,7 @@ def inspect_peer(status: Any, found: set[str]) -> None:
 
 
 def inspect(values: list[Any], pipe: Connection) -> None:
-    """Look at each value in a thread of its own, which may block."""
+    """Look at each value in its own thread, because looking may block."""
     ours = issubclass(type(values[0]), IntEnumValue)
     findings: list[set[str]] = [set() for _ in values]
     threads = [
@@ -158,7 +158,7 @@ def inspect(values: list[Any], pipe: Connection) -> None:
         thread.join(max(0, limit - time.monotonic()))
     pipe.send([set(found) for found in findings])
     pipe.close()
-    os._exit(0)  # whatever is still blocked
+    os._exit(0)  # even if threads are still blocked
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -223,7 +223,7 @@ def main() -> None:
             check = f"SIGKILL of {name}, {method}"
             for column, make in makers:
                 if column == PEER and method != "fork":
-                    continue  # its default value can not be given to such a process
+                    continue  # its default value cannot be passed to such a process
                 counts = trial(ctx, role, make, times)
 
                 def seen(outcome: str, number: int, of: int, verdict: str, to: str = column, what: str = check) -> None:
@@ -234,7 +234,7 @@ def main() -> None:
                 if column != PEER:
                     blocked = times - counts["waited"] + counts["wait_for is late"]
                     seen("wait_for blocks or is late", blocked, times, FORBIDDEN)
-                # Without a holder the lock cannot be left held: reading and waiting take none.
+                # A reader and a waiter never take the lock, so they cannot leave it held.
                 left = ALLOWED if column == OURS and role in (write, claim) else FORBIDDEN
                 seen("the lock is held by the dead", held, times, left)
                 if column == OURS and held:

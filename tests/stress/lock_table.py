@@ -1,4 +1,4 @@
-"""Locks: what each kind of lock gives a shared value, found out by trying, and what a set() under it costs."""
+"""Locks: try out what each kind of lock does for a shared value, and measure what a set() under it costs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 sys.path.insert(0, str(Path(__file__).parents[2] / "docs" / "examples"))
 from file_lock import SharedFileLock
 
-WAIT = 0.3  # seconds until a lock that is held counts as refused
+WAIT = 0.3  # seconds after which a lock that could not be taken counts as held
 
 NAMES = (
     "`multiprocessing.RLock` (the default)",
@@ -50,7 +50,7 @@ def make(name: str, ctx: Any, manager: Any, directory: str) -> Any:
 
 
 def try_to_take(status: Any, taken: Any) -> None:
-    """Tell by what an update does, whether the lock of a value is to be had."""
+    """Note whether an update can take the lock of a value."""
     try:
         update(status, lambda now: now, timeout=WAIT)
         taken.value = 1
@@ -70,7 +70,7 @@ def write(status: Any, done: Any) -> None:
 
 
 def in_process(ctx: Any, target: Callable[..., None], status: Any) -> int:
-    """Run the target in a child and return what it noted; -1 for nothing."""
+    """Run the target in a child, and return what it noted, or -1 if it noted nothing."""
     note = RawValue("b", -1)
     child = ctx.Process(target=target, args=(status, note))
     child.start()
@@ -80,7 +80,7 @@ def in_process(ctx: Any, target: Callable[..., None], status: Any) -> int:
 
 @contextmanager
 def held_by_another_process(status: Any) -> Iterator[None]:
-    """Have another process hold the lock, and kill it at the end."""
+    """Let another process hold the lock, and kill it at the end."""
     note = RawValue("b", -1)
     child = FORK.Process(target=hold, args=(status, note))
     child.start()
@@ -128,7 +128,7 @@ def is_reentrant(lock: Any) -> bool:
 
 
 def sets_while_held(lock: Any) -> bool:
-    """Whether `with lock: status.set(...)` goes on: tried in a process of its own, as it may not."""
+    """Whether `with lock: status.set(...)` returns. It may block, so a separate process tries it."""
     status = IntEnumValue(State.IDLE, lock=lock)
 
     def hold_and_set() -> None:
@@ -146,7 +146,7 @@ def sets_while_held(lock: Any) -> bool:
 
 def survives(lock: Any) -> bool:
     status, note = IntEnumValue(State.IDLE, lock=lock), _Note()
-    status.set("CALCULATING")  # a manager has a thread for each who has asked, and one may pass for another
+    status.set("CALCULATING")  # a manager serves each client in a thread, and one thread may be mistaken for another
     with held_by_another_process(status):
         pass
     try_to_take(status, note)
@@ -168,7 +168,7 @@ def start_methods(name: str, manager: Any, directory: str) -> str:
 
 
 def cost(lock: Any, times: int) -> float:
-    """Return the seconds of one set(), the best of five."""
+    """Return how many seconds one set() takes: the best of five."""
     status = IntEnumValue(State.IDLE, lock=lock)
     best = float("inf")
     for _ in range(5):

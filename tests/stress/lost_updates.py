@@ -1,4 +1,4 @@
-"""Lost updates: several processes change one value as fast as they can; how many of their changes are gone?"""
+"""Lost updates: several processes change one value as fast as they can. How many of their changes are lost?"""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RING = list(Ring)
 
 
 def claim_next(status: Any, members: list[Any], times: int) -> int:
-    """Move on by `compare_and_set`, and return how often that went past the ring's beginning."""
+    """Move to the next member with `compare_and_set`, and return how often that came to the beginning of the ring."""
     laps = 0
     for _ in range(times):
         while True:
@@ -48,7 +48,7 @@ def move_unlocked(status: Any, members: list[Any], times: int) -> int:
 
 
 def toggle(status: Any, bit: Any, times: int) -> int:
-    """Flip a bit that nobody else flips, and return how often it was not as it had been left."""
+    """Flip a bit that no other process flips, and return how often it has changed in between."""
     lost, expected = 0, snapshot(status) & bit
     for _ in range(times):
         lost += snapshot(status) & bit != expected
@@ -73,7 +73,7 @@ def work(function: Callable[..., int], barrier: Any, results: Any, index: int, *
 
 
 def race(function: Callable[..., int], *arguments: tuple[Any, ...]) -> int:
-    """Run the function in a process for each tuple of arguments, all at once, and return the sum of its results."""
+    """Run the function in one process per tuple of arguments, all at once, and return the sum of the results."""
     barrier = FORK.Barrier(len(arguments))
     results = RawArray("q", len(arguments))
     failed = run_processes(
@@ -95,10 +95,11 @@ def main() -> None:
             report.seen(f"{PROCESSES} processes: {check}", "an update is lost", lost, total, FORBIDDEN, column)
         flags = IntEnumValue(Bits(0), lock=lock())
         lost = race(toggle, *[(flags, bit, times) for bit in Bits])
-        lost += int(flags).bit_count()  # an even number of flips: each bit is back at 0
+        lost += int(flags).bit_count()  # after an even number of flips, each bit is 0 again
         report.seen("4 processes: flags ^= bit, one a bit", "an update is lost", lost, total, FORBIDDEN, column)
 
-    # Without compare_and_set. A line that is longer than all moves together, so that its end tells how many survived.
+    # Without compare_and_set. The line is longer than all moves together, so the position at the end is the number of
+    # moves that were not lost.
     Line = enum.IntEnum("Line", {f"M{number}": number for number in range(total + 1)})  # noqa: N806
     line = list(Line)
 

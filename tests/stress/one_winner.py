@@ -1,4 +1,4 @@
-"""One winner: several processes submit a job at once; how many believe that it was theirs?"""
+"""One winner: several processes submit a job at once. How many believe that theirs was accepted?"""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def submit_unlocked(status: Any) -> bool:
 
 def compete(function: Any, arrived: Any, values: list[Any], wins: Any, index: int) -> None:
     for number, status in enumerate(values):
-        # No Barrier: it lets them go one by one. Those that have a core when the last one arrives go at once.
+        # A Barrier would release the processes one by one. Here all that have a core when the last arrives go at once.
         arrived[index] = number + 1
         while min(arrived[:]) <= number:
             os.sched_yield()
@@ -54,7 +54,7 @@ def main() -> None:
             ("8 processes check, then set, at once, unlocked", submit_unlocked, ALLOWED),
         ):
             if kind is PeerState and function is submit:
-                continue  # it has none
+                continue  # the peer has no compare_and_set
             the_lock = lock()
             values = [kind(State.IDLE, lock=the_lock) for _ in range(rounds)]
             arrived, wins = RawArray("q", PROCESSES), RawArray("b", rounds * PROCESSES)

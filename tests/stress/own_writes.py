@@ -1,4 +1,4 @@
-"""Own writes: threads that write and read back, switched as often as Python can; how many reads are stale?"""
+"""Own writes: threads write and read back, and Python switches them as often as it can. How many reads are stale?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Memory reuse: a value that its maker drops while a child writes to it; does the write show up in another value?"""
+"""Memory reuse: a process drops a value while its child writes to it. Does the write show up in another value?"""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def write_when_told(status: Any, pipe: Any) -> None:
 
 
 def trial(ctx: Any, make: Any) -> tuple[bool, bool]:
-    """Return whether the child fails, and whether its writes change another value."""
+    """Return whether the child failed, and whether its writes changed another value."""
     ours, theirs = ctx.Pipe()
     status = make(ctx)
     child = ctx.Process(target=write_when_told, args=(status, theirs))
     child.start()
     theirs.close()
-    # Dropped at once: under spawn the child has not yet opened what it was given.
+    # Drop the value at once: with spawn, the child has not opened its arguments yet.
     del status
     gc.collect()
     others = [make(ctx) for _ in range(OTHERS)]
@@ -65,7 +65,7 @@ def main() -> None:
         times = report.count(50 if method == "fork" else 20, 3)
         for column, make in makers:
             if column == PEER and method != "fork":
-                continue  # its default value can not be given to such a process
+                continue  # its default value cannot be passed to such a process
             results = [trial(ctx, make) for _ in range(times)]
             verdict = "" if column == PEER else FORBIDDEN
             check = f"dropped by its maker while a child writes, {method}"

@@ -1,9 +1,9 @@
-"""Run the stress scripts, each in a process of its own, and write what they saw as a page of tables.
+"""Run each stress script in a separate process, and write the results as a page of tables.
 
     python tests/stress/runner.py [--short] [--output FILE] [SCRIPT ...]
 
-The peer, multiprocessing-intenum 1.1, is installed into a directory of its own. Without --short the results go to
-docs/reliability-results.md. Ends with 1 if a script failed or saw anything forbidden.
+The peer, multiprocessing-intenum 1.1, is installed into a separate directory. Without --short the results go to
+docs/reliability-results.md. The exit code is 1 if a script failed or saw anything forbidden.
 """
 
 from __future__ import annotations
@@ -38,21 +38,21 @@ SCRIPTS = (
 PEER = "multiprocessing-intenum==1.1"
 
 LIMIT = 30 * 60.0
-"""Seconds after which a script has failed; the longest takes a few minutes."""
+"""Seconds after which a script counts as failed. The longest takes a few minutes."""
 
 
 def install_peer(directory: Path) -> None:
-    """Install the peer, which has the name of this package, where nobody finds it by accident."""
+    """Install the peer into a directory that is not on the path, because its package has the same name as this one."""
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(directory), PEER]
     subprocess.run(command, check=True)
 
 
 def run(script: str, directory: Path, short: bool) -> tuple[bool, dict[str, Any] | None]:
-    """Run one script; return whether it was content, and its figures if it came so far."""
+    """Run one script, and return whether it succeeded, and its figures if it has written them."""
     figures = directory / f"{script}.json"
     command = [sys.executable, str(HERE / f"{script}.py"), "--json", str(figures), *(["--short"] if short else [])]
     started = time.monotonic()
-    # A session of its own, so that whatever it leaves behind can be ended with it.
+    # In a new session, so that all processes that the script leaves behind can be killed together.
     process = subprocess.Popen(command, env=os.environ | {"STRESS_PEER": str(directory)}, start_new_session=True)
     try:
         content = process.wait(LIMIT) == 0
@@ -67,7 +67,7 @@ def run(script: str, directory: Path, short: bool) -> tuple[bool, dict[str, Any]
 
 
 def as_markdown(figures: dict[str, Any]) -> str:
-    """Return a script's figures as a table: a row for each outcome, a column for each library and lock."""
+    """Return a script's figures as a table with a row for each outcome and a column for each library and lock."""
     lines = figures["lines"]
     rows: list[list[str]] = figures["table"]
     if lines:

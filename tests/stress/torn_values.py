@@ -1,4 +1,4 @@
-"""Torn or impossible values: reads beside a writer that flips between two patterns with no bit in common."""
+"""Torn or impossible values: read while a writer alternates between two patterns that have no bit in common."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def write(status: Any, stop: Any, writes: Any) -> None:
 
 
 def read_a_chunk(status: Any) -> int | ValueError:
-    """Read, in loops that run in C, and return how often it was the second pattern. A torn value is no member."""
+    """Read in a loop that runs in C, and return how often it was the second pattern. A torn value is not a member."""
     try:
         return sum(map(is_, map(snapshot, repeat(status, CHUNK)), repeat(Pattern.AS)))
     except ValueError as error:

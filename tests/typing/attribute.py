@@ -1,4 +1,4 @@
-"""Type checkers read this file, nobody runs it: `IntEnumAttribute`."""
+"""Only type checkers read this file, it is never run: `IntEnumAttribute`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class WorkerStatus(IntEnumValue[WorkerStatusEnum]):
 
 
 class WorkerState:
-    # With an annotation, for pyright's sake: see PlainState.
+    # The annotations are for pyright: see PlainState.
     status: IntEnumAttribute[WorkerStatus] = IntEnumAttribute(WorkerStatus)
     before: IntEnumAttribute[IntEnumValue[WorkerStatusEnum]] = IntEnumAttribute(IntEnumValue[WorkerStatusEnum])
     flags: IntEnumAttribute[IntEnumValue[Perm]] = IntEnumAttribute(IntEnumValue[Perm])
@@ -120,7 +120,7 @@ class DataState:
 def dataclasses() -> None:
     assert_type(DataState().status, WorkerStatusEnum)
     assert_type(DataState("IDLE", 5).status, WorkerStatusEnum)
-    # A false alarm: mypy's dataclasses ask `__set__` without telling it whose it is. A name will do.
+    # A false positive: mypy's dataclass support looks at `__set__` without binding it to the attribute. Names work.
     DataState(WorkerStatusEnum.IDLE)  # type: ignore[arg-type]
     DataState(FrutEnum.APPLE)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     DataState(2)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
@@ -128,10 +128,10 @@ def dataclasses() -> None:
 
 
 class PlainState:
-    """Without an annotation.
+    """The attribute has no annotation.
 
-    mypy goes by the first assignment, in the class. pyright goes by all of them: what the class's own methods assign
-    counts as a type of the attribute, too.
+    mypy infers the type from the first assignment, which is the one in the class body. pyright uses all assignments, so
+    it also adds the types that the class's own methods assign.
     """
 
     status = IntEnumAttribute(WorkerStatus)

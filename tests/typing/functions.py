@@ -1,4 +1,4 @@
-"""Type checkers read this file, nobody runs it: the functions that read, write and wait, and `RobustRLock`."""
+"""Only type checkers read this file, it is never run: the functions that read, write and wait, and `RobustRLock`."""
 
 from __future__ import annotations
 

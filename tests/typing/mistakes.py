@@ -1,4 +1,4 @@
-"""Type checkers read this file, nobody runs it: each mistake below must be caught, by both of them."""
+"""Only type checkers read this file, it is never run: both mypy and pyright must catch each mistake below."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def writing(status: WorkerStatus, other: WorkerStatus, fruit: IntEnumValue[FrutE
     status.set(2)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     status.set(True)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     status.set(None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    # This runs, see IntEnumValue.set: checkers are content with `status.value = other` and `set(snapshot(other))`.
+    # This works at run time, see IntEnumValue.set. Type checkers accept `status.value = other`, `set(snapshot(other))`.
     status.set(other)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     status.set(fruit)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     status.value = APPLE  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]

@@ -1,4 +1,4 @@
-"""Type checkers read this file, nobody runs it: enums of other kinds than a plain IntEnum."""
+"""Only type checkers read this file, it is never run: enums other than a plain IntEnum."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Colour(int, enum.Enum):
 
 
 class Choices(int, enum.Enum):
-    """As Django's IntegerChoices: members with a label."""
+    """Like Django's IntegerChoices: members with a label."""
 
     label: str
 
@@ -95,7 +95,7 @@ def mixed(colour: IntEnumValue[Colour], choice: ChoicesValue) -> None:
 
 def attributes_of_the_enum(status: IntEnumValue[HTTPStatus], signal: IntEnumValue[Signals]) -> None:
     assert_type(IntEnumValue(HTTPStatus.OK), IntEnumValue[HTTPStatus])
-    phrase: str = status.phrase  # found, as Any
+    phrase: str = status.phrase  # the checkers find it, as Any
     assert_type(snapshot(status).phrase, str)
     assert_type(snapshot(signal), Signals)
     print(phrase, status.is_success, signal)

@@ -1,4 +1,4 @@
-"""Type checkers read this file, nobody runs it: what a user's code sees of a shared value."""
+"""Only type checkers read this file, it is never run: what a user's code sees of a shared value."""
 
 from __future__ import annotations
 
@@ -114,11 +114,11 @@ def matching(status: WorkerStatus) -> str:
             return "free"
         case WorkerStatusEnum.UNAVAILABLE | WorkerStatusEnum.CALCULATING:
             return "busy"
-    # Unreachable: with the value itself in place of its snapshot the checkers miss a `return` here.
+    # The checkers know that this is unreachable. If you match on the value itself, they report a missing `return`.
 
 
 class LoggingStatus(IntEnumValue[WorkerStatusEnum]):
-    """An override as in the announcement of multiprocessing-intenum."""
+    """An override like the one in the announcement of multiprocessing-intenum."""
 
     def set(self, value: WorkerStatusEnum | str) -> None:
         super().set(value)
@@ -126,14 +126,14 @@ class LoggingStatus(IntEnumValue[WorkerStatusEnum]):
 
 
 class WideStatus(IntEnumValue[WorkerStatusEnum]):
-    """An override that takes more."""
+    """An override that accepts more types."""
 
     def set(self, value: WorkerStatusEnum | str | IntEnumValue[WorkerStatusEnum]) -> None:
         super().set(snapshot(value) if isinstance(value, IntEnumValue) else value)
 
 
 class CountingStatus(WorkerStatus):
-    """A subclass with an attribute and a method of its own."""
+    """A subclass with its own attribute and method."""
 
     writes: int = 0
 
@@ -166,7 +166,7 @@ EnumT = TypeVar("EnumT", bound=enum.IntEnum)
 
 
 class Audited(IntEnumValue[EnumT]):
-    """A base for the values of several enums."""
+    """A base class for the values of several enums."""
 
     def member(self) -> EnumT:
         return snapshot(self)
@@ -187,7 +187,7 @@ def log_of(status: IntEnumValue[EnumT]) -> str:
 
 
 class WorkerState:
-    """As in the announcement of multiprocessing-intenum: a property that hides the shared value."""
+    """Like the class in the announcement of multiprocessing-intenum: a property hides the shared value."""
 
     def __init__(self) -> None:
         self._status = WorkerStatus(WorkerStatusEnum.IDLE)
