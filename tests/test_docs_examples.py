@@ -44,8 +44,9 @@ SHELL_COMMANDS = {
     ".venv/bin/tox -e package",
     # ten minutes: tox runs its scripts with smaller counts, as stress-short
     ".venv/bin/tox -e stress",
-    # these need the package index, or a maintainer's rights
-    "python -m pip install multiprocessing-intenum",
+    # what the first command of the README does in an environment of its own
+    "python -m pip install .",
+    # this needs a maintainer's rights
     "git tag v2.0.0 && git push origin v2.0.0",
 }
 # Fences that hold no code of ours: printed text, diagrams, settings of other programs.

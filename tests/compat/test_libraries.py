@@ -5,6 +5,8 @@
 
 import copy
 import dataclasses
+import datetime
+import decimal
 import functools
 import io
 import json
@@ -22,13 +24,16 @@ from typing import Any
 
 import attrs
 import django
+import loguru
 import msgspec
 import numpy as np
 import orjson
+import pandas as pd
 import pydantic
 import pydantic_core
 import pytest
 import sqlalchemy
+import structlog
 from django.conf import settings
 from sqlalchemy import orm
 
@@ -36,6 +41,7 @@ from multiprocessing_intenum import IntEnumAttribute, IntEnumValue, snapshot
 
 settings.configure()
 django.setup()
+loguru.logger.remove()  # its handler that writes to stderr
 
 from django.db import models  # noqa: E402
 from django.template import Context, Engine  # noqa: E402
@@ -219,6 +225,48 @@ def logged(s):
     return stream.getvalue(), pickle.loads(pickle.dumps(records.get_nowait())).getMessage()
 
 
+def from_queue(s):
+    """What another process has of a record with the status among its attributes."""
+    records = queue.SimpleQueue()
+    logger = logging.Logger("compat")
+    logger.addHandler(logging.handlers.QueueHandler(records))
+    logger.info("changed", extra={"status": s.status})
+    return pickle.loads(pickle.dumps(records.get_nowait())).status
+
+
+def handler_level(s):
+    handler = logging.NullHandler()
+    handler.setLevel(s.status)
+    return handler.level
+
+
+def by_structlog(**options):
+    """What structlog writes as JSON."""
+
+    def call(s):
+        stream = io.StringIO()
+        renderer = structlog.processors.JSONRenderer(**options)
+        structlog.wrap_logger(structlog.PrintLogger(stream), processors=[renderer]).info("changed", status=s.status)
+        return json.dumps({"status": json.loads(stream.getvalue())["status"]})
+
+    return call
+
+
+def by_loguru(read, **options):
+    """What `read` makes of the text that loguru writes."""
+
+    def call(s):
+        stream = io.StringIO()
+        handler = loguru.logger.add(stream.write, catch=False, **options)
+        try:
+            loguru.logger.bind(status=s.status).info("changed")
+        finally:
+            loguru.logger.remove(handler)  # which waits until a queue is written
+        return read(stream.getvalue())
+
+    return call
+
+
 def validated(serializer):
     serializer.is_valid(raise_exception=True)
     return dict(serializer.validated_data)
@@ -233,13 +281,62 @@ class Array:
     def __eq__(self, other):
         return self.array.dtype == other.array.dtype and self.array.tolist() == other.array.tolist()
 
-    def __repr__(self):
-        return f"dtype={self.array.dtype}"
+    @property
+    def words(self):
+        return f"`dtype={self.array.dtype}`"
+
+
+class Replaced:
+    """Of `replace()` what counts: the result, and whether it is another one than before."""
+
+    def __init__(self, series, status):
+        self.before, self.after = series.tolist(), series.replace(status, 9).tolist()
+
+    def __eq__(self, other):
+        return self.after == other.after
+
+    @property
+    def words(self):
+        assert self.after == self.before
+        return "nothing is replaced"
+
+
+class Dumped:
+    """What a JSON text says of the status."""
+
+    def __init__(self, text):
+        [self.content] = json.loads(text).values()
+
+    def __eq__(self, other):
+        return self.content == other.content
+
+    @property
+    def words(self):
+        assert {"name", "value", "real"} <= self.content.keys()
+        return "an object of its attributes"
+
+
+def labelled():
+    """A series and a frame whose labels are the numbers of the members."""
+    numbers = [member.value for member in Status]
+    return pd.Series([10, 20, 30], index=numbers), pd.DataFrame([[10, 20, 30]], columns=numbers)
 
 
 def templated(s):
     template = Engine().from_string("{{ s.status }}, {{ s.status.label }}{% if s.status == 2 %}, idle{% endif %}")
     return template.render(Context({"s": s}))
+
+
+def json_file(s):
+    stream = io.StringIO()
+    json.dump({"status": s.status}, stream)
+    return stream.getvalue()
+
+
+def added_in_place(s):
+    array = np.arange(5)
+    array += s.status
+    return Array(array)
 
 
 JSON = "`default=int`"
@@ -250,8 +347,20 @@ ROWS = [
         "`json.dumps({…: status})`",
         lambda s: json.dumps({"status": s.status}),
         bare=REFUSES + "`TypeError`",
-        remedy=JSON,
+        remedy="`default=int`, before Python 3.13 without `indent=`",
         remedied_call=lambda s: json.dumps({"status": s.status}, default=int),
+    ),
+    Row(
+        "",
+        "`json.dump({…: status}, file)`",
+        json_file,
+        bare=REFUSES + "`TypeError`",
+    ),
+    Row(
+        "",
+        "`json.dumps({status: …})`",
+        lambda s: json.dumps({s.status: "ready"}),
+        bare=REFUSES + "`TypeError`",
     ),
     Row(
         "orjson",
@@ -323,6 +432,23 @@ ROWS = [
     Row("", "a template", templated),
     Row("", "an `IntegerField`, in the database", lambda s: STATUS_FIELD.get_prep_value(s.status)),
     Row("", "an `IntegerField`, in the instance", lambda s: Instance(status=s.status).status, bare=FOLLOWS),
+    Row("built-in", "`range(status)`, `bytes([status])`", lambda s: (list(range(s.status)), bytes([s.status]))),
+    Row(
+        "datetime",
+        "`timedelta(seconds=status)`",
+        lambda s: datetime.timedelta(seconds=s.status),
+        bare=REFUSES + "`TypeError`",
+        remedy="`int(status)`",
+        remedied_call=lambda s: datetime.timedelta(seconds=int(s.status)),
+    ),
+    Row(
+        "decimal",
+        "`Decimal(status)`",
+        lambda s: decimal.Decimal(s.status),
+        bare=REFUSES + "`TypeError`",
+        remedy="`int(status)`",
+        remedied_call=lambda s: decimal.Decimal(int(s.status)),
+    ),
     Row("struct", '`struct.pack("<q", status)`', lambda s: struct.pack("<q", s.status)),
     Row("numpy", "`array[status]`", lambda s: np.arange(5)[s.status].item()),
     Row("", "`array == status`", lambda s: (np.arange(5) == s.status).tolist()),
@@ -343,7 +469,110 @@ ROWS = [
         remedy="`int(status)`",
         remedied_call=lambda s: Array(np.arange(5) + int(s.status)),
     ),
+    Row(
+        "",
+        "`array += status`",
+        added_in_place,
+        bare=REFUSES + "`UFuncTypeError`",
+    ),
+    Row(
+        "",
+        "`numpy.full(5, status)`",
+        lambda s: Array(np.full(5, s.status)),
+        bare=DIFFERS + "`dtype=object`",
+        remedy="`dtype=int`",
+        remedied_call=lambda s: Array(np.full(5, s.status, dtype=int)),
+    ),
+    Row(
+        "",
+        "`numpy.where(condition, status, 0)`",
+        lambda s: Array(np.where(np.arange(5) > 2, s.status, 0)),
+        bare=DIFFERS + "`dtype=object`",
+        remedy="`int(status)`",
+        remedied_call=lambda s: Array(np.where(np.arange(5) > 2, int(s.status), 0)),
+    ),
+    Row("pandas", "`series == status`", lambda s: (pd.Series([1, 2, 3]) == s.status).tolist()),
+    Row("", "`series.isin([status])`", lambda s: pd.Series([1, 2, 3]).isin([s.status]).tolist()),
+    Row(
+        "",
+        "`series[status]`, a label",
+        lambda s: labelled()[0][s.status].item(),
+        bare=REFUSES + "`KeyError`",
+        remedy="`int(status)`",
+        remedied_call=lambda s: labelled()[0][int(s.status)].item(),
+    ),
+    Row(
+        "",
+        "`frame[status]`, a label",
+        lambda s: labelled()[1][s.status].tolist(),
+        bare=REFUSES + "`KeyError`",
+        remedy="`int(status)`",
+        remedied_call=lambda s: labelled()[1][int(s.status)].tolist(),
+    ),
+    Row(
+        "",
+        "`series.get(status)`, a label",
+        lambda s: str(labelled()[0].get(s.status)),
+        bare=DIFFERS + "`None`",
+        remedy="`int(status)`",
+        remedied_call=lambda s: str(labelled()[0].get(int(s.status))),
+    ),
+    Row(
+        "",
+        "`series.iloc[status]`, a position",
+        lambda s: pd.Series([10, 20, 30, 40]).iloc[s.status].item(),
+        bare=REFUSES + "`TypeError`",
+        remedy="`int(status)`",
+        remedied_call=lambda s: pd.Series([10, 20, 30, 40]).iloc[int(s.status)].item(),
+    ),
+    Row(
+        "",
+        "`series.replace(status, 9)`",
+        lambda s: Replaced(pd.Series([1, 2, 3]), s.status),
+        bare=DIFFERS + "nothing is replaced",
+        remedy="`int(status)`",
+        remedied_call=lambda s: Replaced(pd.Series([1, 2, 3]), int(s.status)),
+    ),
+    Row(
+        "",
+        "`pandas.Series([status])`",
+        lambda s: Array(pd.Series([s.status])),
+        bare=DIFFERS + "`dtype=object`",
+        remedy="`dtype=int`",
+        remedied_call=lambda s: Array(pd.Series([s.status], dtype=int)),
+    ),
+    Row(
+        "",
+        "`pandas.Series([status]).to_json()`",
+        lambda s: Dumped(pd.Series([s.status]).to_json()),
+        bare=DIFFERS + "an object of its attributes",
+        remedy="`dtype=int`",
+        remedied_call=lambda s: Dumped(pd.Series([s.status], dtype=int).to_json()),
+    ),
     Row("logging", '`logger.info("%s", status)`, `QueueHandler`', logged),
+    Row("", "`extra={…: status}`, `QueueHandler`", from_queue, bare=REFUSES + "`RuntimeError`"),
+    Row("", "`handler.setLevel(status)`", handler_level, bare=FOLLOWS),
+    Row(
+        "structlog",
+        "`JSONRenderer()`",
+        by_structlog(),
+        bare=DIFFERS + '`{"status": "Status.IDLE"}`',
+        remedy="`JSONRenderer(default=int)`",
+        remedied_call=by_structlog(default=int),
+    ),
+    Row("loguru", "`bind(status=status)`, a text", by_loguru(str, format="{extra[status]}")),
+    Row(
+        "",
+        "`bind(status=status)`, `serialize=True`",
+        by_loguru(lambda text: json.dumps(json.loads(text)["record"]["extra"]), serialize=True),
+        bare=DIFFERS + '`{"status": "2"}`',
+    ),
+    Row(
+        "",
+        "`bind(status=status)`, `enqueue=True`",
+        by_loguru(str, format="{extra[status]}", enqueue=True),
+        bare=REFUSES + "`RuntimeError`",
+    ),
     Row("pickle", "`pickle.dumps(status)`", lambda s: pickle.dumps(s.status), bare=REFUSES + "`RuntimeError`"),
     Row(
         "",
@@ -371,7 +600,7 @@ def what_comes_of(call, way, expected_call=None):
     except Exception as error:
         return REFUSES + f"`{type(error).__name__}`"
     if result != before:
-        return DIFFERS + f"`{result}`"
+        return DIFFERS + getattr(result, "words", f"`{result}`")
     status.set(AFTER)
     if result == after:
         return FOLLOWS
@@ -385,6 +614,29 @@ def test_the_library_does_what_the_table_says(row, way):
     if row.remedied_call and way == "bare shared value":
         assert what_comes_of(row.remedied_call, way) == WORKS
     assert what_comes_of(row.call, way, row.expected_call) == row.cells[way].partition("; works with")[0]
+
+
+@pytest.mark.parametrize("make", [lambda s: np.array([s]), lambda s: np.full(5, s), lambda s: pd.Series([s])])
+def test_an_array_of_objects_holds_the_shared_value(make):
+    status = SharedStatus(BEFORE)
+    assert make(status)[0] is status
+
+
+def test_pandas_does_not_find_a_shared_value_among_its_labels():
+    series, frame = labelled()
+    for labels in (series.index, frame.columns):
+        assert BEFORE in labels
+        assert SharedStatus(BEFORE) not in labels
+
+
+def test_loguru_loses_a_message_with_a_shared_value_for_its_queue(capsys):
+    texts = []
+    handler = loguru.logger.add(texts.append, enqueue=True, format="{message}")
+    loguru.logger.bind(status=SharedStatus(BEFORE)).info("with the shared value")
+    loguru.logger.bind(status=BEFORE).info("with the member")
+    loguru.logger.remove(handler)
+    assert texts == ["with the member\n"]
+    assert "RuntimeError" in capsys.readouterr().err
 
 
 def table():
