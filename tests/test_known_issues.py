@@ -9,9 +9,12 @@ import subprocess
 import sys
 import threading
 import typing
+import weakref
+from contextlib import nullcontext
 from unittest import mock
 
 import pytest
+import wrapt
 from helpers import DEADLINE, SAFE_LOCKS, SHORT
 
 from multiprocessing_intenum import IntEnumValue, compare_and_set, snapshot, wait_for
@@ -65,8 +68,12 @@ def test_a_shared_value_is_no_key_for_json(status, dump, options):
     assert json.loads(dump({snapshot(status): "ready"}, **options)) == {"2": "ready"}
 
 
-def test_isinstance_of_optional_answers_no_before_python_3_14(status):
-    answers_yes = sys.version_info >= (3, 14)
+def test_isinstance_of_optional_asks_for_the_class_only_in_newer_pythons(status):
+    class Claims:
+        __class__ = int
+
+    answers_yes = isinstance(Claims(), typing.Optional[int])  # noqa: UP045
+    assert answers_yes in ({True} if sys.version_info >= (3, 14) else {True, False})
     for union in (typing.Optional[int], typing.Union[int, str], typing.Optional[Status]):  # noqa: UP007, UP045
         assert isinstance(Status.IDLE, union)
         assert isinstance(status, union) is answers_yes
@@ -188,3 +195,12 @@ def test_another_coroutine_of_the_thread_writes_while_one_awaits_with_the_lock(m
         return found
 
     assert asyncio.run(main()) is Status.CALCULATING
+
+
+def test_a_weak_reference_works_and_only_its_repr_does_not(status):
+    reference = weakref.ref(status)
+    assert reference() is status
+    proxy = wrapt.ObjectProxy(1)
+    for one in reference, weakref.ref(proxy):  # any wrapt proxy fares the same
+        with pytest.raises(SystemError) if sys.version_info >= (3, 11) else nullcontext():
+            repr(one)

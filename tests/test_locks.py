@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import sys
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -345,3 +346,31 @@ def test_a_managers_lock_serves_a_spawned_child(manager: SyncManager) -> None:
     process.join(DEADLINE)
     assert process.exitcode == 0
     assert snapshot(status) is WorkerStatusEnum.UNAVAILABLE
+
+
+class Logged(WorkerStatus):
+    """The recipe of docs/howto/attribute.md."""
+
+    log: list[str]
+
+    def set(self, value: Any) -> None:
+        with self.get_lock():
+            super().set(value)
+            self.log.append(snapshot(self).name)
+
+
+REENTRANT: dict[str, Callable[[], Any]] = {
+    name: LOCKS[name] for name in ("RLock", "spawn RLock", "threading.RLock", "threading.RLock in Python")
+}
+if sys.platform == "linux":
+    REENTRANT["RobustRLock"] = RobustRLock
+
+
+@pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
+@pytest.mark.parametrize("make", REENTRANT.values(), ids=REENTRANT)
+def test_a_set_that_takes_the_lock_works_with_each_reentrant_lock(make: Any, write: Any) -> None:
+    status = Logged(IDLE, lock=make())
+    status.log = []
+    in_a_thread(lambda: write(status, CALCULATING))
+    assert status.log == ["CALCULATING"]
+    assert is_free(status.get_lock())
