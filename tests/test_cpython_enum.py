@@ -70,7 +70,3 @@ def test_a_member_in_a_test_is_a_shared_value() -> None:
     assert done.passed == ["Sample.test_member"]
     assert list(done.failed) == ["Sample.test_that_fails"]
     assert done.shared_values > 4
-
-
-if __name__ == "__main__":
-    print(cpython_enum.run())

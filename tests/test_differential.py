@@ -99,7 +99,3 @@ def test_another_flag_keeps_what_it_is_given_as_the_value_of_a_new_member() -> N
     made = other_flag(status)
     assert type(made._value_) is type(status)
     assert type(enum.IntFlag("OtherFlag", {"A": 4, "B": 2})(snapshot(status))._value_) is Perm
-
-
-if __name__ == "__main__":
-    print(differential.summary())

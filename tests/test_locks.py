@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 import sys
 import threading
@@ -113,6 +114,17 @@ def test_the_class_of_a_lock_is_no_lock(cls: Any) -> None:
         TypeError, match=rf"Can not use {cls} as lock: it is a class, give an object of it, {cls.__name__}"
     ):
         WorkerStatus(IDLE, lock=cls)
+
+
+@pytest.mark.parametrize("lock", [1, object(), "lock", type("OnlyAcquire", (), {"acquire": lambda self: True})()])
+def test_something_without_acquire_and_release_is_no_lock(lock: Any) -> None:
+    with pytest.raises(TypeError, match=r"Can not use <class .*> as lock: expected an object with acquire\(\) and"):
+        WorkerStatus(IDLE, lock=lock)
+
+
+def test_a_lock_of_asyncio_is_no_lock() -> None:
+    with pytest.raises(TypeError, match=r"Can not use <class 'asyncio.locks.Lock'> as lock: .* have to be awaited"):
+        WorkerStatus(IDLE, lock=asyncio.Lock())  # type: ignore[arg-type]
 
 
 def test_get_lock_is_exactly_the_object_given(lock: Any) -> None:

@@ -1,10 +1,11 @@
-"""exchange, compare_and_set, compare_and_exchange, update: what they return, what they write, what they refuse."""
+"""Every writer: what it takes, returns, writes and refuses, and that it goes through an overridden set()."""
 
 from __future__ import annotations
 
 import itertools
+import operator
 import threading
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from enums import FrutEnum, LoggingStatus, Perm, Permissions, WorkerState, WorkerStatus, WorkerStatusEnum
@@ -30,6 +31,16 @@ FUNCTIONS: dict[str, Any] = {
     "compare_and_exchange": lambda status: compare_and_exchange(status, "IDLE", "IDLE"),
     "update": lambda status: update(status, lambda member: member),
 }
+
+
+@pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
+@pytest.mark.parametrize("new", [CALCULATING, "CALCULATING", WorkerStatus(CALCULATING), IntEnumValue(CALCULATING)])
+def test_every_writer_takes_a_member_a_name_and_another_shared_value(
+    status: WorkerStatus, write: Any, new: Any
+) -> None:
+    write(status, new)
+    assert snapshot(status) is CALCULATING
+    assert is_free(status.get_lock())
 
 
 @pytest.mark.parametrize(("before", "new"), PAIRS)
@@ -72,6 +83,18 @@ def test_update_sets_what_the_function_makes_of_the_member_and_returns_it(before
     assert snapshot(status) is after(before)
 
 
+def test_update_gives_the_function_a_real_member(status: WorkerStatus) -> None:
+    seen: list[WorkerStatusEnum] = []
+
+    def function(member: WorkerStatusEnum) -> str:
+        seen.append(member)
+        return "CALCULATING"
+
+    assert update(status, function) is CALCULATING
+    assert seen == [IDLE]
+    assert seen[0] is IDLE
+
+
 def test_members_are_compared_by_identity_whatever_the_enum_says_of_equality() -> None:
     class Blurred(IntEnumValue[WorkerStatusEnum]):
         def __eq__(self, other: object) -> bool:
@@ -84,12 +107,85 @@ def test_members_are_compared_by_identity_whatever_the_enum_says_of_equality() -
     assert snapshot(status) is IDLE
 
 
+# An overridden set, and in-place operators
+
+
+def test_every_write_goes_through_an_overridden_set() -> None:
+    status = LoggingStatus(IDLE)
+    status.log = []
+    for write in WRITERS.values():
+        for name in ("CALCULATING", "IDLE"):
+            write(status, name)
+            assert status.log == [name]
+            status.log.clear()
+
+
 def test_a_write_that_does_not_happen_is_not_seen_by_an_overridden_set() -> None:
     status = LoggingStatus(IDLE)
     status.log = []
     assert not compare_and_set(status, CALCULATING, UNAVAILABLE)
     assert compare_and_exchange(status, CALCULATING, UNAVAILABLE) is IDLE
     assert status.log == []
+
+
+def test_an_overridden_set_that_raises_leaves_the_lock_free_and_the_value_whole() -> None:
+    class Refusing(IntEnumValue[WorkerStatusEnum]):
+        def set(self, value: Any) -> None:
+            raise ZeroDivisionError
+
+    status = Refusing(IDLE)
+    for write in WRITERS.values():
+        with pytest.raises(ZeroDivisionError):
+            write(status, CALCULATING)
+        assert snapshot(status) is IDLE
+        assert is_free(status.get_lock())
+
+
+class LoggingPermissions(IntEnumValue[Perm]):
+    seen: ClassVar[list[Perm]] = []
+
+    def set(self, value: Any) -> None:
+        super().set(value)
+        self.seen.append(snapshot(self))
+
+
+@pytest.mark.parametrize("operation", [operator.ior, operator.iand, operator.ixor])
+def test_in_place_operators_go_through_an_overridden_set_and_leave_the_name_bound(operation: Any) -> None:
+    for member in map(Perm, range(8)):
+        for other in (Perm.W, Permissions(Perm.W), LoggingPermissions(Perm.W)):
+            permissions = before = LoggingPermissions(member)
+            LoggingPermissions.seen.clear()
+            permissions = operation(permissions, other)
+            assert permissions is before
+            assert LoggingPermissions.seen == [operation(member, Perm.W)]
+            assert type(snapshot(permissions)) is Perm
+
+
+def test_an_in_place_operator_whose_result_is_no_member_is_a_type_error(status: WorkerStatus) -> None:
+    kept = status
+    operations: list[Any] = [
+        operator.iadd,
+        operator.isub,
+        operator.imul,
+        operator.itruediv,
+        operator.ifloordiv,
+        operator.imod,
+        operator.ipow,
+        operator.ilshift,
+        operator.irshift,
+        operator.iand,
+        operator.ixor,
+        operator.ior,
+        operator.imatmul,
+    ]
+    for operation in operations:
+        with pytest.raises(TypeError):
+            operation(status, 1)
+        assert snapshot(kept) is IDLE
+        assert is_free(kept.get_lock())
+
+
+# What is refused
 
 
 @pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
@@ -193,6 +289,9 @@ def test_a_timeout_that_is_no_number_of_seconds_is_an_error_and_nothing_is_writt
 def test_a_timeout_may_be_none_or_any_number_of_seconds(status: WorkerStatus, timeout: Any) -> None:
     assert exchange(status, CALCULATING, timeout) is IDLE
     assert exchange(status, IDLE, timeout=timeout) is CALCULATING
+
+
+# Many threads
 
 
 def test_no_update_of_many_threads_is_lost() -> None:

@@ -190,7 +190,7 @@ def test_another_proxy_that_is_changed_in_place_refuses_a_shared_value() -> None
         "except AttributeError:\n"
         "    print('refused')\n"
     )
-    command = [sys.executable, "-c", program, str(Path(__file__).parent)]
+    command = [sys.executable, "-c", program, str(Path(__file__).parent / "support")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (0, "refused\n"), done.stderr
 

@@ -1,6 +1,6 @@
 """The differential comparison: run each operation on a member and on a shared value that is set to it.
 
-`python tests/differential.py` prints how many of the outcomes agree, and which of them do not.
+`python tests/support/differential.py` prints how many of the outcomes agree, and which of them do not.
 """
 
 from __future__ import annotations

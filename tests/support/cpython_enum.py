@@ -4,7 +4,7 @@ If an expression in a test gives a member of an int-valued enum - an attribute, 
 replaced by a shared value, which was made with another member and then set to this one. The bodies of the enums that
 the tests define stay as they are. `is`, `assertIs` and `type()` look at the `snapshot()`, as the documentation advises.
 
-`python tests/cpython_enum.py` prints how many of the tests pass, and the errors of those that fail.
+`python tests/support/cpython_enum.py` prints how many of the tests pass, and the errors of those that fail.
 """
 
 from __future__ import annotations
