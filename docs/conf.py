@@ -66,6 +66,7 @@ STANDS_FOR = {
     "BaseContext": "multiprocessing.context.BaseContext",
     "Lock": "multiprocessing_intenum.locks.Lock",
     "_Callback": "collections.abc.Callable",
+    "IntEnumValue": "multiprocessing_intenum.IntEnumValue",
 }
 
 
@@ -80,6 +81,12 @@ def link_by_its_full_name(app, env, node, contnode):
     return env.domains["py"].resolve_xref(env, node["refdoc"], app.builder, "class", target, node, contnode)
 
 
+def call_it_by_its_public_name(app, what, name, obj, options, signature, returns):
+    """Show `IntEnumValue` where a signature names its base class, which the modules below `IntEnumValue` use."""
+    return signature and signature.replace("HasCell[", "IntEnumValue["), returns
+
+
 def setup(app):
+    app.connect("autodoc-process-signature", call_it_by_its_public_name)
     app.connect("missing-reference", link_by_its_full_name)
     app.connect("autodoc-process-docstring", list_what_it_raises, priority=400)

@@ -18,19 +18,18 @@ V = TypeVar("V", bound="IntEnumValue[Any]", covariant=True)
 
 
 class _Shared:
-    """What an instance has in its dict for an attribute: the shared value, and what reads and writes need of it.
+    """What an instance keeps in its `__dict__` for an attribute: the shared value, and what access to it needs.
 
-    A plain object between, because it is told of a deep copy, where the value itself must give its member; and because
-    before Python 3.12 it takes 40 ns less to load something from it than from the value.
+    The value itself would not do. A deep copy of the instance needs a value with its own state, but the deep copy of a
+    shared value is its member. And before Python 3.12 a load from this plain object is 40 ns faster.
     """
 
-    __slots__ = ("by_number", "cell", "grip", "status")
+    __slots__ = ("by_number", "cell", "status", "view")
 
     def __init__(self, status: IntEnumValue[Any]) -> None:
         self.status = status
-        self.by_number = status._self_by_number
         self.cell = status._self_cell
-        self.grip = status._self_grip
+        self.view, self.by_number = self.cell.view, self.cell.by_number
 
     # A class may compare, hash or print its instances by their `__dict__`, as types.SimpleNamespace does. To it this
     # object is the member.
@@ -51,13 +50,13 @@ class _Shared:
 
 
 class IntEnumAttribute(Generic[V]):
-    """A descriptor: reading gives the current member, assigning writes it to shared memory under the lock.
+    """A data descriptor: reading gives the current member, assigning writes it to shared memory under the lock.
 
-    The first assignment, which belongs in `__init__`, makes the shared value. It must happen before the processes that
-    share it start: an instance whose attribute is first assigned in a child has a state of its own there.
+    The first assignment makes the shared value. It belongs in `__init__`, and must happen before the processes that
+    share the instance start. If it happens in a child, only that child has the value.
 
-    pyright wants an annotation, `status: IntEnumAttribute[WorkerStatus] = IntEnumAttribute(WorkerStatus)`: without one
-    it takes what the class's methods assign for a type of the attribute, too.
+    pyright needs an annotation, `status: IntEnumAttribute[WorkerStatus] = IntEnumAttribute(WorkerStatus)`. Without it
+    pyright also takes whatever the methods of the class assign for a type of the attribute.
 
     Args:
         value_type: the class of the shared value, a subclass of `IntEnumValue` or `IntEnumValue[YourEnum]`.
@@ -103,22 +102,22 @@ class IntEnumAttribute(Generic[V]):
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         if instance is None:
             return self
-        # It lies in the instance's dict under the attribute's own name: a descriptor that can be assigned comes before
-        # it, pickle takes it along, and a look-up here is all that a read costs beside the cell.
+        # The instance's `__dict__` has a _Shared under the attribute's own name. Attribute access does not find it
+        # there, because a data descriptor takes precedence. pickle takes it along.
         try:
             shared = instance.__dict__[self._name]
-            return shared.by_number[shared.cell[()]]
+            return shared.by_number[shared.view[()]]
         except (AttributeError, KeyError):
             pass
-        return snapshot(self.proxy_of(instance))  # which have the words for it
+        return snapshot(self.proxy_of(instance))  # raises the right error, or makes the member
 
     def __set__(self: IntEnumAttribute[IntEnumValue[T]], instance: object, value: T | str | IntEnumValue[T]) -> None:
         """Write the member, under the lock; the first time, make the shared value or adopt the one given.
 
         Args:
             instance: the object whose attribute it is.
-            value: a member, the name of one, or a shared value. The first time a shared value of this attribute's own
-                class becomes the attribute's; later its member now is taken.
+            value: a member, the name of one, or a shared value. If the first assignment gives a shared value of this
+                attribute's class, that value becomes the attribute's. Later its current member is taken.
 
         Raises:
             TypeError, KeyError, OverflowError, ValueError: as for `IntEnumValue.set`.
@@ -126,27 +125,15 @@ class IntEnumAttribute(Generic[V]):
         """
         try:
             shared = instance.__dict__[self._name]
-            exact_type, cell, acquire, release, is_mine = shared.grip
+            cell, status = shared.cell, shared.status
         except (AttributeError, KeyError):
             pass
         else:
-            status = shared.status
             own_set = type(status).set is not set_member  # pyright: ignore[reportUnknownMemberType]
-            if own_set or type(value) is not exact_type:
+            if own_set or type(value) is not cell.exact_type:
                 status.set(value)
-                return
-            # set_member's own lines, whose reasons stand there: to call it takes 5 % more, before 3.12 a quarter.
-            if is_mine():
-                cell[()] = value
-                return
-            try:
-                acquire()
-                cell[()] = value
-                release()
-            except BaseException:
-                if is_mine():
-                    release()
-                raise
+            else:
+                cell.write(value)
             return
         self._begin(instance, value)
 
@@ -210,7 +197,7 @@ class IntEnumAttribute(Generic[V]):
     def _first(self, instance: object, value: Any) -> Any:
         if value is not self:
             return value
-        # A dataclass takes what the class has under the field's name for its default: this descriptor.
+        # The default of a dataclass field is whatever the class has under its name: this descriptor.
         if self._default is None:
             message = (
                 f"{type(instance).__name__}() needs a value for {self._name!r}: the field has no default; "

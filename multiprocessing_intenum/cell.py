@@ -1,74 +1,170 @@
-"""The cell: one integer in shared memory, the lock that guards its writers, and the table from integer to member."""
+"""The cell: one integer in shared memory, the table that gives it its meaning, and the lock of its writers."""
 
 from __future__ import annotations
 
 import ctypes
 import multiprocessing
+import os
 import types
 from collections.abc import Callable
-from multiprocessing.context import BaseContext
+from multiprocessing import process, synchronize
+from multiprocessing.context import BaseContext, get_spawning_popen
 from multiprocessing.sharedctypes import RawValue
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
 
 from typing_extensions import TypeIs
 
 from multiprocessing_intenum import memory
-from multiprocessing_intenum.locks import Lock, LockLike, grip
-from multiprocessing_intenum.members import IntEnumMember, Members
+from multiprocessing_intenum.locks import Lock, LockLike, operations_of, seconds
+from multiprocessing_intenum.members import IntEnumMember, Members, members_of
 
-__all__ = ["SLOTS", "HasCell", "attach", "has_cell", "new_lock", "new_word", "refuse_target", "snapshot"]
+__all__ = ["SLOTS", "Cell", "HasCell", "default_lock", "has_cell", "refuse_target", "snapshot"]
 
 T = TypeVar("T", bound=IntEnumMember)
+R = TypeVar("R")
 
 
-if TYPE_CHECKING:
+class Cell(Generic[T]):
+    """A shared value without its masquerade: where its state lies, how a writer locks it and how he stores to it.
 
-    class HasCell(Generic[T]):
-        """An object with a cell, for the modules below `IntEnumValue`, which is the only such class."""
+    Args:
+        members: the table of the enum.
+        word: the integer in shared memory, which holds the number of a member.
+        lock: the lock of the writers.
 
-        _self_word: ctypes.c_int64
-        _self_cell: memoryview[int]
-        _self_members: Members[T]
-        _self_by_number: dict[int, T]
-        _self_lock: Lock
-        _self_grip: tuple[type, memoryview[Any], Callable[..., object], Callable[[], object], Callable[[], bool]]
+    Raises:
+        TypeError: `lock` is no lock.
+    """
 
-        def set(self, value: T | str) -> None: ...  # noqa: D102
+    __slots__ = ("_word", "acquire", "by_number", "exact_type", "is_mine", "lock", "members", "release", "view")
 
-else:
+    members: Members[T]
+    by_number: dict[int, T]
+    """The table's own dict, one load nearer for the reads."""
+    exact_type: type
+    """The table's: a value of this type can be written without a closer look."""
+    view: memoryview[Any]
+    """The way to the state: a memoryview without dimensions loads it in 17 ns, `c_int64.value` in 43."""
+    lock: Lock
+    """The very object that the user gave as `lock=`, or the default one."""
 
-    class HasCell:
-        """An object with a cell. Generic for type checkers alone: typing.Generic would add attributes to the class."""
+    def __init__(self, members: Members[T], word: ctypes.c_int64, lock: LockLike) -> None:
+        self.acquire, self.release, self.is_mine = operations_of(lock)
+        self._word = word
+        self.view = memoryview(word).cast("B").cast("q", ())
+        self.lock = cast("Lock", lock)
+        self.members, self.by_number, self.exact_type = members, members.by_number, members.exact_type
 
-        __slots__ = ()
-        __class_getitem__ = classmethod(types.GenericAlias)
+    @classmethod
+    def in_memory(cls, members: Members[T], number: int, lock: LockLike) -> Cell[T]:
+        """Return a new cell. Its memory stays alive for any child that inherits it."""
+        word = RawValue(ctypes.c_int64, number)
+        cell = cls(members, word, lock)
+        memory.track(word)
+        return cell
+
+    def write(self, member: T) -> None:
+        """Store a member under the lock. It must be a member of the table that fits the cell."""
+        # A thread that holds the lock does not take it again. So this works with a plain Lock as well, and with an
+        # RLock it saves a C call.
+        if self.is_mine():
+            self.view[()] = member
+            return
+        # acquire() and release() are both inside the `try`: wherever a KeyboardInterrupt strikes, is_mine() tells
+        # whether the lock has to be released. A lock that cannot tell its owner may stay held: see _OpaqueLock.
+        try:
+            self.acquire()
+            self.view[()] = member
+            self.release()
+        except BaseException:
+            if self.is_mine():
+                self.release()
+            raise
+
+    def locked(self, action: Callable[[], R], timeout: float | None) -> R:
+        """Return `action()`, called with the lock held. If this thread holds the lock already, it keeps it.
+
+        Raises:
+            TimeoutError: the lock was not free within `timeout` seconds.
+        """
+        # It takes a function because no context manager is safe from an interrupt: one that comes as the `with` block
+        # ends is raised before the first line of `__exit__`, and the lock would stay held.
+        limit = seconds(timeout)
+        if self.is_mine():
+            return action()
+        try:  # as in write()
+            if limit is None:
+                self.acquire()
+            elif not self.acquire(timeout=limit):
+                message = (
+                    f"could not lock '{self.members.enum_type.__name__}' within {timeout} s, nothing was written, "
+                    f"the state is {self.load()!r}: the holder of the lock is busy, or dead (see RobustRLock)"
+                )
+                raise TimeoutError(message)
+            result = action()
+            self.release()
+        except BaseException:
+            if self.is_mine():
+                self.release()
+            raise
+        return result
+
+    def load(self) -> T:
+        """Return the member that the state names now."""
+        try:
+            return self.by_number[self.view[()]]
+        except KeyError:
+            return self.members[self.view[()]]
+
+    def copy(self) -> Cell[T]:
+        """Return a cell with its own state, which is now the same, under the same lock."""
+        return self.in_memory(self.members, self.view[()], self.lock)
+
+    def pickled(self, name: str) -> tuple[Callable[..., Cell[Any]], tuple[Any, ...]]:
+        """Return a function and its arguments, with which another process makes a cell that shares this one's state.
+
+        Args:
+            name: the class of the shared value, for the text of an error.
+
+        Raises:
+            RuntimeError: no process is being started, or it is started in a way that cannot share this lock.
+        """
+        if get_spawning_popen() is None:
+            message = (
+                f"{name} can only be sent to a process that is being started (as an argument of Process or as initargs "
+                "of a Pool or an executor): send snapshot(status) to give its member to anybody else"
+            )
+            raise RuntimeError(message)
+        _refuse_fork_only(self.lock)
+        memory.pin(self._word)
+        memory.pin(self.lock)
+        return _unpickled, (self.members.enum_type, self._word, self.lock)
 
 
-# Slots of the value itself, not attributes of one more object between: that saves each read a load.
-SLOTS = (
-    "_self_word",  # the integer in shared memory
-    "_self_cell",  # the way to it: a memoryview without dimensions loads it in 17 ns, `word.value` in 43
-    "_self_members",  # the table
-    "_self_by_number",  # the table's own, a load nearer to the reads
-    "_self_lock",  # exactly what the user gave
-    "_self_grip",  # all that set() needs, loaded at once: 35 ns less for each of them before Python 3.12
-)
+def _unpickled(enum_type: type[Any], word: ctypes.c_int64, lock: LockLike) -> Cell[Any]:
+    """Make the cell anew in a spawned child, with the same memory and the same lock."""
+    if not getattr(process.current_process(), "_inheriting", False):
+        message = "a pickled IntEnumValue can only be loaded by the process that it was pickled for, while that starts"
+        raise RuntimeError(message)
+    return Cell(members_of(enum_type), word, lock)
 
 
-def has_cell(value: object) -> TypeIs[HasCell[Any]]:
-    """Whether `value` truly has a cell, whatever it claims as its `__class__`."""
-    return issubclass(type(value), HasCell)
+def _refuse_fork_only(lock: LockLike) -> None:
+    """Raise RuntimeError for a lock of the fork context that is being sent to a child that is not forked.
+
+    Its semaphore has no name by which the child could open it. multiprocessing refuses it as well, but its error does
+    not mention `ctx=`; and on Python 3.10 the child would crash.
+    """
+    if issubclass(type(lock), synchronize.SemLock) and os.name != "nt" and cast("Any", lock)._semlock.name is None:
+        message = (
+            "the lock of this value was made for children that are forked: give ctx= or lock= when you make the value, "
+            "IntEnumValue(..., ctx=multiprocessing.get_context('spawn')), to send it by spawn or forkserver"
+        )
+        raise RuntimeError(message)
 
 
-def new_word(number: int) -> ctypes.c_int64:
-    """Return a new shared integer, kept alive for any child that inherits it."""
-    word = RawValue(ctypes.c_int64, number)
-    memory.track(word)
-    return word
-
-
-def new_lock(ctx: BaseContext | None) -> LockLike:
-    """Return the default lock: an RLock of the context."""
+def default_lock(ctx: BaseContext | None) -> LockLike:
+    """Return the lock of a value that was given none: an RLock of the context."""
     make = getattr(multiprocessing if ctx is None else ctx, "RLock", None)
     if not callable(make):
         message = f"Can not use {type(ctx)} as ctx: expected a context, such as multiprocessing.get_context('spawn')"
@@ -76,26 +172,44 @@ def new_lock(ctx: BaseContext | None) -> LockLike:
     return make()  # type: ignore[no-any-return]
 
 
-def attach(target: Any, members: Members[Any], word: ctypes.c_int64, lock: LockLike) -> None:
-    """Give `target` its cell, or nothing: what can fail comes first."""
-    cell = memoryview(word).cast("B").cast("q", ())
-    writing = (members.exact_type, cell, *grip(lock))
-    parts = (word, cell, members, members.by_number, lock, writing)
-    assign = target.__self_setattr__  # found once: half the time of the loop
-    for slot, part in zip(SLOTS, parts, strict=True):
-        assign(slot, part)
+if TYPE_CHECKING:
+
+    class HasCell(Generic[T]):
+        """An object with a cell. Only `IntEnumValue` is one; the modules below it use this name for it."""
+
+        _self_view: memoryview[int]
+        _self_cell: Cell[T]
+
+        def set(self, value: T | str) -> None: ...  # noqa: D102
+
+else:
+
+    class HasCell:
+        """An object with a cell. It is generic for type checkers only: typing.Generic would add attributes to it."""
+
+        __slots__ = ()
+        __class_getitem__ = classmethod(types.GenericAlias)
+
+
+SLOTS = ("_self_view", "_self_cell")
+"""What a shared value keeps: the cell, and the cell's view, which each read needs."""
+
+
+def has_cell(value: object) -> TypeIs[HasCell[Any]]:
+    """Whether `value` truly has a cell, whatever it claims as its `__class__`."""
+    return issubclass(type(value), HasCell)
 
 
 def snapshot(status: HasCell[T]) -> T:
     """Return the member that a shared value names now.
 
-    A real member: `is` holds, json and other C code take it, and a `match` on it sees one value in all its cases.
+    It is a real member: `is` holds, json and other C code accept it, and a `match` on it sees one value in all cases.
 
     Args:
         status: the shared value.
 
     Returns:
-        The member, of the enum's type. It takes no lock.
+        The member, of the enum's type. No lock is taken.
 
     Raises:
         TypeError: `status` is no `IntEnumValue`.
@@ -107,14 +221,15 @@ def snapshot(status: HasCell[T]) -> T:
     """
     if not has_cell(status):
         refuse_target(status)
-    try:
-        return status._self_by_number[status._self_cell[()]]
+    cell = status._self_cell
+    try:  # the lines of Cell.load(), without the call
+        return cell.by_number[cell.view[()]]
     except KeyError:
-        return status._self_members[status._self_cell[()]]
+        return cell.members[cell.view[()]]
 
 
 def refuse_target(target: object) -> NoReturn:
-    """Raise the TypeError of a function that was given something else than a shared value."""
+    """Raise the TypeError of a function that needs a shared value and was given something else."""
     message = (
         f"expected an IntEnumValue, not {type(target)}: a member or an attribute's value is a copy of the state; "
         "for an IntEnumAttribute give Class.attribute.proxy_of(instance)"

@@ -1,21 +1,22 @@
-"""The masquerade: each special method of a shared value asks the member that it names at that moment.
+"""The masquerade: each special method of a shared value asks the member that the value names at that moment.
 
-One visible line for each method, after werkzeug's `local.py`. wrapt's type answers all of them from its C field, which
-is left empty here: a method that was forgotten below raises an error, it never answers with a stale member.
+There is one visible line for each method, as in werkzeug's `local.py`. wrapt's type would answer all of them from a C
+field. That field stays empty here, so that a method that is missing below raises an error. It cannot answer with a
+member of long ago.
 """
 
-# Pure run time: forwarding.pyi says what a type checker sees. wrapt's annotations know no None for a special method
-# that is refused, and neither these nor those of `operator` fit what makes a method of a function.
+# Type checkers read forwarding.pyi instead. wrapt's annotations do not allow None for a special method, and neither
+# those nor the annotations of `operator` fit the functions below that turn an operation into a method.
 # pyright: reportAssignmentType=false, reportIncompatibleMethodOverride=false
 # pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 
 from __future__ import annotations
 
 import copy
-import inspect
 import math
 import operator
 from collections.abc import Callable
+from inspect import getattr_static
 from typing import Any, TypeVar
 
 from typing_extensions import Format, get_annotations
@@ -23,15 +24,17 @@ from wrapt import ObjectProxy
 
 from multiprocessing_intenum import hooks
 from multiprocessing_intenum.cell import SLOTS, HasCell, has_cell, snapshot
+from multiprocessing_intenum.hot import hot_reads_of
 from multiprocessing_intenum.locks import lock_of_threads
+from multiprocessing_intenum.members import Members
 from multiprocessing_intenum.mutator import update
 
-__all__ = ["special_methods_of"]  # and, for proxy.py alone, _MemberProxy and _OWN_NAMES
+__all__ = ["methods_of"]  # and, for proxy.py alone, _MemberProxy and _OWN_NAMES
 
 R = TypeVar("R")
 
 
-# The four lines of snapshot() are spelt out below wherever programs read often: a call less.
+# The four lines of Cell.load() are written out below wherever programs read often. That saves a call.
 
 
 def unary(operation: Callable[[Any], R]) -> Callable[[Any], R]:
@@ -39,24 +42,24 @@ def unary(operation: Callable[[Any], R]) -> Callable[[Any], R]:
 
     def method(self: Any) -> R:
         try:
-            member = self._self_by_number[self._self_cell[()]]
+            member = self._self_cell.by_number[self._self_view[()]]
         except KeyError:
-            member = self._self_members[self._self_cell[()]]
+            member = self._self_cell.members[self._self_view[()]]
         return operation(member)
 
     return method
 
 
 def binary(operation: Callable[..., R]) -> Callable[..., R]:
-    """`operation(member, other)`; where the other is a shared value, too, an enum's own operator meets its member."""
+    """`operation(member, other)`. If the other is a shared value, the operation gets its member."""
 
     def method(self: Any, other: Any) -> R:
-        if issubclass(type(other), HasCell):  # has_cell(other) takes 40 ns more
+        if issubclass(type(other), HasCell):  # 40 ns faster than has_cell(other)
             other = snapshot(other)
         try:
-            member = self._self_by_number[self._self_cell[()]]
+            member = self._self_cell.by_number[self._self_view[()]]
         except KeyError:
-            member = self._self_members[self._self_cell[()]]
+            member = self._self_cell.members[self._self_view[()]]
         return operation(member, other)
 
     return method
@@ -67,25 +70,25 @@ def reflected(operation: Callable[..., R]) -> Callable[..., R]:
 
     def method(self: Any, other: Any) -> R:
         try:
-            member = self._self_by_number[self._self_cell[()]]
+            member = self._self_cell.by_number[self._self_view[()]]
         except KeyError:
-            member = self._self_members[self._self_cell[()]]
+            member = self._self_cell.members[self._self_view[()]]
         return operation(other, member)
 
     return method
 
 
 def reflected_by_sequence(name: str, operation: Callable[..., Any]) -> Callable[..., Any]:
-    """`operation(other, member)`, unless the other is a list or its like.
+    """`operation(other, member)`, except for a list or another mutable sequence.
 
-    Those add and repeat in place where asked to, which Python leaves to them once a number's operator has declined.
+    Python tries its in-place `+=` and `*=` only after the number's reflected method has returned NotImplemented.
     """
 
     def method(self: Any, other: Any) -> Any:
         try:
-            member = self._self_by_number[self._self_cell[()]]
+            member = self._self_cell.by_number[self._self_view[()]]
         except KeyError:
-            member = self._self_members[self._self_cell[()]]
+            member = self._self_cell.members[self._self_view[()]]
         if type(other) is not int and hasattr(other, "extend"):  # hasattr of an int takes 60 ns
             return getattr(member, name)(other)
         return operation(other, member)
@@ -94,7 +97,7 @@ def reflected_by_sequence(name: str, operation: Callable[..., Any]) -> Callable[
 
 
 def in_place(operation: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """An atomic `self.set(operation(member, other))`. It returns self, so that the name stays bound to the value."""
+    """An atomic `self.set(operation(member, other))` that returns self, so that the name stays bound to the value."""
 
     def method(self: Any, other: Any) -> Any:
         if has_cell(other):
@@ -106,7 +109,7 @@ def in_place(operation: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
 
 
 def named(name: str) -> Callable[..., Any]:
-    """`member.name(...)`, for what only the enum itself knows how to do."""
+    """`member.name(...)`, for a special method that only the enum defines."""
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         return getattr(snapshot(self), name)(*args, **kwargs)
@@ -115,12 +118,15 @@ def named(name: str) -> Callable[..., Any]:
 
 
 def dict_of(self: Any) -> dict[str, Any]:
-    """A copy of the member's dict, which all share: what a cached_property of a subclass puts there is lost."""
+    """A copy of the member's `__dict__`, so that nothing can write to the member that all share.
+
+    A `functools.cached_property` of a subclass therefore computes its value at each access.
+    """
     return dict(snapshot(self).__dict__)
 
 
 class Attribute:
-    """The member's attribute of this name, on instances only: the class keeps its own, or has none."""
+    """The member's attribute of this name, on instances only. The class has no such attribute."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -132,14 +138,14 @@ class Attribute:
 
 
 class UnsupportedError(AttributeError, TypeError):
-    """An operation that neither the member has nor a shared value.
+    """An operation that a shared value and its member do not support.
 
-    The operation's own error is a TypeError; that it is an AttributeError, too, lets `hasattr` say no.
+    It is the TypeError that the operation itself would raise, and an AttributeError so that `hasattr` returns False.
     """
 
 
 class Refused:
-    """A special method of wrapt's type that an int has not, and that only its own operation looks for."""
+    """A special method that wrapt's type has and an int has not, and that no ABC looks for."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
@@ -149,37 +155,39 @@ class Refused:
         raise UnsupportedError(message)
 
 
-# So that of two threads that set attributes at once none is forgotten.
+# Two threads may set attributes at once: neither name may be lost.
 _changing_own = lock_of_threads()
 
-# The names under `_self_` that a subclass must leave to the library.
-_OWN_NAMES = frozenset({*SLOTS, "_self_own", "_self_table", "_self_origin"})
+# The names under `_self_` that a subclass must leave to the library. 2.0 used the last three.
+_OWN_NAMES = frozenset(
+    {*SLOTS, "_self_own", "_self_table", "_self_origin", "_self_lock", "_self_members", "_self_word"}
+)
 
 
 class _MemberProxy(ObjectProxy, HasCell):  # type: ignore[type-arg]
-    """All that a shared value does as its member would."""
+    """Everything that a shared value does as its member would."""
 
     __slots__ = SLOTS
-    _self_own: frozenset[str] = frozenset()  # the names of what a subclass has set, perhaps before its __init__
+    _self_own: frozenset[str] = frozenset()  # the names of the attributes that a subclass has set on this instance
 
-    # wrapt's own costs 100 ns a look-up before anything happens, a fifth of that remains.
+    # wrapt's own takes 100 ns for each look-up before anything happens. This one takes a fifth of that.
     __getattribute__ = object.__getattribute__
 
     def __getattr__(self, name: str) -> Any:
-        if name in {"_self_by_number", "__dict__"}:
-            if name == "__dict__":  # wrapt in pure Python has put its own before ours
+        if name in {"_self_cell", "_self_view", "__dict__"}:
+            if name == "__dict__":  # the pure-Python wrapt defines its own `__dict__` in each class
                 return dict_of(self)
-            # asked before __init__ has filled the slots
+            # The slots are empty until __init__ has run.
             message = f"{type(self).__name__}.__init__() has not been called, so there is no {name}"
             raise AttributeError(message)
         try:
-            member = self._self_by_number[self._self_cell[()]]
+            member = self._self_cell.by_number[self._self_view[()]]
         except KeyError:
-            member = self._self_members[self._self_cell[()]]
+            member = self._self_cell.members[self._self_view[()]]
         return getattr(member, name)
 
     def __setattr__(self, name: str, value: object) -> None:
-        # Not on the member, as wrapt would: all who use the enum share it.
+        # wrapt would set it on the member, which everybody who uses the enum shares.
         if name in _OWN_NAMES:
             message = f"can not set {name!r} on {type(self).__name__}: the library itself uses it, choose another name"
             raise AttributeError(message)
@@ -190,13 +198,14 @@ class _MemberProxy(ObjectProxy, HasCell):  # type: ignore[type-arg]
             )
             raise AttributeError(message)
         self.__self_setattr__(name, value)
-        # A property has stored nothing here: sent to a child, the value has what its setter has stored.
-        if not isinstance(inspect.getattr_static(type(self), name, None), property):
+        # A property stores nothing under its own name. Its setter may have stored other attributes, which are noted.
+        if not isinstance(getattr_static(type(self), name, None), property):
             with _changing_own:
                 self.__self_setattr__("_self_own", self._self_own | {name})
 
     def __delattr__(self, name: str) -> None:
-        # What a class only annotates is out of reach: wrapt looks for it on the member, object refuses before 3.12.
+        # An attribute that the class only annotates cannot be deleted: wrapt would look for it on the member, and
+        # object.__delattr__ refuses it before Python 3.12.
         if not (name in self._self_own and (name.startswith("_self_") or hasattr(type(self), name))):
             message = (
                 f"can not delete {name!r} of {type(self).__name__}: only what was set on it can be, if it begins with "
@@ -208,13 +217,27 @@ class _MemberProxy(ObjectProxy, HasCell):  # type: ignore[type-arg]
             self.__self_setattr__("_self_own", self._self_own - {name})
 
     # What it is
-    __class__ = property(lambda self: self._self_members.enum_type)
+    __class__ = property(lambda self: self._self_cell.members.enum_type)
     __dict__ = property(dict_of)
     __name__ = Attribute("__name__")
     __wrapped__ = Attribute("__wrapped__")
     __self_dict__ = Attribute("__self_dict__")
-    # __module__ and __doc__: see _ClassText in proxy.py; they are in the dict of every class
-    # __qualname__, __annotations__, __weakref__: can not be redefined in a class; wrapt's raise an error
+    # __module__ and __doc__ are in the `__dict__` of every class: see _ClassText in proxy.py.
+    # __qualname__, __annotations__ and __weakref__ cannot be redefined in a class. wrapt's own raise an error.
+
+    @property
+    def name(self) -> str | None:
+        """The member's name, None for flags without one. It cannot be assigned."""
+        return snapshot(self).name
+
+    @property
+    def value(self) -> Any:
+        """The member's value. Assigning a member or a name is the same as `set()`."""
+        return snapshot(self).value
+
+    @value.setter
+    def value(self, value: Any) -> None:
+        self.set(value)
 
     def __dir__(self: Any) -> list[str]:
         return sorted({*dir(snapshot(self)), "set", "get_lock"})
@@ -223,11 +246,11 @@ class _MemberProxy(ObjectProxy, HasCell):  # type: ignore[type-arg]
     __repr__ = unary(repr)
     __str__ = unary(str)
 
-    def __format__(self, spec: str) -> str:  # binary(format) takes 47 ns more: a format is no shared value
+    def __format__(self, spec: str) -> str:  # 47 ns faster than binary(format): a format is never a shared value
         try:
-            member = self._self_by_number[self._self_cell[()]]
+            member = self._self_cell.by_number[self._self_view[()]]
         except KeyError:
-            member = self._self_members[self._self_cell[()]]
+            member = self._self_cell.members[self._self_view[()]]
         return format(member, spec)
 
     __bytes__ = unary(bytes)
@@ -309,17 +332,17 @@ class _MemberProxy(ObjectProxy, HasCell):  # type: ignore[type-arg]
     __ior__ = in_place(operator.ior)
     __imatmul__ = in_place(operator.imatmul)
 
-    # Copies: the member. Pickling, which shares the cell, is IntEnumValue's own
+    # A copy is the member. Pickling shares the cell: see IntEnumValue.__reduce__.
     __copy__ = unary(copy.copy)
 
     def __deepcopy__(self: Any, memo: dict[int, Any]) -> Any:
         return copy.deepcopy(snapshot(self), memo)
 
-    # What other libraries look for. An instance shows no more of it than its member does, but for __conform__
+    # What other libraries look for. Only __conform__ shows on an instance whose member does not have it.
     __conform__ = hooks.conform
     __get_pydantic_core_schema__ = hooks.ClassHook(hooks.pydantic_core_schema)
 
-    # Refused, as by an int. A class whose enum has one of them gets it back, see special_methods_of().
+    # Refused, as an int refuses them. A class whose enum defines one of them gets it back: see methods_of().
     __getitem__ = Refused()
     __setitem__ = Refused()
     __delitem__ = Refused()
@@ -338,11 +361,29 @@ class _MemberProxy(ObjectProxy, HasCell):  # type: ignore[type-arg]
     __aexit__ = None
 
 
-# What an enum may define and a shared value does not pass on: it has its own life.
+def methods_of(members: Members[Any], cls: type) -> dict[str, Any]:
+    """Return the methods of the class of one enum's values: those that differ from the ones of `cls`, its base.
+
+    This is the place that decides which method answers. A method that a subclass defines comes first, then a hot read,
+    then the table above; and what the enum defines beyond an int is forwarded.
+
+    Args:
+        members: the table of the enum.
+        cls: the class that is being bound to the enum, `IntEnumValue` or a subclass.
+    """
+    hot = {
+        name: method
+        for name, method in hot_reads_of(members, _MemberProxy).items()
+        if getattr_static(cls, name) is getattr_static(_MemberProxy, name)
+    }
+    # Python makes a class unhashable whose `__dict__` has an __eq__ and no __hash__, so that __hash__ is always there.
+    return {"__hash__": cls.__hash__, **hot, **_special_methods_of(members.enum_type, cls)}
+
+
+# An enum may define these, and a shared value does not forward them: they are about the life of the object itself.
 _OWN_LIFE = frozenset({"__del__", "__getnewargs__", "__set_name__"})
 
-
-# What Python does with these alone, where the class has not the other method.
+# What Python does with these methods if the class lacks the others.
 _IMPLIED: dict[str, dict[str, Callable[..., Any] | None]] = {
     "__getitem__": {
         "__iter__": unary(iter),
@@ -353,10 +394,10 @@ _IMPLIED: dict[str, dict[str, Callable[..., Any] | None]] = {
 }
 
 
-def special_methods_of(enum_type: type, cls: type) -> dict[str, Callable[..., Any] | None]:
-    """Return a forwarder for each special method that the enum has and `cls`, the class of its values, has not yet.
+def _special_methods_of(enum_type: type, cls: type) -> dict[str, Callable[..., Any] | None]:
+    """Return a forwarder for each special method that the enum has and `cls` has not.
 
-    Python looks special methods up on the type, so that only there `callable`, `len` or `with` can find them.
+    Python looks special methods up on the type, so `callable`, `len` or `with` find them only there.
     """
     theirs = _special_names(enum_type)
     own = _special_names(cls)
@@ -366,12 +407,12 @@ def special_methods_of(enum_type: type, cls: type) -> dict[str, Callable[..., An
         if callable(found) and missing and name not in _OWN_LIFE:
             methods = _IMPLIED.get(name, {}) | methods | {name: named(name)}
         elif found is None and callable(own.get(name)):
-            methods[name] = None  # `__hash__`, of an enum that has only `__eq__`
+            methods[name] = None  # `__hash__`, of an enum that defines only `__eq__`
     return methods
 
 
 def _special_names(cls: type) -> dict[str, Any]:
-    """Return what instances find under the special names: `getattr(cls, ...)` would find the metaclass's, too."""
+    """Return what instances find under the special names. `getattr(cls, ...)` would find the metaclass's as well."""
     return {
         name: found
         for base in reversed(cls.__mro__)
@@ -380,12 +421,12 @@ def _special_names(cls: type) -> dict[str, Any]:
     }
 
 
-# What a shared value is made of: an attribute of an instance would hide it.
+# The interface of a shared value, which an attribute of an instance would hide.
 _RESERVED = frozenset({"set", "get_lock", "EnumType"})
 
 
 def _declares(cls: type, name: str) -> bool:
-    """Whether a class in the line of `cls` has, or annotates, an attribute of this name that instances may have."""
+    """Whether `cls` or one of its bases has, or annotates, an attribute of this name that instances may have."""
     if name in _RESERVED or name.startswith("__"):
         return False
     return any(

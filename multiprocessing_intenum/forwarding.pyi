@@ -1,15 +1,14 @@
-# What a type checker sees of a shared value: forwarding.py is pure run time, which no annotation could describe.
+# What a type checker sees of a shared value. No annotation could describe what forwarding.py does at run time.
 
 import enum
-from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar, overload
 
 from typing_extensions import Self
 
 from multiprocessing_intenum.cell import HasCell
-from multiprocessing_intenum.members import IntEnumMember
+from multiprocessing_intenum.members import IntEnumMember, Members
 
-__all__ = ["special_methods_of"]
+__all__ = ["methods_of"]
 
 _OWN_NAMES: frozenset[str]
 
@@ -35,15 +34,19 @@ class EnumTypeOf:
     def __get__(self, instance: _MemberProxy[_T], owner: type) -> type[_T]: ...
 
 class _MemberProxy(int, HasCell[_T]):
-    # To a type checker a shared value is an int: it does all that an int does.
+    # To a type checker a shared value is an int: it supports every operation of an int.
 
     name: ClassVar[MemberName]
+    @property
+    def value(self) -> int: ...
+    @value.setter
+    def value(self, value: _T | str | HasCell[_T]) -> None: ...
     EnumType: ClassVar[EnumTypeOf]
 
-    # What the enum itself defines, as Any; snapshot(status) has the types. To assign to it stays an error.
+    # What the enum itself defines, as Any; snapshot(status) has the types. Assigning to it stays an error.
     def __getattr__(self, name: str) -> Any: ...
 
-    # Else mypy would find these as well. For flags, which have some of them, there is snapshot(flags).
+    # Without these lines mypy would take them from __getattr__. Flags have some of them: use snapshot(flags).
     __iter__: ClassVar[None]
     __len__: ClassVar[None]
     __getitem__: ClassVar[None]
@@ -51,11 +54,11 @@ class _MemberProxy(int, HasCell[_T]):
     __enter__: ClassVar[None]
     __await__: ClassVar[None]
 
-    # Without it checkers take a comparison with a member for a mistake, as the two types have nothing in common.
+    # Without it checkers report a comparison with a member as a mistake, because the two types do not overlap.
     def __eq__(self, other: object) -> bool: ...
     def __hash__(self) -> int: ...
 
-    # Writes; of the others (`+=` ...) the result is an int, which is no member.
+    # These write. The result of the others (`+=` ...) is an int, which is no member.
     def __iand__(self, other: int) -> Self: ...
     def __ior__(self, other: int) -> Self: ...
     def __ixor__(self, other: int) -> Self: ...
@@ -65,4 +68,4 @@ class _MemberProxy(int, HasCell[_T]):
 
     _self_own: frozenset[str]
 
-def special_methods_of(enum_type: type, cls: type) -> dict[str, Callable[..., Any] | None]: ...
+def methods_of(members: Members[Any], cls: type) -> dict[str, Any]: ...

@@ -1,4 +1,4 @@
-"""What other libraries look for on a shared value, under the names that they chose."""
+"""The methods that other libraries look for on a shared value, under the names that those libraries chose."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["ClassHook", "conform", "pydantic_core_schema"]
 
 
 class ClassHook:
-    """A method that is looked for on the class alone: an instance has the member's own, if any."""
+    """A method of the class alone. An instance has the member's attribute of this name, if there is one."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
@@ -26,9 +26,9 @@ class ClassHook:
 
 
 def conform(self: Any, protocol: object) -> Any:
-    """Say what sqlite3 shall bind: what it would for the member, whose type may have an adapter.
+    """Return what sqlite3 would bind for the member, whose type may have an adapter.
 
-    sqlite3 looks for it on the instance. None, to anybody else who asks, means that there is no answer.
+    sqlite3 looks for this method on the instance. For any other protocol the answer is the member's, or None.
     """
     member = snapshot(self)
     sqlite3 = sys.modules.get("sqlite3")
@@ -41,13 +41,13 @@ def conform(self: Any, protocol: object) -> Any:
 def pydantic_core_schema(cls: Any, source: object, handler: Any) -> dict[str, Any]:
     """Let a pydantic model be annotated with the class of a shared value.
 
-    A field holds the shared value that it was given, live, and is dumped as the member of that moment. It takes no
-    data, which would have to make a new shared value that nobody shares: annotate a field for data with the enum.
+    Such a field holds the live shared value that it is given, and is dumped as the member of that moment. It accepts no
+    data: that would have to become a new shared value, which nobody shares. Annotate a field for data with the enum.
     """
-    # What pydantic_core.core_schema's functions return: dicts. So nothing is imported for those who do without it.
+    # The functions of pydantic_core.core_schema return such dicts. Written out, they need no import of pydantic.
     dumped = {"type": "function-plain", "function": _member, "return_schema": handler.generate_schema(cls.EnumType)}
     return {"type": "is-instance", "cls": cls, "serialization": dumped}
 
 
 def _member(value: Any) -> Any:
-    return snapshot(value) if has_cell(value) else value  # a deep copy of a model has the member already
+    return snapshot(value) if has_cell(value) else value  # the deep copy of a model holds a member

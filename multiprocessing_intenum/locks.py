@@ -1,4 +1,4 @@
-"""What a writer needs of a lock, whichever lock it is: to take it, to give it back, to know whether it holds it."""
+"""What a writer does with a lock, of whatever kind: acquire it, release it, ask whether this thread holds it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any, Protocol, cast
 from multiprocessing_intenum import memory
 from multiprocessing_intenum.robust import RobustRLock
 
-__all__ = ["Lock", "LockLike", "grip", "lock_of_threads", "refuse_fork_only", "seconds"]
+__all__ = ["Lock", "LockLike", "lock_of_threads", "operations_of", "seconds"]
 
 
 class LockLike(Protocol):
@@ -26,11 +26,11 @@ class LockLike(Protocol):
         """Take the lock. False says that the time given as `timeout` is over."""
 
     def release(self, *args: Any, **kwargs: Any) -> Any:
-        """Give it back."""
+        """Release the lock."""
 
 
 class Lock(LockLike, Protocol):
-    """What `get_lock()` returns. Whether a lock given as `lock=` works in a `with`, too, its giver knows."""
+    """What `get_lock()` returns. A lock given as `lock=` works in a `with` only if its own class supports that."""
 
     def __enter__(self) -> Any: ...
     def __exit__(self, *args: object) -> None: ...
@@ -40,17 +40,19 @@ class _ThreadingRLock(LockLike, Protocol):
     def _is_owned(self) -> bool: ...
 
 
-def grip(lock: LockLike) -> tuple[Callable[..., object], Callable[[], object], Callable[[], bool]]:
-    """Return the three things a writer does with `lock`: acquire, release, is_mine.
+def operations_of(lock: LockLike) -> tuple[Callable[..., object], Callable[[], object], Callable[[], bool]]:
+    """Return the three things that a writer does with `lock`: acquire, release, is_mine.
 
-    `acquire(timeout=seconds)` answers False when the time is over. `is_mine()` says whether the calling thread holds
-    the lock: a writer that does must not take it again, or a plain Lock would wait for itself for ever.
+    `acquire(timeout=seconds)` returns False when the time is over. `is_mine()` says whether the calling thread holds
+    the lock. A thread that does must not take it again: with a plain Lock it would wait for itself for ever.
+
+    The lock stays alive for any child that inherits it.
 
     Args:
         lock: anything with acquire and release.
 
     Raises:
-        TypeError: it has no acquire or no release, or they are asyncio's.
+        TypeError: it has no acquire or no release, they are asyncio's, or it is a class.
     """
     kind, known = type(lock), cast("Any", lock)  # the true type: an object may claim any `__class__`
     if issubclass(kind, type):
@@ -60,9 +62,9 @@ def grip(lock: LockLike) -> tuple[Callable[..., object], Callable[[], object], C
         _semaphores.add(known)
         memory.track(known)
         return known.acquire, known.release, known._semlock._is_mine
-    if issubclass(kind, RobustRLock):
+    if issubclass(kind, RobustRLock):  # it tracks its own memory
         return known.acquire, known.release, known._is_mine
-    if issubclass(kind, _THREADING_RLOCKS):  # not tracked: it excludes the threads of one process only
+    if issubclass(kind, _THREADING_RLOCKS):  # of one process: no child can use it
         return known.acquire, known.release, known._is_owned
     for method in ("acquire", "release"):
         if not callable(getattr(lock, method, None)):
@@ -74,20 +76,6 @@ def grip(lock: LockLike) -> tuple[Callable[..., object], Callable[[], object], C
     opaque = _OpaqueLock(lock)
     memory.track(opaque)  # not the lock itself: it need not support weak references
     return opaque.acquire, opaque.release, opaque.is_mine
-
-
-def refuse_fork_only(lock: LockLike) -> None:
-    """Raise RuntimeError for a lock of the fork context, on its way to a child that is not forked.
-
-    Its semaphore has no name by which the child could open it. multiprocessing refuses it, too, but does not know of
-    `ctx=`; and on Python 3.10 the child would crash.
-    """
-    if issubclass(type(lock), synchronize.SemLock) and os.name != "nt" and cast("Any", lock)._semlock.name is None:
-        message = (
-            "the lock of this value was made for children that are forked: give ctx= or lock= when you make the value, "
-            "IntEnumValue(..., ctx=multiprocessing.get_context('spawn')), to send it by spawn or forkserver"
-        )
-        raise RuntimeError(message)
 
 
 _THREADING_RLOCKS: tuple[type[_ThreadingRLock], ...] = (type(threading.RLock()), threading._PyRLock)  # type: ignore[attr-defined,assignment]
@@ -103,7 +91,7 @@ def lock_of_threads() -> AbstractContextManager[bool]:
 
 
 class _Held(threading.local):
-    """The opaque locks that the calling thread has taken through this library, by identity."""
+    """The opaque locks that the calling thread has taken through this library, by `id()`."""
 
     def __init__(self) -> None:
         self.ids: set[int] = set()
@@ -111,8 +99,8 @@ class _Held(threading.local):
 
 _held = _Held()
 
-# multiprocessing's own locks count how often they are held. Its processes set that to zero when they begin; a child of
-# a bare os.fork() does not, and would believe that it holds what the thread that forked holds.
+# multiprocessing's own locks count how often this process holds them. A `Process` resets the counts when it begins. A
+# child of a bare os.fork() does not: it would believe that it holds the locks of the thread that forked.
 _semaphores: weakref.WeakSet[synchronize.SemLock] = weakref.WeakSet()
 
 
@@ -127,10 +115,10 @@ if hasattr(os, "register_at_fork"):
 
 
 class _OpaqueLock:
-    """A lock that cannot say who holds it (threading's Lock, a manager's, a file lock): we note when we take it.
+    """A lock that cannot tell its owner (threading's Lock, a manager's, a file lock): this class notes the owner.
 
-    A lock taken by the user's own `with` is not noted, so that there a non-re-entrant lock of these kinds would wait
-    for itself: the documentation says to take a re-entrant one.
+    It cannot note a lock that the user takes by their own `with`. A `set()` inside that `with` takes the lock again,
+    which works with a re-entrant lock only. The documentation says so.
     """
 
     __slots__ = ("__weakref__", "_lock")
@@ -140,9 +128,9 @@ class _OpaqueLock:
 
     def acquire(self, timeout: float | None = None) -> bool:
         try:
-            # By keyword: the one spelling that multiprocessing, threading, managers and filelock share.
+            # The timeout by keyword is the only spelling that multiprocessing, threading, managers and filelock share.
             taken = self._lock.acquire() if timeout is None else self._lock.acquire(timeout=timeout)
-        except TimeoutError:  # filelock's way to say False
+        except TimeoutError:  # filelock raises it instead of returning False
             taken = False
         if taken is False:
             if timeout is None:
@@ -161,7 +149,7 @@ class _OpaqueLock:
 
 
 def seconds(timeout: float | None, name: str = "timeout") -> float | None:
-    """Return `timeout` as every lock takes it: None for no limit, else a float of seconds.
+    """Return `timeout` in the form that every lock takes: None for no limit, else seconds as float.
 
     Raises:
         TypeError: it is no number.
@@ -179,4 +167,4 @@ def seconds(timeout: float | None, name: str = "timeout") -> float | None:
     if not limit >= 0:  # NaN compares false
         message = f"{name} must not be negative or NaN, but is {limit!r}: give seconds, or None for no limit"
         raise ValueError(message)
-    return None if limit > threading.TIMEOUT_MAX else limit  # as far as any lock goes: 292 years
+    return None if limit > threading.TIMEOUT_MAX else limit  # 292 years, the limit of every lock

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import enum
+import weakref
 from collections.abc import Callable, Mapping
 from inspect import getattr_static
 from typing import Any, Generic, NoReturn, Protocol, TypeVar, final
 
-__all__ = ["IntEnumMember", "Members", "refuse"]
+__all__ = ["IntEnumMember", "Members", "members_of", "number_of", "refuse"]
 
 SMALLEST, LARGEST = -(2**63), 2**63 - 1  # what a c_int64 holds
 
-number_of: Callable[[Any], int] = int.__int__  # int() would ask the enum, which may have an `__int__` of its own
+number_of: Callable[[Any], int] = int.__int__  # int() would call the enum's own `__int__`, if it has one
 
 
 class IntEnumMember(Protocol):
@@ -20,7 +21,7 @@ class IntEnumMember(Protocol):
     @property
     def _name_(self) -> str | None: ...  # None: a combination of flags
     @property
-    def _value_(self) -> Any: ...  # it need not be the int
+    def _value_(self) -> Any: ...  # an enum may give its members a value that is not the int
     def __index__(self) -> int: ...
     def bit_length(self) -> int: ...  # noqa: D102 # an int's
 
@@ -30,17 +31,18 @@ T = TypeVar("T", bound=IntEnumMember)
 
 @final
 class _Nothing:
-    """A type that no member has: it sends every write of an enum that needs a closer look through `member_of`."""
+    """A type that no member has. As `exact_type` it makes every write of an enum go through `member_of`."""
 
 
 class Members(Generic[T]):
-    """The members of one enum by their integer.
+    """The members of one enum by their number. There is one table for each enum: `members_of` returns it.
 
-    Members that an enum makes when it is asked for them (combinations of flags, the work of `_missing_`) enter the
-    table when they are first read or written. A member is never replaced, so that the table is no cache of any state.
+    An enum may make members when they are asked for: combinations of flags, the work of `_missing_`. They enter the
+    table when they are first read or written. A member is never replaced, so the table caches no state.
 
-    The hot reads look into `by_number`, `names` and `values` themselves, and ask `members[number]` after a KeyError:
-    plain dicts, because Python has an instruction of its own for them, 18 ns. A subclass with `__missing__` takes 36.
+    The hot reads look into `by_number`, `names` and `values` directly, and ask `members[number]` after a KeyError. They
+    are plain dicts because Python has a specialised instruction for these: 18 ns, where a subclass with `__missing__`
+    takes 36.
 
     Args:
         enum_type: an enum whose members are ints.
@@ -49,7 +51,7 @@ class Members(Generic[T]):
         TypeError: it is no such enum, or two of its members are the same integer.
     """
 
-    __slots__ = ("by_name", "by_number", "enum_type", "exact_type", "names", "values")
+    __slots__ = ("__weakref__", "by_name", "by_number", "enum_type", "exact_type", "names", "values")
 
     enum_type: type[T]
     by_name: Mapping[str, T]
@@ -57,9 +59,9 @@ class Members(Generic[T]):
     names: dict[int, str | None]
     values: dict[int, Any]
     exact_type: type
-    """What the type of a value must be to be stored without a closer look: the enum, where each of its members is in
-    this table from the start and fits the cell. What `int.__new__(Enum, 99)` forges is not looked for: that would cost
-    each write a look-up."""
+    """A value of this type can be stored without a closer look. It is the enum, if all its members fit the cell and are
+    in the table from the start. A forged member, `int.__new__(Enum, 99)`, is not detected: that would cost each write a
+    dict look-up."""
 
     def __init__(self, enum_type: type[T]) -> None:
         if not (isinstance(enum_type, enum.EnumMeta) and issubclass(enum_type, int)):
@@ -109,7 +111,7 @@ class Members(Generic[T]):
             member = self.enum_type(number)  # type: ignore[call-arg]
         except Exception:  # whatever an enum's own `_missing_` may raise
             return None
-        # An enum's `_missing_` may answer with a default, and EJECT with a bare int: neither is what the cell says.
+        # An enum's `_missing_` may return a default member, and a flag with EJECT a bare int: neither has this number.
         if type(member) is not self.enum_type or number_of(member) != number:
             return None
         return self._enter(number, member)
@@ -163,6 +165,16 @@ class Members(Generic[T]):
         except KeyError:
             message = f"'{self.enum_type}' has no member named {name!r}; its names are {', '.join(self.by_name)}"
             raise KeyError(message) from None
+
+
+# The tables live as long as something uses them, as the enums in the keys do.
+_tables: weakref.WeakValueDictionary[type, Members[Any]] = weakref.WeakValueDictionary()
+
+
+def members_of(enum_type: type[T]) -> Members[T]:
+    """Return the table of an enum, the same one for each call. See `Members` for what it raises."""
+    members = _tables.get(enum_type)
+    return _tables.setdefault(enum_type, Members(enum_type)) if members is None else members
 
 
 def refuse(enum_type: type, value: object, doing: str = "set") -> NoReturn:

@@ -6,28 +6,26 @@ Each function ends in the target's own `set()`, so that a subclass that override
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from multiprocessing_intenum.cell import HasCell, has_cell, refuse_target, snapshot
-from multiprocessing_intenum.locks import seconds
+from multiprocessing_intenum.cell import Cell, HasCell, has_cell, refuse_target
 from multiprocessing_intenum.members import IntEnumMember, Members
 
 __all__ = ["compare_and_exchange", "compare_and_set", "exchange", "resolve", "set_member", "update"]
 
 T = TypeVar("T", bound=IntEnumMember)
-R = TypeVar("R")
 
 
 def resolve(members: Members[T], value: object, doing: str = "set") -> T:
-    """Return the member that `value` is, names, or (another shared value) stands for now; see `Members.member_of`."""
-    return members.member_of(snapshot(value) if has_cell(value) else value, doing)
+    """Return the member that `value` is or names; of another shared value the current one. See `Members.member_of`."""
+    return members.member_of(value._self_cell.load() if has_cell(value) else value, doing)
 
 
 def set_member(self: HasCell[T], value: T | str | HasCell[T]) -> None:  # noqa: D417 # a method's self
     """Set the value under its lock.
 
     Args:
-        value: a member of the enum, the name of one, or another shared value of the same enum, whose member now is
+        value: a member of the enum, the name of one, or another shared value of the same enum, whose current member is
             taken.
 
     Raises:
@@ -43,61 +41,20 @@ def set_member(self: HasCell[T], value: T | str | HasCell[T]) -> None:  # noqa: 
         >>> status.name
         'CALCULATING'
     """
-    exact_type, cell, acquire, release, is_mine = self._self_grip
-    if type(value) is not exact_type:
-        value = resolve(self._self_members, value)
-    # Who holds the lock does not take it again: right with a plain Lock, too, and one C call cheaper with an RLock.
-    if is_mine():
-        cell[()] = value
-        return
-    # acquire() and release() both stand inside the `try`: wherever a KeyboardInterrupt strikes, is_mine() tells whether
-    # there is something to give back (but of a lock that does not say who holds it: see _OpaqueLock).
-    try:
-        acquire()
-        cell[()] = value
-        release()
-    except BaseException:
-        if is_mine():
-            release()
-        raise
+    cell = self._self_cell
+    if type(value) is not cell.exact_type:
+        value = resolve(cell.members, value)
+    cell.write(value)  # type: ignore[arg-type]
 
 
-# It is the method `IntEnumValue.set`. A bound method is pickled by this name: `Process(target=status.set, ...)`.
+# It is the method `IntEnumValue.set`. pickle stores a bound method by this name: `Process(target=status.set, ...)`.
 set_member.__name__, set_member.__qualname__ = "set", "IntEnumValue.set"
 
 
-def _locked(target: HasCell[Any], timeout: float | None, action: Callable[[], R]) -> R:
-    """Return `action()`, called with the target's lock held; where the calling thread has it already, leave it so.
-
-    A function that is given a function, since a `with` of our own can not be made proof against an interrupt: one that
-    comes as the block ends is raised in `__exit__`, before its first line, and the lock would stay held.
-    """
-    limit = seconds(timeout)
-    _, _, acquire, release, is_mine = target._self_grip
-    if is_mine():
-        return action()
-    try:  # as in set_member
-        if limit is None:
-            acquire()
-        elif not acquire(timeout=limit):
-            message = (
-                f"could not lock '{target._self_members.enum_type.__name__}' within {timeout} s, nothing was written, "
-                f"the state is {snapshot(target)!r}: the holder of the lock is busy, or dead (see RobustRLock)"
-            )
-            raise TimeoutError(message)
-        result = action()
-        release()
-    except BaseException:
-        if is_mine():
-            release()
-        raise
-    return result
-
-
-def _members_of(target: HasCell[T]) -> Members[T]:
+def _cell_of(target: HasCell[T]) -> Cell[T]:
     if not has_cell(target):
         refuse_target(target)
-    return target._self_members
+    return target._self_cell
 
 
 def exchange(status: HasCell[T], new: T | str | HasCell[T], timeout: float | None = None) -> T:
@@ -123,14 +80,15 @@ def exchange(status: HasCell[T], new: T | str | HasCell[T], timeout: float | Non
         >>> exchange(status, "UNAVAILABLE").name
         'IDLE'
     """
-    new = resolve(_members_of(status), new)
+    cell = _cell_of(status)
+    new = resolve(cell.members, new)
 
     def step() -> T:
-        before = snapshot(status)
+        before = cell.load()
         status.set(new)
         return before
 
-    return _locked(status, timeout, step)
+    return cell.locked(step, timeout)
 
 
 def compare_and_set(
@@ -162,8 +120,7 @@ def compare_and_set(
         >>> compare_and_set(status, "IDLE", "CALCULATING"), compare_and_set(status, "IDLE", "CALCULATING")
         (True, False)
     """
-    members = _members_of(status)
-    expected = resolve(members, expected, "expect")
+    expected = resolve(_cell_of(status).members, expected, "expect")
     return compare_and_exchange(status, expected, new, timeout) is expected
 
 
@@ -196,18 +153,18 @@ def compare_and_exchange(
         >>> compare_and_exchange(status, "IDLE", "CALCULATING").name
         'UNAVAILABLE'
     """
-    members = _members_of(status)
-    expected = resolve(members, expected, "expect")
-    new = resolve(members, new)
+    cell = _cell_of(status)
+    expected = resolve(cell.members, expected, "expect")
+    new = resolve(cell.members, new)
 
     def step() -> T:
-        found = snapshot(status)
-        # One member an integer, so `is` is the comparison that no enum's own __eq__ can change.
+        found = cell.load()
+        # The table has one member for each number, so `is` compares them whatever the enum's own __eq__ does.
         if found is expected:
             status.set(new)
         return found
 
-    return _locked(status, timeout, step)
+    return cell.locked(step, timeout)
 
 
 def update(status: HasCell[T], function: Callable[[T], T | str | HasCell[T]], timeout: float | None = None) -> T:
@@ -236,13 +193,13 @@ def update(status: HasCell[T], function: Callable[[T], T | str | HasCell[T]], ti
         >>> update(status, lambda member: rotation[member % 3]).name
         'CALCULATING'
     """
-    members = _members_of(status)
+    cell = _cell_of(status)
     if not callable(function):
         message = f"expected a function from member to member, not {type(function)}"
         raise TypeError(message)
 
     def step() -> T:
-        status.set(resolve(members, function(snapshot(status))))
-        return snapshot(status)
+        status.set(resolve(cell.members, function(cell.load())))
+        return cell.load()
 
-    return _locked(status, timeout, step)
+    return cell.locked(step, timeout)

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import copy
-import ctypes
 import enum
 import sys
 import types
 import typing
 import warnings
 import weakref
-from inspect import getattr_static
-from multiprocessing import process
-from multiprocessing.context import BaseContext, get_spawning_popen
+from collections.abc import Callable
+from multiprocessing.context import BaseContext
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from typing_extensions import Self, TypeAliasType
 
-from multiprocessing_intenum import memory, mutator
-from multiprocessing_intenum.cell import attach, has_cell, new_lock, new_word, snapshot
-from multiprocessing_intenum.forwarding import _OWN_NAMES, _MemberProxy, special_methods_of
-from multiprocessing_intenum.hot import hot_reads_of
-from multiprocessing_intenum.locks import Lock, LockLike, lock_of_threads, refuse_fork_only
-from multiprocessing_intenum.members import IntEnumMember, Members, number_of, refuse
+from multiprocessing_intenum import mutator
+from multiprocessing_intenum.cell import Cell, default_lock, has_cell, snapshot
+from multiprocessing_intenum.forwarding import _OWN_NAMES, _MemberProxy, methods_of
+from multiprocessing_intenum.locks import Lock, LockLike, lock_of_threads
+from multiprocessing_intenum.members import IntEnumMember, Members, members_of, number_of, refuse
 
 __all__ = ["IntEnumValue", "copied"]
 
@@ -30,7 +27,7 @@ T = TypeVar("T", bound=IntEnumMember)
 
 
 class _ClassText(str):
-    """A class's own `__module__` or `__doc__`, whose instances answer with their member's."""
+    """The `__module__` or `__doc__` of a class. On an instance it is the member's."""
 
     name: str
 
@@ -43,7 +40,7 @@ class _ClassText(str):
         return (self or None) if instance is None else getattr(snapshot(instance), self.name)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return str, (str(self),)  # pickle writes a class down by the text of its __module__
+        return str, (str(self),)  # pickle stores a class by the text of its __module__
 
 
 _TYPE_ALIASES: tuple[type, ...] = (TypeAliasType, getattr(typing, "TypeAliasType", TypeAliasType))
@@ -64,12 +61,12 @@ class IntEnumValue(_MemberProxy[T]):
     Every read loads the shared integer again, without a lock. `set()`, assignment to `.value`, the in-place operators
     and the functions of this package write, under the lock. `snapshot()` gives the real member.
 
-    Subclass it with the enum, or index it, to have the type checked and names accepted; without that the enum is that
-    of the first member. Make the value before the processes that share it start.
+    Subclass it with the enum, or index it: then the type is checked and names are accepted. Otherwise the first member
+    says which enum it is. Make the value before the processes that share it start.
 
     Args:
         value: the member to begin with; its name as str, where the class knows the enum; or another shared value, whose
-            member now is taken.
+            current member is taken.
         lock: guards the writers: anything with acquire and release, which other values may share. None makes a
             `multiprocessing.RLock`.
         ctx: the context to make that RLock in, if not the default one: give `multiprocessing.get_context("spawn")` to
@@ -130,21 +127,22 @@ class IntEnumValue(_MemberProxy[T]):
         for name in sorted(_OWN_NAMES & vars(cls).keys()):
             message = f"{cls.__name__} can not define {name}: the library itself uses it, choose another name"
             raise TypeError(message)
-        enum_types = {table.enum_type for base in cls.__mro__ if (table := vars(base).get("_self_table")) is not None}
+        # Of two subclasses with different enums the first one wins, as for any attribute.
+        enum_types: set[type] = {vars(base)["EnumType"] for base in cls.__bases__ if "_self_origin" in vars(base)}
         if len(enum_types) > 1:
             names = " and ".join(sorted(map(repr, enum_types)))
             message = f"{cls.__name__} can not be bound to {names} at once: a shared value has one enum"
             raise TypeError(message)
-        if isinstance(vars(cls)["__module__"], str):  # wrapt in pure Python has a metaclass that does the same
+        if isinstance(vars(cls)["__module__"], str):  # the metaclass of the pure-Python wrapt does the same
             first_line = vars(cls).get("__firstlineno__")
             for name in ("__module__", "__doc__"):
                 setattr(cls, name, _ClassText(name, getattr(cls, name)))
-            if first_line is not None:  # which the assignment of __module__ has removed
+            if first_line is not None:  # the assignment of __module__ has removed it
                 cls.__firstlineno__ = first_line  # type: ignore[attr-defined]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Make a value of the class bound to the enum of the member given, where this class is bound to none."""
-        if cls._self_table is None and (args or "value" in kwargs):  # else __init__ tells what is missing
+        if cls._self_table is None and (args or "value" in kwargs):  # else __init__ reports what is missing
             value = args[0] if args else kwargs["value"]
             # The first argument of a subclass's own __init__ may be anything.
             is_ours = vars(IntEnumValue)["__init__"] is cls.__init__
@@ -155,7 +153,7 @@ class IntEnumValue(_MemberProxy[T]):
     def __init__(
         self, value: T | str | IntEnumValue[T], lock: LockLike | None = None, *, ctx: BaseContext | None = None
     ) -> None:
-        members = type(self)._self_table
+        members: Members[T] | None = type(self)._self_table
         if members is None:
             message = (
                 f"{type(self).__name__} is bound to no enum, and its __init__ begins too late to say which: "
@@ -164,15 +162,20 @@ class IntEnumValue(_MemberProxy[T]):
             raise TypeError(message)
         member = value if type(value) is members.exact_type else mutator.resolve(members, value)
         if lock is None:
-            lock = new_lock(ctx)
+            lock = default_lock(ctx)
         elif ctx is not None:
             message = "lock= and ctx= exclude each other: ctx only says where the default lock is made"
             raise TypeError(message)
-        attach(self, members, new_word(number_of(member)), lock)
+        cell: Cell[T] = Cell[T].in_memory(members, number_of(member), lock)
+        self._attach(cell)
+
+    def _attach(self, cell: Cell[T]) -> None:
+        self.__self_setattr__("_self_cell", cell)
+        self.__self_setattr__("_self_view", cell.view)
 
     if TYPE_CHECKING:
-        # At run time another shared value will do. Here it would make `def set(self, value: WorkerStatusEnum | str)`
-        # an error in a subclass, as an override must take whatever is taken here.
+        # At run time set() takes another shared value as well. If the annotation said so, an override with the seeds'
+        # signature, `def set(self, value: WorkerStatusEnum | str)`, would be an error.
         def set(self, value: T | str) -> None:
             """Set the value under its lock, to a member or to the one of this name."""
 
@@ -180,67 +183,35 @@ class IntEnumValue(_MemberProxy[T]):
         EnumType = enum.IntEnum
         """The enum; `enum.IntEnum` where the class is not bound to one."""
 
-        set = mutator.set_member  # itself, not a method that calls it: a call less
-
-        @property
-        def name(self) -> str | None:
-            """The member's name, None for flags without one. It can not be assigned."""
-            return snapshot(self).name
+        set = mutator.set_member  # the function itself, not a method that calls it: a call less
 
     def get_lock(self) -> Lock:
         """Return the lock that guards the writers: the very object given as `lock=`, else a `multiprocessing.RLock`."""
-        return self._self_lock
-
-    @property
-    def value(self) -> int:
-        """The member's value. Assigning a member or a name is the same as `set()`."""
-        return snapshot(self).value  # type: ignore[no-any-return,attr-defined]
-
-    @value.setter
-    def value(self, value: T | str | IntEnumValue[T]) -> None:
-        self.set(value)  # type: ignore[arg-type]
+        return self._self_cell.lock
 
     def __reduce__(self) -> tuple[Any, ...]:
-        if get_spawning_popen() is None:
-            message = (
-                f"{type(self).__name__} can only be sent to a process that is being started (as an argument of Process "
-                "or as initargs of a Pool or an executor): send snapshot(status) to give its member to anybody else"
-            )
-            raise RuntimeError(message)
-        refuse_fork_only(self._self_lock)
-        memory.pin(self._self_word)
-        memory.pin(self._self_lock)
-        # What a subclass has set comes last, as the state: it may lead back to this value, which pickle knows by then.
-        arguments = _origin_of(type(self)), self._self_word, self._self_lock
-        return _rebuild, arguments, _own_of(self) or None, None, None, _set_own
+        make_cell, parts = self._self_cell.pickled(type(self).__name__)
+        # The attributes of a subclass come last, as the state: they may lead back to this value, which pickle knows by
+        # then.
+        return _rebuild, (_origin_of(type(self)), make_cell, parts), _own_of(self) or None, None, None, _set_own
 
 
-# The classes that indexing made. They live as long as something uses them, as the enums in their keys do.
+# The classes made by indexing. They live as long as something uses them, as the enums in the keys do.
 _bound: weakref.WeakValueDictionary[tuple[type, type], type] = weakref.WeakValueDictionary()
 
-_binding = lock_of_threads()  # so that threads that index at once get one class
+_binding = lock_of_threads()  # threads that index at once get the same class
 
 
 def _bind(cls: type, enum_type: type[Any]) -> type:
-    """Make the subclass of `cls` for the values of one enum."""
+    """Make the subclass of `cls` for the values of one enum. `methods_of` decides what its methods are."""
     base = _base_of(cls)
     if base is not int and not issubclass(enum_type, base):
         message = f"{cls.__name__} is for enums made of '{base}', which '{enum_type}' is not"
         raise TypeError(message)
-    members = Members[Any](enum_type)
-    namespace: dict[str, Any] = {
-        "__module__": cls.__module__,
-        "__slots__": (),
-        "EnumType": enum_type,
-    }
-    if members.by_number:
-        hot = {
-            name: method
-            for name, method in hot_reads_of(members, IntEnumValue).items()
-            if getattr_static(cls, name) is getattr_static(IntEnumValue, name)  # else a subclass has put its own there
-        }
-        # __hash__ in any case: Python makes a class unhashable whose dict has an __eq__ alone.
-        namespace |= {"__hash__": cls.__hash__, **hot, **special_methods_of(enum_type, cls)}
+    members: Members[Any] = members_of(enum_type)
+    namespace: dict[str, Any] = {"__module__": cls.__module__, "__slots__": (), "EnumType": enum_type}
+    if members.by_number:  # else the enum is a base for enums that share its methods
+        namespace |= methods_of(members, cls)
     for method in ("set", "get_lock"):
         if hasattr(enum_type, method) and method not in enum_type.__members__:
             message = (
@@ -252,7 +223,7 @@ def _bind(cls: type, enum_type: type[Any]) -> type:
         f"{cls.__name__}[{enum_type.__name__}]", (cls,), exec_body=lambda ns: ns.update(namespace)
     )
     bound._self_origin = (*_origin_of(cls), enum_type)
-    bound._self_table = members if members.by_number else None  # None: a base for enums that share its methods
+    bound._self_table = members if members.by_number else None
     return bound  # type: ignore[no-any-return]
 
 
@@ -281,49 +252,45 @@ def _enum_of(cls: Any, value: object) -> type:
 
 
 def _base_of(cls: Any) -> type:
-    """Return what the enums of a class that is not bound to one have in common."""
+    """Return the class from which the enums of an unbound class must derive."""
     return int if cls.EnumType is enum.IntEnum else cls.EnumType  # the default stands for any int-valued enum
 
 
 def _origin_of(cls: type) -> tuple[type, ...]:
-    """Return the class, or the one and the enums to index it with: what indexing made can not be imported by name."""
+    """Return how to get at the class: itself, or an importable class and the enums with which to index that."""
     origin: tuple[type, ...] = vars(cls).get("_self_origin", (cls,))
     return origin
 
 
-def _rebuild(origin: tuple[Any, ...], word: ctypes.c_int64, lock: LockLike) -> IntEnumValue[Any]:
-    """Make the value anew in a spawned child, round the same cell."""
-    if not getattr(process.current_process(), "_inheriting", False):
-        message = "a pickled IntEnumValue can only be loaded by the process that it was pickled for, while that starts"
-        raise RuntimeError(message)
+def _rebuild(origin: tuple[Any, ...], make_cell: Callable[..., Cell[Any]], parts: tuple[Any, ...]) -> IntEnumValue[Any]:
+    """Make the value anew in a spawned child, with the same cell."""
     cls, *enum_types = origin
     for enum_type in enum_types:
         cls = cls[enum_type]
-    return _made(cls, word, lock)
+    return _with(cls, make_cell(*parts))
 
 
 def copied(status: IntEnumValue[Any], memo: dict[int, Any]) -> IntEnumValue[Any]:
-    """Return a deep copy with a state of its own, which is now the same, under the same lock.
+    """Return a deep copy with its own state, which is now the same, under the same lock.
 
-    For what has a shared value and is deep-copied itself; `copy.deepcopy` of a shared value gives the member.
+    It is for objects that hold a shared value and are deep-copied. `copy.deepcopy` of a shared value gives the member.
     """
-    key: Any = (copied, id(status))  # not the id alone, under which copy.deepcopy notes the member
+    key: Any = (copied, id(status))  # not the id alone: copy.deepcopy notes the member under that
     if key not in memo:
-        word = new_word(number_of(snapshot(status)))
-        memo[key] = _made(type(status), word, status._self_lock)
+        memo[key] = _with(type(status), status._self_cell.copy())
         _set_own(memo[key], copy.deepcopy(_own_of(status), memo))
     return memo[key]  # type: ignore[no-any-return]
 
 
-def _made(cls: Any, word: ctypes.c_int64, lock: LockLike) -> IntEnumValue[Any]:
-    """Return a value round a cell that there is, without its class's own `__init__`."""
+def _with(cls: Any, cell: Cell[Any]) -> IntEnumValue[Any]:
+    """Return a value with a cell that exists already. The `__init__` of its class is not called."""
     status: IntEnumValue[Any] = cls.__new__(cls)
-    attach(status, cls._self_table, word, lock)
+    status._attach(cell)
     return status
 
 
 def _own_of(status: IntEnumValue[Any]) -> dict[str, object]:
-    """Return the attributes that a subclass has set."""
+    """Return the attributes that a subclass has set on this value."""
     return {name: getattr(status, name) for name in status._self_own}
 
 

@@ -10,13 +10,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from functools import cache
 from multiprocessing.context import get_spawning_popen
 from multiprocessing.process import current_process
 from multiprocessing.sharedctypes import RawArray
 from typing import TypeAlias
 
 from multiprocessing_intenum import memory
+from multiprocessing_intenum.pthread import ALIGNMENT, MUTEX_SIZE, NOT_HERE, named, pthread
 
 _Block: TypeAlias = "ctypes.Array[ctypes.c_char]"
 _Callback: TypeAlias = Callable[["RobustRLock"], object]
@@ -24,95 +24,8 @@ _State: TypeAlias = "tuple[_Block, _Callback | None]"
 
 __all__ = ["RobustRLock"]
 
-# pthread_mutex_t takes 40 bytes on x86-64 (glibc, musl) and on aarch64 with musl, 48 on aarch64 with glibc;
-# pthread_mutexattr_t 4 to 8. A few bytes too many cost nothing, one too few is a write into someone else's memory.
-_MUTEX_SIZE = 128
-_ATTRIBUTES_SIZE = 64
-# The mutex wants 8; a whole cache line keeps it from being slowed by what lies next to it.
-_ALIGNMENT = 64
-
-# The same in glibc and in musl, on every processor of Linux.
-_RECURSIVE = 1  # PTHREAD_MUTEX_RECURSIVE
-_PROCESS_SHARED = 1  # PTHREAD_PROCESS_SHARED
-_ROBUST = 1  # PTHREAD_MUTEX_ROBUST
-_CLOCK_MONOTONIC = 1  # CLOCK_MONOTONIC, the clock of time.monotonic()
-
 # Seconds to wait at a time: a signal does not end the wait for a mutex, so Python could not raise KeyboardInterrupt.
 _SLICE = 0.1
-
-_NOT_HERE = (
-    "this platform has no robust mutex: use multiprocessing.RLock(), which a killed holder leaves locked, or the "
-    "filelock adapter on the how-to page 'Survive a killed holder'"
-)
-
-
-class _Timespec(ctypes.Structure):
-    _fields_ = [("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long)]
-
-
-def _declare(library: ctypes.CDLL, name: str, *argument_types: type) -> Callable[..., int]:
-    function = library[name]
-    function.argtypes = argument_types
-    function.restype = ctypes.c_int
-    return function
-
-
-class _Pthread:
-    """The C functions. Those that cannot block keep the GIL (PyDLL), which is quicker than giving it away."""
-
-    def __init__(self) -> None:
-        quick, blocking = ctypes.PyDLL(None), ctypes.CDLL(None)
-        pointer, integer, moment = ctypes.c_void_p, ctypes.c_int, ctypes.POINTER(_Timespec)
-        self.trylock = _declare(quick, "pthread_mutex_trylock", pointer)
-        self.unlock = _declare(quick, "pthread_mutex_unlock", pointer)
-        self.consistent = _declare(quick, "pthread_mutex_consistent", pointer)
-        self._init = _declare(quick, "pthread_mutex_init", pointer, pointer)
-        self._attributes_init = _declare(quick, "pthread_mutexattr_init", pointer)
-        self._set_type = _declare(quick, "pthread_mutexattr_settype", pointer, integer)
-        self._set_shared = _declare(quick, "pthread_mutexattr_setpshared", pointer, integer)
-        self._set_robust = _declare(quick, "pthread_mutexattr_setrobust", pointer, integer)
-        self._attributes_destroy = _declare(quick, "pthread_mutexattr_destroy", pointer)
-        self._timedlock = _declare(blocking, "pthread_mutex_timedlock", pointer, moment)
-        self.incref = quick["Py_IncRef"]
-        self.incref.argtypes, self.incref.restype = (ctypes.py_object,), None
-        self._clocklock: Callable[..., int] | None
-        try:
-            self._clocklock = _declare(blocking, "pthread_mutex_clocklock", pointer, integer, moment)
-        except AttributeError:  # musl, glibc before 2.30: timedlock, whose wall clock, when set back, prolongs a slice
-            self._clocklock = None
-
-    def init(self, mutex: int) -> None:
-        attributes = ctypes.create_string_buffer(_ATTRIBUTES_SIZE)
-        error = (
-            self._attributes_init(attributes)
-            or self._set_type(attributes, _RECURSIVE)
-            or self._set_shared(attributes, _PROCESS_SHARED)
-            or self._set_robust(attributes, _ROBUST)
-            or self._init(mutex, attributes)
-            or self._attributes_destroy(attributes)
-        )
-        if error:
-            raise NotImplementedError(_NOT_HERE) from _named(error)
-
-    def lock_within(self, mutex: int, seconds: float) -> int:
-        # Both functions want to know until when, not how long.
-        until = seconds + (time.time() if self._clocklock is None else time.monotonic())
-        moment = ctypes.byref(_Timespec(int(until), int(until % 1 * 1e9)))
-        if self._clocklock is None:
-            return self._timedlock(mutex, moment)
-        return self._clocklock(mutex, _CLOCK_MONOTONIC, moment)
-
-
-@cache
-def _pthread() -> _Pthread:
-    try:
-        return _Pthread()
-    except (AttributeError, OSError) as error:
-        raise NotImplementedError(_NOT_HERE) from error
-
-
-def _named(error: int) -> OSError:
-    return OSError(error, f"{errno.errorcode.get(error, 'unknown error')}: {os.strerror(error)}")
 
 
 def _moment(timeout: float) -> float:
@@ -124,7 +37,7 @@ def _moment(timeout: float) -> float:
 
 
 class _Here(threading.local):
-    """An object of the calling thread's own. A thread's number will not do: it is given to the next thread."""
+    """An object that only the calling thread has. A thread's number would not do: the next thread may get it."""
 
     def __init__(self) -> None:
         self.token = object()
@@ -181,21 +94,21 @@ class RobustRLock:
 
     def __init__(self, on_holder_death: _Callback | None = None) -> None:
         if sys.platform != "linux":
-            raise NotImplementedError(_NOT_HERE)
+            raise NotImplementedError(NOT_HERE)
         if not (on_holder_death is None or callable(on_holder_death)):
             message = f"on_holder_death must be a function of the lock, or None, not {type(on_holder_death)}"
             raise TypeError(message)
-        self._adopt(RawArray(ctypes.c_char, _MUTEX_SIZE + _ALIGNMENT), on_holder_death)
+        self._adopt(RawArray(ctypes.c_char, MUTEX_SIZE + ALIGNMENT), on_holder_death)
         self._c.init(self._mutex)
         memory.track(self._memory)
 
     def _adopt(self, block: _Block, on_holder_death: _Callback | None) -> None:
-        self._c = _pthread()
+        self._c = pthread()
         self._trylock, self._unlock = self._c.trylock, self._c.unlock  # a load less each time
         self._memory = block
         address = ctypes.addressof(block)
         # The same place in each process: shared memory is mapped in whole pages.
-        self._mutex = address + -address % _ALIGNMENT
+        self._mutex = address + -address % ALIGNMENT
         self._on_holder_death = on_holder_death
 
     def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
@@ -228,7 +141,7 @@ class RobustRLock:
                 if error in (errno.EBUSY, errno.ETIMEDOUT):
                     return False
                 if error:
-                    raise _named(error)
+                    raise named(error)
             self._depth = 1
             self._owner = me
             return True
@@ -262,7 +175,7 @@ class RobustRLock:
             self._unlock(self._mutex)
             raise
         if error:
-            raise _named(error)
+            raise named(error)
 
     def __exit__(self, *_: object) -> None:
         self.release()

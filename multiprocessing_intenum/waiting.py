@@ -83,10 +83,11 @@ def wait_for(
 
 
 def _condition(status: HasCell[T], condition: object) -> tuple[Callable[[T], object], str]:
-    """Return what tells whether a member meets the condition, and how to name it in an error."""
-    members = status._self_members
+    """Return a function that says whether a member meets the condition, and a text for the error."""
+    members = status._self_cell.members
     kind = type(condition)
-    # A member first: its enum may make its members iterable or callable. The enum itself is both, and a collection.
+    # A member comes first, because an enum may make its members iterable or callable. The enum itself is both, and
+    # counts as a collection.
     is_one = kind is members.enum_type or issubclass(kind, (str, HasCell))
     is_collection = not is_one and issubclass(kind, Iterable)  # another enum's members seem to have EnumMeta's __iter__
     if not (is_one or is_collection) and callable(condition):
@@ -101,5 +102,5 @@ def _condition(status: HasCell[T], condition: object) -> tuple[Callable[[T], obj
         message = "the collection of members to wait for is empty: it would never be met"
         raise ValueError(message)
     accepted = [resolve(members, one, "wait for") for one in wanted]
-    ids = set(map(id, accepted))  # by identity, as in the mutator
+    ids = set(map(id, accepted))  # compared by identity, as in mutator.py
     return lambda member: id(member) in ids, " or ".join(one._name_ or repr(one) for one in accepted)

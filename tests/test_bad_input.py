@@ -333,24 +333,24 @@ READS: dict[str, Callable[[Any], object]] = {
 def test_an_integer_that_is_no_member_is_named_by_every_read(
     status: WorkerStatus, read: Callable[[Any], object], number: int
 ) -> None:
-    status._self_word.value = number
+    status._self_view[()] = number
     with pytest.raises(ValueError, match=rf"^{number} is no member of '<enum 'WorkerStatusEnum'>'"):
         read(status)
-    assert status._self_word.value == number
+    assert status._self_view[()] == number
 
 
 @pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
 def test_an_integer_that_is_no_member_can_be_set_right_and_nothing_else_is_written(write: Any) -> None:
     lock = multiprocessing.Lock()
     status = WorkerStatus(IDLE, lock=lock)
-    status._self_word.value = 99
+    status._self_view[()] = 99
     if write in PLAIN_WRITERS:
         write(status, CALCULATING)
         assert snapshot(status) is CALCULATING
     else:  # these operations must return or use the member that they have found
         with pytest.raises(ValueError, match=r"^99 is no member"):
             write(status, CALCULATING)
-        assert status._self_word.value == 99
+        assert status._self_view[()] == 99
     assert is_free(lock)
 
 
@@ -366,7 +366,7 @@ def test_an_integer_that_is_no_member_is_a_value_error_whatever_the_enum_does_ab
             return outcome
 
     status = IntEnumValue(Defaulting.IDLE)
-    status._self_word.value = 99
+    status._self_view[()] = 99
     with pytest.raises(ValueError, match=r"^99 is no member"):
         snapshot(status)
 
@@ -376,7 +376,7 @@ def test_a_flag_that_the_enum_does_not_take_is_a_value_error() -> None:
         READ = 4
 
     status = IntEnumValue(Strict.READ)
-    status._self_word.value = 3
+    status._self_view[()] = 3
     if hasattr(enum, "STRICT"):
         with pytest.raises(ValueError, match=r"^3 is no member"):
             snapshot(status)

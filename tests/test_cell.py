@@ -16,8 +16,8 @@ IDLE = WorkerStatusEnum.IDLE
 
 
 def test_the_cell_is_64_bits_of_shared_memory(status: WorkerStatus) -> None:
-    assert type(status._self_word) is ctypes.c_int64
-    assert status._self_word.value == int(IDLE)
+    assert type(status._self_cell._word) is ctypes.c_int64
+    assert status._self_view[()] == int(IDLE)
 
 
 @pytest.mark.parametrize("other", [IDLE, "IDLE", None, 2, WorkerState])
@@ -27,7 +27,7 @@ def test_snapshot_of_something_else_is_a_type_error(other: Any) -> None:
 
 
 def test_an_integer_that_is_no_member_is_a_value_error_that_names_it(status: WorkerStatus) -> None:
-    status._self_word.value = 77  # another program wrote to it
+    status._self_view[()] = 77  # another program wrote to it
     for read in (snapshot, repr, int, hash, lambda status: status.name, lambda status: status == IDLE):
         with pytest.raises(ValueError, match="77 is no member of '<enum 'WorkerStatusEnum'>': another program"):
             read(status)
@@ -36,7 +36,7 @@ def test_an_integer_that_is_no_member_is_a_value_error_that_names_it(status: Wor
 
 
 def test_the_error_of_a_foreign_number_shows_no_other_error(status: Any) -> None:
-    status._self_word.value = 99
+    status._self_view[()] = 99
     for read in (snapshot, repr, hash, lambda status: status == 1, lambda status: status.name, lambda s: s.value):
         with pytest.raises(ValueError, match=r"99 is no member of .*: another program may have written") as caught:
             read(status)

@@ -82,7 +82,7 @@ def test_what_was_pickled_for_a_child_is_loaded_by_a_child_that_starts_only(
     assert type(copied) is LoggingStatus
     assert copied.label == "mine"
     assert type(copied.get_lock()) is type(status.get_lock())
-    copied._self_word.value = int(CALCULATING)  # the same memory
+    copied._self_view[()] = int(CALCULATING)  # the same memory
     assert snapshot(status) is CALCULATING
 
 
@@ -90,7 +90,7 @@ def test_a_value_and_its_lock_are_kept_alive_once_they_were_pickled(spawning: Ca
     status = WorkerStatus(IDLE, ctx=SPAWN)
     spawning(status)
     pinned = list(memory._pinned.values())
-    assert any(one is status._self_word for one in pinned)
+    assert any(one is status._self_cell._word for one in pinned)
     assert any(one is status.get_lock() for one in pinned)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import doctest
 import inspect
+import re
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -117,3 +118,37 @@ def test_an_instance_has_the_members_names_and_those(status: Any) -> None:
 
 def test_the_enum_is_the_class_attribute() -> None:
     assert WorkerStatus.EnumType is WorkerStatusEnum
+
+
+# The modules and their imports
+
+
+def imports_of(name: str) -> set[str]:
+    """The modules of the package that a module imports, those for type checkers included."""
+    found: set[str] = set()
+    for path in PACKAGE.glob(f"{name}.py*"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module == "multiprocessing_intenum":
+                found |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("multiprocessing_intenum."):
+                found.add((node.module or "").partition(".")[2])
+            elif isinstance(node, ast.Import):
+                assert not any(alias.name.startswith("multiprocessing_intenum") for alias in node.names)
+    return found
+
+
+def documented_modules() -> dict[str, set[str]]:
+    text = (Path(__file__).parent.parent / "CONTRIBUTING.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| .* \| (.*)\|$", text.partition("## Modules")[2], re.MULTILINE)
+    return {name: set(re.findall(r"`(\w+)`", imports)) for name, imports in rows}
+
+
+def test_the_table_of_modules_says_what_each_imports() -> None:
+    assert documented_modules() == {name: imports_of(name) for name in MODULES}
+
+
+def test_a_module_imports_only_modules_above_it_in_the_table() -> None:
+    known: set[str] = set()
+    for name, imports in documented_modules().items():
+        assert imports <= known, name
+        known.add(name)

@@ -24,7 +24,7 @@ import pytest
 import robust_targets
 from helpers import DEADLINE, in_a_thread, is_free
 
-from multiprocessing_intenum import memory, robust
+from multiprocessing_intenum import memory, pthread, robust
 from multiprocessing_intenum.robust import RobustRLock
 
 if TYPE_CHECKING:
@@ -79,15 +79,15 @@ def kill_a_holder(lock: RobustRLock) -> None:
 
 
 def without_functions(monkeypatch: pytest.MonkeyPatch, *missing: str) -> None:
-    declare = robust._declare
+    declare = pthread._declare
 
     def declare_the_others(library: ctypes.CDLL, name: str, *argument_types: type) -> Callable[..., int]:
         if name in missing:
             raise AttributeError(name)
         return declare(library, name, *argument_types)
 
-    monkeypatch.setattr(robust, "_declare", declare_the_others)
-    monkeypatch.setattr(robust, "_pthread", robust._pthread.__wrapped__)  # without its cache
+    monkeypatch.setattr(pthread, "_declare", declare_the_others)
+    monkeypatch.setattr(robust, "pthread", pthread.pthread.__wrapped__)  # without its cache
 
 
 @pytest.fixture
@@ -578,7 +578,7 @@ def test_a_c_library_without_robust_mutexes_gives_the_same_error(monkeypatch: py
 def test_a_kernel_without_robust_mutexes_gives_the_same_error_and_names_the_cause(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(robust._pthread(), "_set_robust", lambda attributes, robust: errno.ENOSYS)
+    monkeypatch.setattr(pthread.pthread(), "_set_robust", lambda attributes, robust: errno.ENOSYS)
     with pytest.raises(NotImplementedError, match=r"multiprocessing\.RLock.*filelock") as caught:
         RobustRLock()
     assert "ENOSYS" in str(caught.value.__cause__)
