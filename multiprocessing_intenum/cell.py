@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
 from typing_extensions import TypeIs
 
 from multiprocessing_intenum import memory
-from multiprocessing_intenum.locks import Lock, LockLike, operations_of, seconds
+from multiprocessing_intenum.locks import Lock, LockLike, guarded, operations_of, seconds
 from multiprocessing_intenum.members import IntEnumMember, Members, members_of
+from multiprocessing_intenum.robust import RobustRLock
 
 __all__ = ["SLOTS", "Cell", "HasCell", "default_lock", "has_cell", "refuse_target", "snapshot"]
 
@@ -36,7 +37,18 @@ class Cell(Generic[T]):
         TypeError: `lock` is no lock.
     """
 
-    __slots__ = ("_word", "acquire", "by_number", "exact_type", "is_mine", "lock", "members", "release", "view")
+    __slots__ = (
+        "_word",
+        "acquire",
+        "by_number",
+        "exact_type",
+        "is_mine",
+        "lock",
+        "members",
+        "release",
+        "view",
+        "write",
+    )
 
     members: Members[T]
     by_number: dict[int, T]
@@ -47,11 +59,19 @@ class Cell(Generic[T]):
     """The way to the state: a memoryview without dimensions loads it in 17 ns, `c_int64.value` in 43."""
     lock: Lock
     """The very object that the user gave as `lock=`, or the default one."""
+    write: Callable[[T], None]
+    """Store a member under the lock. It must be a member of the table that fits the cell."""
 
     def __init__(self, members: Members[T], word: ctypes.c_int64, lock: LockLike) -> None:
-        self.acquire, self.release, self.is_mine = operations_of(lock)
         self._word = word
-        self.view = memoryview(word).cast("B").cast("q", ())
+        view: memoryview[Any] = memoryview(word).cast("B").cast("q", ())
+        self.view = view
+        operations = self.acquire, self.release, self.is_mine = operations_of(lock)
+
+        def store(member: T) -> None:
+            view[()] = member  # pyright: ignore[reportArgumentType,reportCallIssue]
+
+        self.write = guarded(lock, operations, store)
         self.lock = cast("Lock", lock)
         self.members, self.by_number, self.exact_type = members, members.by_number, members.exact_type
 
@@ -62,24 +82,6 @@ class Cell(Generic[T]):
         cell = cls(members, word, lock)
         memory.track(word)
         return cell
-
-    def write(self, member: T) -> None:
-        """Store a member under the lock. It must be a member of the table that fits the cell."""
-        # A thread that holds the lock does not take it again. So this works with a plain Lock as well, and with an
-        # RLock it saves a C call.
-        if self.is_mine():
-            self.view[()] = member
-            return
-        # acquire() and release() are both inside the `try`: wherever a KeyboardInterrupt strikes, is_mine() tells
-        # whether the lock has to be released. A lock that cannot tell its owner may stay held: see _OpaqueLock.
-        try:
-            self.acquire()
-            self.view[()] = member
-            self.release()
-        except BaseException:
-            if self.is_mine():
-                self.release()
-            raise
 
     def locked(self, action: Callable[[], R], timeout: float | None) -> R:
         """Return `action()`, called with the lock held. If this thread holds the lock already, it keeps it.
@@ -92,7 +94,7 @@ class Cell(Generic[T]):
         limit = seconds(timeout)
         if self.is_mine():
             return action()
-        try:  # as in write()
+        try:  # as in locks.guarded()
             if limit is None:
                 self.acquire()
             elif not self.acquire(timeout=limit):
@@ -164,12 +166,15 @@ def _refuse_fork_only(lock: LockLike) -> None:
 
 
 def default_lock(ctx: BaseContext | None) -> LockLike:
-    """Return the lock of a value that was given none: an RLock of the context."""
+    """Return the lock of a value that was given none: a RobustRLock, or where there is none an RLock of the context."""
     make = getattr(multiprocessing if ctx is None else ctx, "RLock", None)
     if not callable(make):
         message = f"Can not use {type(ctx)} as ctx: expected a context, such as multiprocessing.get_context('spawn')"
         raise TypeError(message)
-    return make()  # type: ignore[no-any-return]
+    try:
+        return RobustRLock()
+    except NotImplementedError:
+        return make()  # type: ignore[no-any-return]
 
 
 if TYPE_CHECKING:

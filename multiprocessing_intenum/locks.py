@@ -10,12 +10,14 @@ import weakref
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from multiprocessing import synchronize
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 from multiprocessing_intenum import memory
 from multiprocessing_intenum.robust import RobustRLock
 
-__all__ = ["Lock", "LockLike", "lock_of_threads", "operations_of", "seconds"]
+__all__ = ["Lock", "LockLike", "guarded", "lock_of_threads", "operations_of", "seconds"]
+
+T = TypeVar("T")
 
 
 class LockLike(Protocol):
@@ -40,7 +42,11 @@ class _ThreadingRLock(LockLike, Protocol):
     def _is_owned(self) -> bool: ...
 
 
-def operations_of(lock: LockLike) -> tuple[Callable[..., object], Callable[[], object], Callable[[], bool]]:
+Operations: TypeAlias = tuple[Callable[..., object], Callable[[], object], Callable[[], bool]]
+"""A lock's acquire, release and is_mine."""
+
+
+def operations_of(lock: LockLike) -> Operations:
     """Return the three things that a writer does with `lock`: acquire, release, is_mine.
 
     `acquire(timeout=seconds)` returns False when the time is over. `is_mine()` says whether the calling thread holds
@@ -76,6 +82,38 @@ def operations_of(lock: LockLike) -> tuple[Callable[..., object], Callable[[], o
     opaque = _OpaqueLock(lock)
     memory.track(opaque)  # not the lock itself: it need not support weak references
     return opaque.acquire, opaque.release, opaque.is_mine
+
+
+def guarded(lock: LockLike, operations: Operations, store: Callable[[T], object]) -> Callable[[T], None]:
+    """Return the function of a writer: it takes the lock, calls `store` with its argument, and releases the lock.
+
+    If this thread holds the lock already, it keeps it. So the function works with a plain Lock as well.
+
+    Args:
+        lock: the lock.
+        operations: what `operations_of(lock)` has returned.
+        store: what to do with the lock held. After an exception in it the lock is free.
+    """
+    if type(lock) is RobustRLock:
+        return lock._guard(store)
+    acquire, release, is_mine = operations
+
+    def write(value: T) -> None:
+        if is_mine():
+            store(value)
+            return
+        # acquire() and release() are both inside the `try`: wherever a KeyboardInterrupt strikes, is_mine() tells
+        # whether the lock has to be released. A lock that cannot tell its owner may stay held: see _OpaqueLock.
+        try:
+            acquire()
+            store(value)
+            release()
+        except BaseException:
+            if is_mine():
+                release()
+            raise
+
+    return write
 
 
 _THREADING_RLOCKS: tuple[type[_ThreadingRLock], ...] = (type(threading.RLock()), threading._PyRLock)  # type: ignore[attr-defined,assignment]

@@ -9,23 +9,82 @@ import os
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from multiprocessing.context import get_spawning_popen
 from multiprocessing.process import current_process
 from multiprocessing.sharedctypes import RawArray
-from typing import TypeAlias
+from typing import Any, TypeAlias, TypeVar
+
+from typing_extensions import Self
 
 from multiprocessing_intenum import memory
 from multiprocessing_intenum.pthread import ALIGNMENT, MUTEX_SIZE, NOT_HERE, named, pthread
 
 _Block: TypeAlias = "ctypes.Array[ctypes.c_char]"
 _Callback: TypeAlias = Callable[["RobustRLock"], object]
-_State: TypeAlias = "tuple[_Block, _Callback | None]"
+_State: TypeAlias = "tuple[_Block, int | None, _Callback | None]"
 
 __all__ = ["RobustRLock"]
 
-# Seconds to wait at a time: a signal does not end the wait for a mutex, so Python could not raise KeyboardInterrupt.
+T = TypeVar("T")
+
+# Seconds to wait at a time: a signal does not end the wait for a mutex, so Python could not run its handler.
 _SLICE = 0.1
+# Seconds to sleep between two tries where greenlets share a thread: the first time, and at most.
+_FIRST_INTERVAL, _LONGEST_INTERVAL = 50e-6, 0.005
+
+
+class _Execution:
+    """What can own a lock: a thread, or with gevent or eventlet a greenlet. It lives as long as that does."""
+
+    __slots__ = ("__weakref__",)
+
+
+def _new_local() -> Any:
+    """Return a local object whose `me` is a weak reference to the calling execution.
+
+    It is built on `threading.local`, which gevent and eventlet replace by one for greenlets. The number of a thread or
+    of a greenlet would not do: the next one may get the same.
+    """
+
+    class Local(threading.local):
+        def __init__(self) -> None:
+            self.execution = _Execution()
+            self.me = weakref.ref(self.execution)
+
+    return Local()
+
+
+_local_class, _local = threading.local, _new_local()
+
+
+def _start_anew() -> None:
+    global _local_class, _local
+    _local_class, _local = threading.local, _new_local()
+
+
+if hasattr(os, "register_at_fork"):
+    # The only thread of a forked child is another one than the thread that forked, and holds nothing.
+    os.register_at_fork(after_in_child=_start_anew)
+
+
+def _me() -> weakref.ref[_Execution]:
+    """Return the calling execution."""
+    if threading.local is not _local_class:  # gevent or eventlet has patched it meanwhile
+        _start_anew()
+    return _local.me  # type: ignore[no-any-return]
+
+
+def _greenlets_share_a_thread() -> bool:
+    return threading.local.__module__ not in ("_thread", "_threading_local")
+
+
+def _pid_namespace() -> int | None:
+    try:
+        return os.stat("/proc/self/ns/pid").st_ino
+    except OSError:  # no /proc
+        return None
 
 
 def _moment(timeout: float) -> float:
@@ -36,44 +95,25 @@ def _moment(timeout: float) -> float:
     return moment
 
 
-class _Here(threading.local):
-    """An object that only the calling thread has. A thread's number would not do: the next thread may get it."""
-
-    def __init__(self) -> None:
-        self.token = object()
-
-
-_here = _Here()
-
-
-def _be_another_thread() -> None:
-    # To the C library a forked child's only thread is another one than that which forked, and holds nothing.
-    global _here
-    _here = _Here()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_be_another_thread)
-
-
 class RobustRLock:
     """A `multiprocessing.RLock` that outlives its holder (Linux).
 
-    When the process or the thread that holds it ends without releasing it - killed, say - the kernel hands the lock to
-    the next one who asks, at once. That one first runs `on_holder_death(lock)`, with the lock held, to put right what
-    the dead holder may have left half written.
+    When the process or the thread that holds it ends without releasing it, because it was killed for example, the
+    kernel hands the lock at once to the next one who asks. The new holder first runs `on_holder_death(lock)`, with the
+    lock held, to put right what the dead holder may have left half written.
 
-    The lock may be used by every process that inherits it: by fork, or as an argument of a spawned `Process`. It is
-    re-entrant: a thread that holds it may take it again, and releases it as often. A process that forks does not pass
-    on what its threads hold.
+    The lock may be used by every process that inherits it: by fork, or as an argument of a spawned `Process`. All of
+    them must be in one PID namespace. The lock is re-entrant: its owner may take it again, and releases it as often.
+    The owner is a thread; under gevent or eventlet it is a greenlet, and a greenlet that waits lets the others run. A
+    process that forks does not pass on what its threads hold.
 
     After POSIX's robust mutexes (`pthread_mutexattr_setrobust`); the interface is that of `multiprocessing.RLock`.
 
     Args:
         on_holder_death: called with this lock by the first to acquire it after a holder's death, before that `acquire`
-            returns: once a death, or again by the next in turn if its caller dies too. What it raises comes out
+            returns: once for each death, or again by the next in turn if its caller dies too. What it raises comes out
             of `acquire`; the lock is then free, and the next holder is not told of the death again. For spawned
-            children it must be importable.
+            children it must be picklable.
 
     Raises:
         NotImplementedError: the platform has no robust mutex; the message says what to use instead.
@@ -87,10 +127,16 @@ class RobustRLock:
         True
     """
 
-    # `_owner` (a thread's token, or None) and `_depth` are this process's own record, written only by a thread that
-    # holds the mutex. So one that asks "is it mine?" is right whatever others write meanwhile, with a GIL or without.
-    _owner: object = None
-    _depth: int = 0
+    __slots__ = (
+        "__weakref__", "_block", "_c", "_depth", "_mutex", "_namespace", "_offset", "_on_holder_death", "_owner",
+        "_repairer", "_trylock", "_unlock",
+    )  # fmt: skip
+
+    def __new__(cls, on_holder_death: _Callback | None = None) -> Self:
+        """Make a lock that __del__ can look at, even if __init__ or __setstate__ refuses."""
+        self = super().__new__(cls)
+        self._owner = None
+        return self
 
     def __init__(self, on_holder_death: _Callback | None = None) -> None:
         if sys.platform != "linux":
@@ -98,56 +144,57 @@ class RobustRLock:
         if not (on_holder_death is None or callable(on_holder_death)):
             message = f"on_holder_death must be a function of the lock, or None, not {type(on_holder_death)}"
             raise TypeError(message)
-        self._adopt(RawArray(ctypes.c_char, MUTEX_SIZE + ALIGNMENT), on_holder_death)
+        self._adopt(RawArray(ctypes.c_char, MUTEX_SIZE + ALIGNMENT), _pid_namespace(), on_holder_death)
         self._c.init(self._mutex)
-        memory.track(self._memory)
+        memory.track(self._block)
 
-    def _adopt(self, block: _Block, on_holder_death: _Callback | None) -> None:
+    def _adopt(self, block: _Block, namespace: int | None, on_holder_death: _Callback | None) -> None:
         self._c = pthread()
-        self._trylock, self._unlock = self._c.trylock, self._c.unlock  # a load less each time
-        self._memory = block
-        address = ctypes.addressof(block)
+        self._trylock, self._unlock = self._c.trylock, self._c.unlock  # one load less each time
+        self._block, self._namespace, self._on_holder_death = block, namespace, on_holder_death
         # The same place in each process: shared memory is mapped in whole pages.
-        self._mutex = address + -address % ALIGNMENT
-        self._on_holder_death = on_holder_death
+        self._offset = -ctypes.addressof(block) % ALIGNMENT
+        self._mutex = ctypes.byref(block, self._offset)
+        # The three below are this process's own record. Only the holder of the mutex writes them, so that an execution
+        # that asks "is it mine?" gets the right answer whatever others write meanwhile, with a GIL and without.
+        self._owner: weakref.ref[_Execution] | None
+        self._depth = 0  # how often the owner holds it; negative: the owner is a signal handler, see _enter_held()
+        self._repairer: weakref.ref[_Execution] | None = None  # the owner who must still run `on_holder_death`
 
     def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
         """Take the lock, or take it once more.
 
         Args:
-            block: whether to wait while another thread or process holds it.
+            block: whether to wait while somebody else holds it.
             timeout: how many seconds to wait at most; None waits for ever, zero or less does not wait.
 
         Returns:
-            True once it is held; False if that was not to be had in time.
+            True once it is held; False if it could not be had in time.
 
         Raises:
             ValueError: the timeout is not a number (NaN).
+            RuntimeError: this process is in another PID namespace than the one that made the lock.
             OSError: the C library refused; the message has the error's name.
         """
         deadline = math.inf if timeout is None else _moment(timeout)
-        me = _here.token
+        me = _me()
         if self._owner is me:
-            self._depth += 1
+            self._depth += 1 if self._depth > 0 else -1
+            self._repair(me)
             return True
         try:
             error = self._trylock(self._mutex)
             if error:
-                if error == errno.EBUSY and block:
-                    error = self._wait(deadline)
-                if error == errno.EOWNERDEAD:
-                    self._take_over(me)
-                    return True
-                if error in (errno.EBUSY, errno.ETIMEDOUT):
-                    return False
-                if error:
-                    raise named(error)
-            self._depth = 1
-            self._owner = me
-            return True
+                error = self._acquire_busy(me, error, deadline if block else -math.inf)
+            else:
+                self._depth = 1
+                self._owner = me
         except BaseException:  # KeyboardInterrupt too, at any point
             self._back_out(me)
             raise
+        if error and error != errno.ETIMEDOUT:
+            raise named(error)
+        return not error
 
     __enter__ = acquire
 
@@ -158,83 +205,191 @@ class RobustRLock:
             RuntimeError: the calling thread does not hold the lock.
             OSError: the C library refused; the message has the error's name.
         """
-        # What remains of an interrupt's harm: one that comes as release() begins leaves the lock held.
-        if self._owner is not _here.token:
+        # An interrupt that comes before the first line of release() leaves the lock held.
+        if self._owner is not _me():
             message = "cannot release a RobustRLock that this thread does not hold"
             raise RuntimeError(message)
-        if self._depth > 1:
-            self._depth -= 1
-            return
-        try:
+        depth = self._depth
+        if depth == 1:
+            self._free()
+        elif depth == -1:  # the frame below holds the mutex: see _enter_held()
             self._owner = None
-            error = self._unlock(self._mutex)
-        except BaseException:
-            # An audit hook runs between these two lines and the C function. It can be written in Python (filelock
-            # installs one from Python 3.14 on), so that an interrupt can come there. Unlocking what is free already is
-            # harmless: EPERM.
-            self._unlock(self._mutex)
-            raise
-        if error:
-            raise named(error)
+        else:
+            self._depth = depth - 1 if depth > 0 else depth + 1
 
     def __exit__(self, *_: object) -> None:
         self.release()
 
     def __repr__(self) -> str:
-        held = f"held {self._depth} deep by this thread" if self._is_mine() else "not held by this thread"
+        held = f"held {abs(self._depth)} deep by this thread" if self._is_mine() else "not held by this thread"
         return f"<{type(self).__name__} {held}>"
 
+    # multiprocessing.Condition asks the `_semlock` of its lock for the owner and the depth.
+
+    @property
+    def _semlock(self) -> Self:
+        return self
+
     def _is_mine(self) -> bool:
-        """Whether the calling thread holds the lock: `multiprocessing`'s own locks answer to the same name."""
-        return self._owner is _here.token
+        me = _me()
+        if self._owner is me:
+            self._repair(me)
+            return True
+        return False
 
-    def _wait(self, deadline: float) -> int:
-        while (left := deadline - time.monotonic()) > 0:
-            error = self._c.lock_within(self._mutex, min(left, _SLICE))
-            if error != errno.ETIMEDOUT:
-                return error
-        return errno.ETIMEDOUT
+    def _count(self) -> int:
+        return abs(self._depth) if self._is_mine() else 0
 
-    def _take_over(self, me: object) -> None:
-        # Consistent first: whatever the callback does, the mutex can be unlocked without being lost for good. If this
-        # process is killed before it is done, the next one in turn is told of a dead holder all the same. It is refused
-        # (EINVAL) when _back_out comes here with a mutex that nobody died with.
-        died = self._c.consistent(self._mutex) == 0
-        self._depth = 1
-        self._owner = me
-        if died and self._on_holder_death is not None:
-            self._on_holder_death(self)
+    def _guard(self, store: Callable[[T], object]) -> Callable[[T], None]:
+        """Return a function that takes the lock, calls `store` and releases the lock, written out for speed."""
+        trylock, unlock, mutex = self._trylock, self._unlock, self._mutex
 
-    def _back_out(self, me: object) -> None:
-        # An interrupt may have come between the C library's taking the mutex and our hearing of it. The mutex is
-        # recursive, so asking for it once more tells whether it is ours; and if it is, whether its holder had died.
-        # What remains: a second interrupt while this runs can leave the mutex held until this thread ends, and one
-        # between `consistent` and the callback's first line counts as raised by the callback.
-        try:
-            if self._owner is not me and self._trylock(self._mutex) in (0, errno.EOWNERDEAD):
+        def write(value: T) -> None:
+            if self._owner is not None and self._is_mine():
+                store(value)
+                return
+            try:
+                error = trylock(mutex)
+                if error:
+                    error = self._acquire_busy(_me(), error, math.inf)
+                    if not error:
+                        store(value)
+                        self.release()
+                else:
+                    # The owner is not noted, which saves 100 ns. `store` calls nobody who could ask for it, but a
+                    # signal handler, and that one uses _enter_held().
+                    store(value)
+                    unlock(mutex)
+            except BaseException:
+                self._back_out(_me())
+                raise
+            if error:
+                raise named(error)
+
+        return write
+
+    def _acquire_busy(self, me: weakref.ref[_Execution], error: int, deadline: float) -> int:
+        """Go on after trylock has returned `error`. Return 0 if the lock is ours now, or an error number."""
+        interval = _FIRST_INTERVAL
+        while True:
+            if error == 0:
+                self._depth = 1
+                self._owner = me
+                return 0
+            if error == errno.EOWNERDEAD:
                 self._take_over(me)
+                return 0
+            if error not in (errno.EBUSY, errno.ETIMEDOUT):
+                return error
+            self._refuse_another_namespace()
+            if self._is_unowned():
+                self._enter_held(me)
+                return 0
+            owner = self._owner
+            if owner is not None and owner() is None and self._c.is_held_by_this_thread(self._block, self._offset):
+                self._take_over(me)  # from a greenlet that has ended while it held the lock
+                return 0
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return errno.ETIMEDOUT
+            if _greenlets_share_a_thread():
+                time.sleep(min(left, interval))
+                interval = min(2 * interval, _LONGEST_INTERVAL)
+                error = self._trylock(self._mutex)
+            else:
+                error = self._c.lock_within(self._mutex, min(left, _SLICE))
+
+    def _take_over(self, me: weakref.ref[_Execution]) -> None:
+        """Make the lock ours after its holder has died with it."""
+        # This note comes first. If a signal handler runs before the end of _own() and uses the lock, it finds the note,
+        # repairs before it goes on, and is the only one to do so.
+        self._repairer = me
+        self._own(me, 1)
+
+    def _enter_held(self, me: weakref.ref[_Execution]) -> None:
+        """Use the mutex that a frame below us in this thread holds: we are a signal handler that has interrupted it.
+
+        That frame is about to note that it is the owner, or about to unlock. A negative depth says that the mutex is
+        not ours to unlock.
+        """
+        self._own(me, -1)
+
+    def _own(self, me: weakref.ref[_Execution], depth: int) -> None:
+        """Note that we are the owner of the mutex, which this thread holds, and repair what a dead holder has left."""
+        # Consistent comes before the repair: whatever that does, the mutex can be unlocked without being lost for good.
+        # If this process is killed before the repair is done, the next one in turn is told of a dead holder all the
+        # same.
+        if self._c.consistent(self._mutex) == 0:
+            self._repairer = me
+        self._depth = depth
+        self._owner = me
+        self._repair(me)
+
+    def _repair(self, me: weakref.ref[_Execution]) -> None:
+        """Run `on_holder_death` if we have taken the lock over from a dead holder and it has not run yet."""
+        if self._repairer is me:
+            self._repairer = None
+            if self._on_holder_death is not None:
+                self._on_holder_death(self)
+
+    def _free(self) -> None:
+        try:
+            self._owner = None
+            error = self._unlock(self._mutex)
+        except BaseException:
+            # An interrupt can come between these two lines: an audit hook, which runs before the C function, may be
+            # written in Python (filelock installs one from Python 3.14 on).
+            if self._is_unowned():
+                self._unlock(self._mutex)
+            raise
+        if error:
+            raise named(error)
+
+    def _back_out(self, me: weakref.ref[_Execution]) -> None:
+        """Free the lock after an exception, which may have come before we had noted that we are its owner."""
+        # A second interrupt while this runs can leave the mutex held until this thread ends.
+        try:
+            if self._is_unowned():
+                self._own(me, 1)
         finally:
             if self._owner is me:
-                self._owner = None
-                while self._unlock(self._mutex) == 0:
-                    pass
+                if self._depth > 0:
+                    self._free()
+                else:
+                    self._owner = None
+
+    def _is_unowned(self) -> bool:
+        """Whether this thread holds the mutex and no execution has noted that it is the owner."""
+        return self._owner is None and self._c.is_held_by_this_thread(self._block, self._offset)
+
+    def _refuse_another_namespace(self) -> None:
+        # The kernel identifies a holder by its thread id, which is another one in another PID namespace.
+        namespace = _pid_namespace()
+        if namespace != self._namespace and None not in (namespace, self._namespace):
+            message = (
+                "this process is in another PID namespace than the one that made the RobustRLock, which can therefore "
+                "not tell their threads apart: share it only among processes of one namespace"
+            )
+            raise RuntimeError(message)
 
     def __getstate__(self) -> _State:
         if get_spawning_popen() is None:
             message = "a RobustRLock can only be pickled for a process being spawned: pass it to Process(args=...)"
             raise RuntimeError(message)
-        memory.pin(self._memory)
-        return self._memory, self._on_holder_death
+        memory.pin(self._block)
+        return self._block, self._namespace, self._on_holder_death
 
     def __setstate__(self, state: _State) -> None:
-        if not getattr(current_process(), "_inheriting", False):  # the mark that multiprocessing sets meanwhile
+        if not getattr(current_process(), "_inheriting", False):  # multiprocessing sets this while a child starts
             message = "a RobustRLock can only be unpickled by a process being spawned"
             raise RuntimeError(message)
         self._adopt(*state)
+        self._refuse_another_namespace()
 
     def __del__(self) -> None:
         # The kernel finds what a dying thread holds by following a list through the mutexes themselves. So a mutex that
-        # is dropped while held - also by an interpreter that ends - must stay mapped, or nobody hears of the death.
-        # The reference leaks. Nothing here is looked up by a global's name: by then they, and builtins, are all None.
+        # is dropped while it is held, by an interpreter that ends for example, must stay mapped: otherwise nobody would
+        # hear of the death. The reference leaks. Nothing here is looked up as a global: by then those, and the
+        # builtins, are all None.
         if self._owner is not None:
-            self._c.incref(self._memory)
+            self._c.incref(self._block)

@@ -72,6 +72,11 @@ def running(ctx: BaseContext, target: Callable[..., object], *args: object) -> I
         theirs.close()
 
 
+def place_of(lock: RobustRLock) -> int:
+    """The address of the mutex."""
+    return ctypes.addressof(lock._block) + lock._offset
+
+
 def kill_a_holder(lock: RobustRLock) -> None:
     with running(multiprocessing.get_context("fork"), robust_targets.hold, lock) as holder:
         assert holder.says() == "held"
@@ -79,14 +84,14 @@ def kill_a_holder(lock: RobustRLock) -> None:
 
 
 def without_functions(monkeypatch: pytest.MonkeyPatch, *missing: str) -> None:
-    declare = pthread._declare
+    function = pthread._function
 
-    def declare_the_others(library: ctypes.CDLL, name: str, *argument_types: type) -> Callable[..., int]:
+    def one_of_the_others(library: ctypes.CDLL, name: str) -> Callable[..., int]:
         if name in missing:
             raise AttributeError(name)
-        return declare(library, name, *argument_types)
+        return function(library, name)
 
-    monkeypatch.setattr(pthread, "_declare", declare_the_others)
+    monkeypatch.setattr(pthread, "_function", one_of_the_others)
     monkeypatch.setattr(robust, "pthread", pthread.pthread.__wrapped__)  # without its cache
 
 
@@ -510,18 +515,18 @@ def test_it_is_pickled_for_a_child_only() -> None:
         with pytest.raises(RuntimeError, match="being spawned"):
             attempt(lock)
     with pytest.raises(RuntimeError, match="being spawned"):
-        RobustRLock.__new__(RobustRLock).__setstate__((lock._memory, None))
+        RobustRLock.__new__(RobustRLock).__setstate__((lock._block, None, None))
 
 
 def test_a_child_can_use_a_lock_that_its_parent_has_dropped_and_no_new_one_takes_its_place(ctx: BaseContext) -> None:
     lock = RobustRLock()
-    place = lock._mutex
+    place = place_of(lock)
     with running(ctx, robust_targets.hold_then_release, lock) as child:
         del lock
         # The parent's Process drops its arguments after it has started.
         gc.collect()
         others = [RobustRLock() for _ in range(200)]
-        assert place not in [other._mutex for other in others]
+        assert place not in [place_of(other) for other in others]
         assert child.says() == "held"
         assert all(is_free(other) for other in others)
         child.pipe.send("let go")
@@ -530,10 +535,10 @@ def test_a_child_can_use_a_lock_that_its_parent_has_dropped_and_no_new_one_takes
 
 
 def test_a_lock_that_no_other_process_has_seen_is_freed() -> None:
-    alive = weakref.ref(RobustRLock()._memory)
+    alive = weakref.ref(RobustRLock()._block)
     gc.collect()
     assert alive() is None
-    assert len({RobustRLock()._mutex for _ in range(1000)}) < 10
+    assert len({place_of(RobustRLock()) for _ in range(1000)}) < 10
 
 
 def test_what_is_alive_at_a_fork_stays_alive_and_what_is_not_does_not() -> None:
@@ -554,10 +559,10 @@ def test_what_is_alive_at_a_fork_stays_alive_and_what_is_not_does_not() -> None:
 
 def test_the_mutex_lies_aligned_and_wholly_in_its_memory() -> None:
     for lock, _ in [(RobustRLock(), RawValue(ctypes.c_int64)) for _ in range(20)]:
-        begin = ctypes.addressof(lock._memory)
-        assert lock._mutex % 64 == 0
-        assert begin <= lock._mutex
-        assert lock._mutex + 128 <= begin + ctypes.sizeof(lock._memory)
+        begin = ctypes.addressof(lock._block)
+        assert place_of(lock) % 64 == 0
+        assert begin <= place_of(lock)
+        assert place_of(lock) + 128 <= begin + ctypes.sizeof(lock._block)
 
 
 # Other platforms
@@ -578,7 +583,7 @@ def test_a_c_library_without_robust_mutexes_gives_the_same_error(monkeypatch: py
 def test_a_kernel_without_robust_mutexes_gives_the_same_error_and_names_the_cause(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(pthread.pthread(), "_set_robust", lambda attributes, robust: errno.ENOSYS)
+    monkeypatch.setattr(pthread.pthread(), "_init", lambda mutex, attributes: errno.ENOSYS)
     with pytest.raises(NotImplementedError, match=r"multiprocessing\.RLock.*filelock") as caught:
         RobustRLock()
     assert "ENOSYS" in str(caught.value.__cause__)
