@@ -1,12 +1,12 @@
 """The masquerade: each special method of a shared value asks the member that the value names at that moment.
 
-There is one visible line for each method, as in werkzeug's `local.py`. wrapt's type would answer all of them from a C
-field. That field stays empty here, so that a method that is missing below raises an error. It cannot answer with a
-member of long ago.
+There is one visible line for each method, as in werkzeug's `local.py`. wrapt's type would forward all of them to the
+object in a C field. Here that field stays empty. A method that is missing below therefore raises an error, and cannot
+answer with an outdated member.
 """
 
-# Type checkers read forwarding.pyi instead. wrapt's annotations do not allow None for a special method, and neither
-# those nor the annotations of `operator` fit the functions below that turn an operation into a method.
+# Type checkers read forwarding.pyi instead. wrapt's annotations do not allow None for a special method. Neither they
+# nor the annotations of `operator` fit the functions below, which turn an operation into a method.
 # pyright: reportAssignmentType=false, reportIncompatibleMethodOverride=false
 # pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 
@@ -29,12 +29,12 @@ from multiprocessing_intenum.locks import lock_of_threads
 from multiprocessing_intenum.members import Members
 from multiprocessing_intenum.mutator import update
 
-__all__ = ["methods_of"]  # and, for proxy.py alone, _MemberProxy and _OWN_NAMES
+__all__ = ["methods_of"]  # only proxy.py also imports _MemberProxy and _OWN_NAMES
 
 R = TypeVar("R")
 
 
-# The four lines of Cell.load() are written out below wherever programs read often. That saves a call.
+# The methods that programs call often repeat the four lines of Cell.load(). That saves a call.
 
 
 def unary(operation: Callable[[Any], R]) -> Callable[[Any], R]:
@@ -51,7 +51,7 @@ def unary(operation: Callable[[Any], R]) -> Callable[[Any], R]:
 
 
 def binary(operation: Callable[..., R]) -> Callable[..., R]:
-    """`operation(member, other)`. If the other is a shared value, the operation gets its member."""
+    """`operation(member, other)`. If `other` is a shared value, the operation gets its member."""
 
     def method(self: Any, other: Any) -> R:
         if issubclass(type(other), HasCell):  # 40 ns faster than has_cell(other)
@@ -79,9 +79,10 @@ def reflected(operation: Callable[..., R]) -> Callable[..., R]:
 
 
 def reflected_by_sequence(name: str, operation: Callable[..., Any]) -> Callable[..., Any]:
-    """`operation(other, member)`, except for a list or another mutable sequence.
+    """`operation(other, member)`, except if `other` is a list or another mutable sequence.
 
-    Python tries its in-place `+=` and `*=` only after the number's reflected method has returned NotImplemented.
+    Then this returns what the member's reflected method returns, which is NotImplemented. Python tries the in-place
+    `+=` or `*=` of the sequence only after that.
     """
 
     def method(self: Any, other: Any) -> Any:
@@ -97,7 +98,7 @@ def reflected_by_sequence(name: str, operation: Callable[..., Any]) -> Callable[
 
 
 def in_place(operation: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """An atomic `self.set(operation(member, other))` that returns self, so that the name stays bound to the value."""
+    """An atomic `self.set(operation(member, other))`. It returns self, so the variable keeps the shared value."""
 
     def method(self: Any, other: Any) -> Any:
         if has_cell(other):
@@ -118,9 +119,9 @@ def named(name: str) -> Callable[..., Any]:
 
 
 def dict_of(self: Any) -> dict[str, Any]:
-    """A copy of the member's `__dict__`, so that nothing can write to the member that all share.
+    """A copy of the member's `__dict__`, because a write to the original would change the member for all its users.
 
-    A `functools.cached_property` of a subclass therefore computes its value at each access.
+    A `functools.cached_property` in a subclass therefore computes its value at each access.
     """
     return dict(snapshot(self).__dict__)
 
@@ -140,12 +141,12 @@ class Attribute:
 class UnsupportedError(AttributeError, TypeError):
     """An operation that a shared value and its member do not support.
 
-    It is the TypeError that the operation itself would raise, and an AttributeError so that `hasattr` returns False.
+    It is a TypeError, as the operation itself would raise, and also an AttributeError, so that `hasattr` returns False.
     """
 
 
 class Refused:
-    """A special method that wrapt's type has and an int has not, and that no ABC looks for."""
+    """A special method that wrapt's type has and an int does not have. No ABC looks for it."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
@@ -155,22 +156,22 @@ class Refused:
         raise UnsupportedError(message)
 
 
-# Two threads may set attributes at once: neither name may be lost.
+# Guards `_self_own`. If two threads set attributes at once, neither name may be lost.
 _changing_own = lock_of_threads()
 
-# The names under `_self_` that a subclass must leave to the library. 2.0 used the last three.
+# The names with `_self_` that a subclass must not use. Version 2.0 used the last three.
 _OWN_NAMES = frozenset(
     {*SLOTS, "_self_own", "_self_table", "_self_origin", "_self_lock", "_self_members", "_self_word"}
 )
 
 
 class _MemberProxy(ObjectProxy, HasCell):  # type: ignore[type-arg]
-    """Everything that a shared value does as its member would."""
+    """The part of a shared value that behaves like its member."""
 
     __slots__ = SLOTS
     _self_own: frozenset[str] = frozenset()  # the names of the attributes that a subclass has set on this instance
 
-    # wrapt's own takes 100 ns for each look-up before anything happens. This one takes a fifth of that.
+    # wrapt's own method adds 100 ns to each look-up. This one adds a fifth of that.
     __getattribute__ = object.__getattribute__
 
     def __getattr__(self, name: str) -> Any:
@@ -187,7 +188,7 @@ class _MemberProxy(ObjectProxy, HasCell):  # type: ignore[type-arg]
         return getattr(member, name)
 
     def __setattr__(self, name: str, value: object) -> None:
-        # wrapt would set it on the member, which everybody who uses the enum shares.
+        # wrapt would set the attribute on the member, which every user of the enum shares.
         if name in _OWN_NAMES:
             message = f"can not set {name!r} on {type(self).__name__}: the library itself uses it, choose another name"
             raise AttributeError(message)
@@ -198,7 +199,7 @@ class _MemberProxy(ObjectProxy, HasCell):  # type: ignore[type-arg]
             )
             raise AttributeError(message)
         self.__self_setattr__(name, value)
-        # A property stores nothing under its own name. Its setter may have stored other attributes, which are noted.
+        # A property stores nothing under its own name. If its setter stores other attributes, they are noted by then.
         if not isinstance(getattr_static(type(self), name, None), property):
             with _changing_own:
                 self.__self_setattr__("_self_own", self._self_own | {name})
@@ -216,18 +217,18 @@ class _MemberProxy(ObjectProxy, HasCell):  # type: ignore[type-arg]
         with _changing_own:
             self.__self_setattr__("_self_own", self._self_own - {name})
 
-    # What it is
+    # Class and introspection
     __class__ = property(lambda self: self._self_cell.members.enum_type)
     __dict__ = property(dict_of)
     __name__ = Attribute("__name__")
     __wrapped__ = Attribute("__wrapped__")
     __self_dict__ = Attribute("__self_dict__")
     # __module__ and __doc__ are in the `__dict__` of every class: see _ClassText in proxy.py.
-    # __qualname__, __annotations__ and __weakref__ cannot be redefined in a class. wrapt's own raise an error.
+    # __qualname__, __annotations__ and __weakref__ cannot be redefined in a class. Those of wrapt raise an error.
 
     @property
     def name(self) -> str | None:
-        """The member's name, None for flags without one. It cannot be assigned."""
+        """The member's name, or None for a combination of flags without a name. It cannot be assigned."""
         return snapshot(self).name
 
     @property
@@ -246,7 +247,7 @@ class _MemberProxy(ObjectProxy, HasCell):  # type: ignore[type-arg]
     __repr__ = unary(repr)
     __str__ = unary(str)
 
-    def __format__(self, spec: str) -> str:  # 47 ns faster than binary(format): a format is never a shared value
+    def __format__(self, spec: str) -> str:  # 47 ns faster than binary(format): a spec is never a shared value
         try:
             member = self._self_cell.by_number[self._self_view[()]]
         except KeyError:
@@ -317,7 +318,7 @@ class _MemberProxy(ObjectProxy, HasCell):  # type: ignore[type-arg]
     __ror__ = reflected(operator.or_)
     __rmatmul__ = reflected(operator.matmul)
 
-    # In place: writes
+    # In-place operators, which write
     __iadd__ = in_place(operator.iadd)
     __isub__ = in_place(operator.isub)
     __imul__ = in_place(operator.imul)
@@ -338,11 +339,11 @@ class _MemberProxy(ObjectProxy, HasCell):  # type: ignore[type-arg]
     def __deepcopy__(self: Any, memo: dict[int, Any]) -> Any:
         return copy.deepcopy(snapshot(self), memo)
 
-    # What other libraries look for. Only __conform__ shows on an instance whose member does not have it.
+    # Hooks of other libraries. An instance has __conform__ even if its member does not have it.
     __conform__ = hooks.conform
     __get_pydantic_core_schema__ = hooks.ClassHook(hooks.pydantic_core_schema)
 
-    # Refused, as an int refuses them. A class whose enum defines one of them gets it back: see methods_of().
+    # An int does not support these methods. If an enum defines one of them, methods_of() forwards it.
     __getitem__ = Refused()
     __setitem__ = Refused()
     __delitem__ = Refused()
@@ -351,8 +352,9 @@ class _MemberProxy(ObjectProxy, HasCell):  # type: ignore[type-arg]
     __mro_entries__ = Refused()
     __enter__ = Refused()
     __aenter__ = Refused()
-    # The ABCs of collections.abc and contextlib look for these, and take only None for a no. That is why `len(status)`
-    # says "'NoneType' object is not callable". A `with` looks for __enter__ first, so that it gets the better error.
+    # The ABCs of collections.abc and contextlib look for these, and count a method as missing only if it is None. That
+    # is why `len(status)` says "'NoneType' object is not callable". A `with` looks for __enter__ first, and so raises
+    # the better error of Refused.
     __iter__ = None
     __len__ = None
     __contains__ = None
@@ -362,10 +364,10 @@ class _MemberProxy(ObjectProxy, HasCell):  # type: ignore[type-arg]
 
 
 def methods_of(members: Members[Any], cls: type) -> dict[str, Any]:
-    """Return the methods of the class of one enum's values: those that differ from the ones of `cls`, its base.
+    """Return the methods in which the class of one enum's values differs from its base, `cls`.
 
-    This is the place that decides which method answers. A method that a subclass defines comes first, then a hot read,
-    then the table above; and what the enum defines beyond an int is forwarded.
+    This function decides which method Python finds. A method that a subclass defines comes first, then a hot read, then
+    the methods of `_MemberProxy`. If the enum defines special methods that an int does not have, they are forwarded.
 
     Args:
         members: the table of the enum.
@@ -376,14 +378,14 @@ def methods_of(members: Members[Any], cls: type) -> dict[str, Any]:
         for name, method in hot_reads_of(members, _MemberProxy).items()
         if getattr_static(cls, name) is getattr_static(_MemberProxy, name)
     }
-    # Python makes a class unhashable whose `__dict__` has an __eq__ and no __hash__, so that __hash__ is always there.
+    # Python makes a class unhashable if its `__dict__` has __eq__ but not __hash__. So __hash__ is always included.
     return {"__hash__": cls.__hash__, **hot, **_special_methods_of(members.enum_type, cls)}
 
 
-# An enum may define these, and a shared value does not forward them: they are about the life of the object itself.
+# An enum may define these. A shared value does not forward them, because they concern the life of the object itself.
 _OWN_LIFE = frozenset({"__del__", "__getnewargs__", "__set_name__"})
 
-# What Python does with these methods if the class lacks the others.
+# For a method: the operations that Python derives from it if the class does not define them itself.
 _IMPLIED: dict[str, dict[str, Callable[..., Any] | None]] = {
     "__getitem__": {
         "__iter__": unary(iter),
@@ -395,7 +397,7 @@ _IMPLIED: dict[str, dict[str, Callable[..., Any] | None]] = {
 
 
 def _special_methods_of(enum_type: type, cls: type) -> dict[str, Callable[..., Any] | None]:
-    """Return a forwarder for each special method that the enum has and `cls` has not.
+    """Return a forwarder for each special method that the enum has and `cls` does not have.
 
     Python looks special methods up on the type, so `callable`, `len` or `with` find them only there.
     """
@@ -407,12 +409,12 @@ def _special_methods_of(enum_type: type, cls: type) -> dict[str, Callable[..., A
         if callable(found) and missing and name not in _OWN_LIFE:
             methods = _IMPLIED.get(name, {}) | methods | {name: named(name)}
         elif found is None and callable(own.get(name)):
-            methods[name] = None  # `__hash__`, of an enum that defines only `__eq__`
+            methods[name] = None  # such as `__hash__` of an enum that defines only `__eq__`
     return methods
 
 
 def _special_names(cls: type) -> dict[str, Any]:
-    """Return what instances find under the special names. `getattr(cls, ...)` would find the metaclass's as well."""
+    """Return the special methods as Python finds them for instances. `getattr` would also search the metaclass."""
     return {
         name: found
         for base in reversed(cls.__mro__)
@@ -421,18 +423,18 @@ def _special_names(cls: type) -> dict[str, Any]:
     }
 
 
-# The interface of a shared value, which an attribute of an instance would hide.
+# The interface of a shared value. An instance attribute with such a name would hide it.
 _RESERVED = frozenset({"set", "get_lock", "EnumType"})
 
 
 def _declares(cls: type, name: str) -> bool:
-    """Whether `cls` or one of its bases has, or annotates, an attribute of this name that instances may have."""
+    """Whether `cls` or one of its bases defines or annotates an attribute of this name that an instance may set."""
     if name in _RESERVED or name.startswith("__"):
         return False
     return any(
         name in vars(base) or name in get_annotations(base, format=Format.FORWARDREF)
         for base in cls.__mro__
-        # wrapt's classes declare nothing. From Python 3.14 on, get_annotations() raises ValueError for wrapt's C type:
+        # wrapt's classes declare none. From Python 3.14 on, get_annotations() raises ValueError for wrapt's C type:
         # its `__annotations__` is a descriptor for instances.
         if base not in ObjectProxy.__mro__
     )

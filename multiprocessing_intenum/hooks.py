@@ -1,4 +1,4 @@
-"""The methods that other libraries look for on a shared value, under the names that those libraries chose."""
+"""The methods that other libraries look for on a shared value. The libraries chose the names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["ClassHook", "conform", "pydantic_core_schema"]
 
 
 class ClassHook:
-    """A method of the class alone. An instance has the member's attribute of this name, if there is one."""
+    """A method of the class only. For an instance, the name gives the member's attribute, if the member has one."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
@@ -26,9 +26,10 @@ class ClassHook:
 
 
 def conform(self: Any, protocol: object) -> Any:
-    """Return what sqlite3 would bind for the member, whose type may have an adapter.
+    """Return what sqlite3 would bind for the member. The enum may have an adapter.
 
-    sqlite3 looks for this method on the instance. For any other protocol the answer is the member's, or None.
+    sqlite3 looks for this method on the instance. For any other protocol, return what the member's own `__conform__`
+    returns, or None.
     """
     member = snapshot(self)
     sqlite3 = sys.modules.get("sqlite3")
@@ -41,8 +42,8 @@ def conform(self: Any, protocol: object) -> Any:
 def pydantic_core_schema(cls: Any, source: object, handler: Any) -> dict[str, Any]:
     """Let a pydantic model be annotated with the class of a shared value.
 
-    Such a field holds the live shared value that it is given, and is dumped as the member of that moment. It accepts no
-    data: that would have to become a new shared value, which nobody shares. Annotate a field for data with the enum.
+    Such a field holds the live shared value that it is given. A dump has the current member. The field accepts no data,
+    because data would become a new shared value that no other process has. Annotate a field for data with the enum.
     """
     # The functions of pydantic_core.core_schema return such dicts. Written out, they need no import of pydantic.
     dumped = {"type": "function-plain", "function": _member, "return_schema": handler.generate_schema(cls.EnumType)}

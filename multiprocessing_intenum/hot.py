@@ -1,15 +1,15 @@
-"""The reads that programs do all the time, made anew for each enum because that makes them fast.
+"""The most frequent reads, as functions that are made for each enum, because that makes them fast.
 
-The figures are of CPython 3.13 on a machine where `status == member` takes 120 ns, and 190 with the methods of
+The figures are from CPython 3.13, on a machine where `status == member` takes 120 ns, or 190 ns with the methods of
 `forwarding`.
 
-- A closure over the tables of the enum loads nothing from the value. Before Python 3.12 that saves 30 ns a read, from
-  then on 2.
-- Each enum has its own code objects, because the interpreter specialises a code object for one class. With shared ones
-  each read of a program with two enums takes 30 ns more.
-- The comparisons pass on whatever they are given. If that is another shared value, the member returns NotImplemented,
-  and Python calls the other value's method. An enum with its own `__eq__` would see the proxy instead of its member, so
-  it gets the methods of `forwarding`, which look at the other operand: 25 ns.
+- The functions are closures over the tables of the enum, so they need not load the tables from the shared value. This
+  saves 30 ns per read before Python 3.12, and 2 ns since.
+- Each enum has its own code objects, because the interpreter specialises a code object for one class. If two enums
+  shared them, each read would take 30 ns more.
+- The comparisons pass the other operand on unchanged. If it is another shared value, the member returns NotImplemented,
+  and Python calls the reflected method of that shared value. An enum with its own `__eq__` would see the proxy instead
+  of a member. So it uses the methods of `forwarding`, which check the other operand. The check takes 25 ns.
 """
 
 from __future__ import annotations
@@ -84,5 +84,5 @@ def hot_reads_of(members: Members[Any], cls: Any) -> dict[str, Any]:
 
 
 def _own_code(function: Any) -> FunctionType:
-    code = function.__code__.replace(co_name=function.__name__)  # replaces nothing, but makes a new code object
+    code = function.__code__.replace(co_name=function.__name__)  # changes nothing, but makes a new code object
     return FunctionType(code, function.__globals__, None, None, function.__closure__)

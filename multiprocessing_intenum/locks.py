@@ -1,4 +1,4 @@
-"""What a writer does with a lock, of whatever kind: acquire it, release it, ask whether this thread holds it."""
+"""The operations on a lock of any kind: acquire it, release it, ask whether the calling thread holds it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class LockLike(Protocol):
 
     # No two lock libraries agree on the parameters.
     def acquire(self, *args: Any, **kwargs: Any) -> Any:
-        """Take the lock. False says that the time given as `timeout` is over."""
+        """Take the lock. Return False if it was not free within `timeout`."""
 
     def release(self, *args: Any, **kwargs: Any) -> Any:
         """Release the lock."""
@@ -47,10 +47,10 @@ Operations: TypeAlias = tuple[Callable[..., object], Callable[[], object], Calla
 
 
 def operations_of(lock: LockLike) -> Operations:
-    """Return the three things that a writer does with `lock`: acquire, release, is_mine.
+    """Return the three functions that a writer needs for `lock`: acquire, release and is_mine.
 
     `acquire(timeout=seconds)` returns False when the time is over. `is_mine()` says whether the calling thread holds
-    the lock. A thread that does must not take it again: with a plain Lock it would wait for itself for ever.
+    the lock. A thread that holds it must not take it again: with a plain Lock it would wait for itself for ever.
 
     The lock stays alive for any child that inherits it.
 
@@ -58,7 +58,7 @@ def operations_of(lock: LockLike) -> Operations:
         lock: anything with acquire and release.
 
     Raises:
-        TypeError: it has no acquire or no release, they are asyncio's, or it is a class.
+        TypeError: `lock` has no acquire or no release, its acquire must be awaited, or it is a class.
     """
     kind, known = type(lock), cast("Any", lock)  # the true type: an object may claim any `__class__`
     if issubclass(kind, type):
@@ -70,7 +70,7 @@ def operations_of(lock: LockLike) -> Operations:
         return known.acquire, known.release, known._semlock._is_mine
     if issubclass(kind, RobustRLock):  # it tracks its own memory
         return known.acquire, known.release, known._is_mine
-    if issubclass(kind, _THREADING_RLOCKS):  # of one process: no child can use it
+    if issubclass(kind, _THREADING_RLOCKS):  # belongs to one process: no child can use it
         return known.acquire, known.release, known._is_owned
     for method in ("acquire", "release"):
         if not callable(getattr(lock, method, None)):
@@ -80,7 +80,7 @@ def operations_of(lock: LockLike) -> Operations:
         message = f"Can not use {type(lock)} as lock: its acquire() would have to be awaited"
         raise TypeError(message)
     opaque = _OpaqueLock(lock)
-    memory.track(opaque)  # not the lock itself: it need not support weak references
+    memory.track(opaque)  # the lock itself may not support weak references
     return opaque.acquire, opaque.release, opaque.is_mine
 
 
@@ -123,13 +123,13 @@ def lock_of_threads() -> AbstractContextManager[bool]:
     """Return a re-entrant lock for the threads of this process. A forked child never inherits it held."""
     lock = threading.RLock()
     if hasattr(os, "register_at_fork"):
-        # The thread that forks takes it before the fork, so that no other one can hold it then.
+        # The thread that forks takes the lock before the fork, so no other thread holds it during the fork.
         os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
     return lock
 
 
 class _Held(threading.local):
-    """The opaque locks that the calling thread has taken through this library, by `id()`."""
+    """The `id()` of each opaque lock that the calling thread has taken through this library."""
 
     def __init__(self) -> None:
         self.ids: set[int] = set()
@@ -153,10 +153,10 @@ if hasattr(os, "register_at_fork"):
 
 
 class _OpaqueLock:
-    """A lock that cannot tell its owner (threading's Lock, a manager's, a file lock): this class notes the owner.
+    """A lock that cannot report its owner: threading's Lock, a manager's, a file lock. This class records the owner.
 
-    It cannot note a lock that the user takes by their own `with`. A `set()` inside that `with` takes the lock again,
-    which works with a re-entrant lock only. The documentation says so.
+    It does not notice when users take the lock with their own `with`. A `set()` inside that `with` takes the lock
+    again, which works only with a re-entrant lock. The documentation says so.
     """
 
     __slots__ = ("__weakref__", "_lock")
@@ -166,7 +166,7 @@ class _OpaqueLock:
 
     def acquire(self, timeout: float | None = None) -> bool:
         try:
-            # The timeout by keyword is the only spelling that multiprocessing, threading, managers and filelock share.
+            # A keyword is the only form of the timeout that multiprocessing, threading, managers and filelock share.
             taken = self._lock.acquire() if timeout is None else self._lock.acquire(timeout=timeout)
         except TimeoutError:  # filelock raises it instead of returning False
             taken = False
@@ -190,8 +190,8 @@ def seconds(timeout: float | None, name: str = "timeout") -> float | None:
     """Return `timeout` in the form that every lock takes: None for no limit, else seconds as float.
 
     Raises:
-        TypeError: it is no number.
-        ValueError: it is negative or not a number (NaN).
+        TypeError: `timeout` is not an int or a float.
+        ValueError: `timeout` is negative or NaN.
     """
     if timeout is None:
         return None

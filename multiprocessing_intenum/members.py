@@ -1,4 +1,4 @@
-"""The table from integer to member, and the check of everything that is to become a member."""
+"""The table from integers to members, and the check that a value is a member or names one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ number_of: Callable[[Any], int] = int.__int__  # int() would call the enum's own
 
 
 class IntEnumMember(Protocol):
-    """What a member of every int-valued enum has: `IntEnum`, `IntFlag`, `class X(int, Enum)`, `IntegerChoices`."""
+    """What the members of every int-valued enum have: `IntEnum`, `IntFlag`, `class X(int, Enum)`, `IntegerChoices`."""
 
     @property
     def _name_(self) -> str | None: ...  # None: a combination of flags
@@ -31,24 +31,24 @@ T = TypeVar("T", bound=IntEnumMember)
 
 @final
 class _Nothing:
-    """A type that no member has. As `exact_type` it makes every write of an enum go through `member_of`."""
+    """A type that no member has. If it is the `exact_type` of an enum, every write goes through `member_of`."""
 
 
 class Members(Generic[T]):
-    """The members of one enum by their number. There is one table for each enum: `members_of` returns it.
+    """The table of one enum's members by number. Each enum has one table, which `members_of` returns.
 
-    An enum may make members when they are asked for: combinations of flags, the work of `_missing_`. They enter the
-    table when they are first read or written. A member is never replaced, so the table caches no state.
+    An enum may make members on demand: combinations of flags, or members that `_missing_` makes. Such a member enters
+    the table when it is first read or written. A member is never replaced, so no entry goes out of date.
 
-    The hot reads look into `by_number`, `names` and `values` directly, and ask `members[number]` after a KeyError. They
-    are plain dicts because Python has a specialised instruction for these: 18 ns, where a subclass with `__missing__`
-    takes 36.
+    The hot reads look numbers up in `by_number`, `names` and `values`, and call `members[number]` after a KeyError.
+    These three are plain dicts, because Python has a specialised instruction for plain dicts: a look-up takes 18 ns. In
+    a subclass with `__missing__` it takes 36 ns.
 
     Args:
         enum_type: an enum whose members are ints.
 
     Raises:
-        TypeError: it is no such enum, or two of its members are the same integer.
+        TypeError: `enum_type` is not such an enum, or two of its members are the same integer.
     """
 
     __slots__ = ("__weakref__", "by_name", "by_number", "enum_type", "exact_type", "names", "values")
@@ -59,9 +59,9 @@ class Members(Generic[T]):
     names: dict[int, str | None]
     values: dict[int, Any]
     exact_type: type
-    """A value of this type can be stored without a closer look. It is the enum, if all its members fit the cell and are
-    in the table from the start. A forged member, `int.__new__(Enum, 99)`, is not detected: that would cost each write a
-    dict look-up."""
+    """A value of this type is stored without a check. It is the enum if all its members fit the cell and are in the
+    table from the start. A forged member, `int.__new__(Enum, 99)`, is not detected, because the check would cost each
+    write a dict look-up."""
 
     def __init__(self, enum_type: type[T]) -> None:
         if not (isinstance(enum_type, enum.EnumMeta) and issubclass(enum_type, int)):
@@ -88,7 +88,7 @@ class Members(Generic[T]):
         self.exact_type = enum_type if fits and not grows else _Nothing
 
     def __getitem__(self, number: int) -> T:
-        """Return the member, which the enum may have to make first.
+        """Return the member of this number. The enum makes it if it does not exist yet.
 
         Raises:
             ValueError: the enum has no member of this number.
@@ -102,7 +102,7 @@ class Members(Generic[T]):
         return member
 
     def _find(self, number: int) -> T | None:
-        """Return the member from the table, or the one that the enum makes, or None."""
+        """Return the member of this number, from the table or newly made by the enum, or None if there is none."""
         try:
             return self.by_number[number]
         except KeyError:
@@ -111,7 +111,7 @@ class Members(Generic[T]):
             member = self.enum_type(number)  # type: ignore[call-arg]
         except Exception:  # whatever an enum's own `_missing_` may raise
             return None
-        # An enum's `_missing_` may return a default member, and a flag with EJECT a bare int: neither has this number.
+        # `_missing_` may return a default member, which has another number. A flag with EJECT returns a bare int.
         if type(member) is not self.enum_type or number_of(member) != number:
             return None
         return self._enter(number, member)
@@ -122,22 +122,22 @@ class Members(Generic[T]):
         return self.by_number.setdefault(number, member)
 
     def member_of(self, value: object, doing: str = "set") -> T:
-        """Return the member that `value` is or names, sure to fit the cell.
+        """Return the member that `value` is or names. The member fits the cell.
 
-        A value of the enum's type stands for the member of its number: an enum whose `_missing_` keeps no record of the
-        members that it makes has several objects for one number, and the table has one of them.
+        If `_missing_` keeps no record of the members that it makes, the enum has several objects for one number. The
+        table has one of them, and this method returns that one for all of them.
 
         Args:
-            value: a member of the enum, or the name of one as str.
+            value: a member of the enum, or the name of a member as str.
             doing: what the caller does with the member, for the text of an error: "set", "expect" or "wait for".
 
         Raises:
-            TypeError: it is neither: another enum's member, an int, a bool, None.
+            TypeError: `value` is neither, but for example another enum's member, an int, a bool or None.
             KeyError: the enum has no member of this name.
             OverflowError: the member does not fit 64 bits.
-            ValueError: it has the enum's type, but the enum has no member of its number.
+            ValueError: `value` has the enum's type, but the enum has no member of its number.
         """
-        # The true type is asked, never isinstance: an object may claim any `__class__`.
+        # This compares types and does not use isinstance, because an object may claim any `__class__`.
         if type(value) is self.enum_type:
             member: T = value
         elif issubclass(type(value), str) and not isinstance(type(value), enum.EnumMeta):
@@ -167,18 +167,18 @@ class Members(Generic[T]):
             raise KeyError(message) from None
 
 
-# The tables live as long as something uses them, as the enums in the keys do.
+# A table lives as long as something uses it, and its entry keeps the enum alive.
 _tables: weakref.WeakValueDictionary[type, Members[Any]] = weakref.WeakValueDictionary()
 
 
 def members_of(enum_type: type[T]) -> Members[T]:
-    """Return the table of an enum, the same one for each call. See `Members` for what it raises."""
+    """Return the table of an enum. Every call returns the same table. See `Members` for the errors."""
     members = _tables.get(enum_type)
     return _tables.setdefault(enum_type, Members(enum_type)) if members is None else members
 
 
 def refuse(enum_type: type, value: object, doing: str = "set") -> NoReturn:
-    """Raise the TypeError of a value that is no member of `enum_type`; `doing` as in `Members.member_of`."""
+    """Raise the TypeError for a value that is not a member of `enum_type`. For `doing` see `Members.member_of`."""
     to_be = "to" if doing == "set" else "to be a"
     message = f"Can not {doing} '{enum_type}' {to_be} value of type '{type(value)}'"
     raise TypeError(message)

@@ -1,11 +1,12 @@
 """Keep shared memory alive for as long as another process may still write to it.
 
-`multiprocessing` hands a block of its heap on as soon as the process that made it drops its last reference, and under
-spawn unlinks a lock's name at that moment, although a child may still be using the one or about to open the other. So:
+`multiprocessing` reuses a block of its heap as soon as the process that made it drops its last reference, although a
+child may still use the block. Under spawn it also unlinks the name of a lock, although a child may be about to open it.
+So:
 
-- what is alive when the process forks stays alive, because the child inherits it (`track`);
-- what is pickled for a child stays alive (`pin`);
-- what no other process has seen is freed as usual.
+- An object that is alive when the process forks stays alive, because the child inherits it (`track`).
+- An object that is pickled for a child stays alive (`pin`).
+- An object that no other process has seen is freed as usual.
 """
 
 from __future__ import annotations
@@ -17,15 +18,15 @@ __all__ = ["pin", "track"]
 
 
 class _Ref(weakref.ref[object]):
-    """A weak reference hashed by its own identity: a ctypes object has no hash to lend it."""
+    """A weak reference hashed by its own identity, because a ctypes object cannot be hashed."""
 
     __slots__ = ()
     __hash__ = object.__hash__
     __eq__ = object.__eq__
 
 
-# No lock guards these two. Each is changed by single calls that are atomic with the GIL and without it, and `_forget`
-# can run inside any of them, in the same thread, when the garbage collector happens to free something tracked.
+# No lock guards these two. Each change is one call, which is atomic with and without the GIL. A lock would not help
+# against `_forget`: the garbage collector can run it in the same thread, in the middle of such a call.
 _tracked: set[_Ref] = set()
 _pinned: dict[int, object] = {}
 
@@ -33,9 +34,9 @@ _forget = _tracked.discard
 
 
 def track(obj: object) -> None:
-    """Keep `obj` alive for ever from the next fork on, if it is still alive by then.
+    """Keep `obj` alive for ever once this process forks, if `obj` is alive at that time.
 
-    Costs half a microsecond, and the memory of a weak reference until `obj` dies.
+    A call costs half a microsecond, and the memory of a weak reference until `obj` dies.
 
     Args:
         obj: anything that can be weakly referenced: a ctypes object, a `multiprocessing` lock, an ordinary instance.
@@ -50,18 +51,18 @@ def pin(obj: object) -> None:
     """Keep `obj` alive for the life of this process. Pinning it again costs nothing.
 
     Args:
-        obj: any object; called with what is being pickled for a child.
+        obj: any object that is being pickled for a child.
     """
     _pinned[id(obj)] = obj
 
 
 def _pin_tracked() -> None:
     for ref in _tracked.copy():
-        pin(ref())  # None, if it died just now, does no harm
+        pin(ref())  # None if the object has just died; it does no harm to pin None
         _forget(ref)
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
-    # Before the fork, since by the time of a hook after it other code may have dropped a value. Once more in the parent
-    # after it, for what another thread made in between.
+    # Pin before the fork, because other code may drop a value before a hook after the fork runs. Pin again in the
+    # parent after the fork, because another thread may have made a value in between.
     os.register_at_fork(before=_pin_tracked, after_in_parent=_pin_tracked)

@@ -1,6 +1,6 @@
-"""Every write: typed, under the lock, all or nothing.
+"""The functions that write. A write is typed, takes the lock, and happens completely or not at all.
 
-Each function ends in the target's own `set()`, so that a subclass that overrides it sees every write.
+Each function writes with the target's own `set()`. A subclass that overrides `set()` therefore sees every write.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ T = TypeVar("T", bound=IntEnumMember)
 
 
 def resolve(members: Members[T], value: object, doing: str = "set") -> T:
-    """Return the member that `value` is or names; of another shared value the current one. See `Members.member_of`."""
+    """Return the member that `value` is or names, or a shared value's current member. See `Members.member_of`."""
     return members.member_of(value._self_cell.load() if has_cell(value) else value, doing)
 
 
@@ -25,15 +25,16 @@ def set_member(self: HasCell[T], value: T | str | HasCell[T]) -> None:  # noqa: 
     """Set the value under its lock.
 
     Args:
-        value: a member of the enum, the name of one, or another shared value of the same enum, whose current member is
-            taken.
+        value: a member of the enum, the name of a member, or another shared value of the same enum. If it is a shared
+            value, its current member is used.
 
     Raises:
-        TypeError: it is something else: another enum's member, an int, None.
+        TypeError: `value` is anything else, for example another enum's member, an int or None.
         KeyError: no member has this name.
         OverflowError: the member does not fit 64 bits.
-        ValueError: it has the enum's type but is none of its members, or the other shared value's integer is no member.
-        After an error the value is what it was.
+        ValueError: `value` has the enum's type but is none of its members, or the integer of the other shared value is
+            not a member.
+        After an error the shared value is unchanged.
 
     Example:
         >>> status = WorkerStatus(WorkerStatusEnum.IDLE)
@@ -47,7 +48,8 @@ def set_member(self: HasCell[T], value: T | str | HasCell[T]) -> None:  # noqa: 
     cell.write(value)  # type: ignore[arg-type]
 
 
-# It is the method `IntEnumValue.set`. pickle stores a bound method by this name: `Process(target=status.set, ...)`.
+# This function is the method `IntEnumValue.set`. pickle stores a bound method by its name, for example for
+# `Process(target=status.set, ...)`.
 set_member.__name__, set_member.__qualname__ = "set", "IntEnumValue.set"
 
 
@@ -58,7 +60,7 @@ def _cell_of(target: HasCell[T]) -> Cell[T]:
 
 
 def exchange(status: HasCell[T], new: T | str | HasCell[T], timeout: float | None = None) -> T:
-    """Set a shared value and return the member that it replaced, in one step.
+    """Set a shared value and return its previous member, in one step.
 
     The idea is Java's `AtomicReference.getAndSet`.
 
@@ -68,11 +70,11 @@ def exchange(status: HasCell[T], new: T | str | HasCell[T], timeout: float | Non
         timeout: seconds to wait for the lock; None waits for ever.
 
     Returns:
-        The member before.
+        The previous member.
 
     Raises:
         TimeoutError: the lock was not free in time: its holder is busy or dead.
-        TypeError, KeyError, OverflowError, ValueError: `new` can not be set, or an argument is of a wrong kind.
+        TypeError, KeyError, OverflowError, ValueError: `new` cannot be set, or an argument is of the wrong kind.
         After any error nothing was written.
 
     Example:
@@ -97,13 +99,13 @@ def compare_and_set(
     new: T | str | HasCell[T],
     timeout: float | None = None,
 ) -> bool:
-    """Set a shared value if it is what you expect, and say whether it was.
+    """Set a shared value if it is the expected member, and return whether it was.
 
-    Of several processes that try it at once exactly one wins. The idea is Java's `AtomicReference.compareAndSet`.
+    If several processes try this at once, exactly one succeeds. The idea is Java's `AtomicReference.compareAndSet`.
 
     Args:
         status: the shared value.
-        expected: the member, or its name, that it must be for the write to happen.
+        expected: the member, or its name, that the shared value must have for the write to happen.
         new: what to set, as in `set()`.
         timeout: seconds to wait for the lock; None waits for ever.
 
@@ -112,7 +114,7 @@ def compare_and_set(
 
     Raises:
         TimeoutError: the lock was not free in time: its holder is busy or dead.
-        TypeError, KeyError, OverflowError, ValueError: an argument is of a wrong kind or names no member.
+        TypeError, KeyError, OverflowError, ValueError: an argument is of the wrong kind or names no member.
         After any error nothing was written.
 
     Example:
@@ -130,22 +132,22 @@ def compare_and_exchange(
     new: T | str | HasCell[T],
     timeout: float | None = None,
 ) -> T:
-    """Set a shared value if it is what you expect, and return the member found: why it was refused, if it was.
+    """Set a shared value if it is the expected member, and return the member that was found.
 
-    The idea is C++'s `std::atomic::compare_exchange_strong`.
+    If the write was refused, that member tells why. The idea is C++'s `std::atomic::compare_exchange_strong`.
 
     Args:
         status: the shared value.
-        expected: the member, or its name, that it must be for the write to happen.
+        expected: the member, or its name, that the shared value must have for the write to happen.
         new: what to set, as in `set()`.
         timeout: seconds to wait for the lock; None waits for ever.
 
     Returns:
-        The member before. The write happened if, and only if, it is `expected`.
+        The previous member. The write happened if, and only if, this member is `expected`.
 
     Raises:
         TimeoutError: the lock was not free in time: its holder is busy or dead.
-        TypeError, KeyError, OverflowError, ValueError: an argument is of a wrong kind or names no member.
+        TypeError, KeyError, OverflowError, ValueError: an argument is of the wrong kind or names no member.
         After any error nothing was written.
 
     Example:
@@ -168,24 +170,25 @@ def compare_and_exchange(
 
 
 def update(status: HasCell[T], function: Callable[[T], T | str | HasCell[T]], timeout: float | None = None) -> T:
-    """Replace a shared value by what a function makes of it, in one step that no other writer can come between.
+    """Set a shared value to what a function returns for its current member, in one step.
 
-    The idea is Java's `AtomicReference.updateAndGet`; but the function runs once, under the lock, so keep it short.
+    No other write can come between the read and the write. The idea is Java's `AtomicReference.updateAndGet`. Here the
+    function runs only once, under the lock, so keep it short.
 
     Args:
         status: the shared value.
-        function: is given the member now and returns the one to set. It may itself call `set()` on the value.
+        function: takes the current member and returns the member to set. It may itself call `set()` on the value.
         timeout: seconds to wait for the lock; None waits for ever.
 
     Returns:
-        The member after.
+        The new member.
 
     Raises:
         TimeoutError: the lock was not free in time: its holder is busy or dead.
-        TypeError, KeyError, OverflowError, ValueError: an argument is of a wrong kind, or what `function` returned can
-            not be set.
-        Whatever `function` raises. After any of these the lock is as it was before, and nothing was written but what
-        `function` itself wrote.
+        TypeError, KeyError, OverflowError, ValueError: an argument is of the wrong kind, or the result of `function`
+            cannot be set.
+        Whatever `function` raises. After any error the lock is as it was before the call, and nothing was written
+        except what `function` itself wrote.
 
     Example:
         >>> rotation = list(WorkerStatusEnum)

@@ -27,7 +27,7 @@ T = TypeVar("T", bound=IntEnumMember)
 
 
 class _ClassText(str):
-    """The `__module__` or `__doc__` of a class. On an instance it is the member's."""
+    """The `__module__` or `__doc__` of a class. An instance returns the member's."""
 
     name: str
 
@@ -40,7 +40,7 @@ class _ClassText(str):
         return (self or None) if instance is None else getattr(snapshot(instance), self.name)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return str, (str(self),)  # pickle stores a class by the text of its __module__
+        return str, (str(self),)  # pickle stores the __module__ of a class as text
 
 
 _TYPE_ALIASES: tuple[type, ...] = (TypeAliasType, getattr(typing, "TypeAliasType", TypeAliasType))
@@ -58,23 +58,24 @@ class _GenericAlias(types.GenericAlias):
 class IntEnumValue(_MemberProxy[T]):
     """An integer in shared memory that looks, to any code that reads it, like the enum member that it names now.
 
-    Every read loads the shared integer again, without a lock. `set()`, assignment to `.value`, the in-place operators
-    and the functions of this package write, under the lock. `snapshot()` gives the real member.
+    Every read loads the shared integer again, without a lock. Writes take the lock: `set()`, assignment to `.value`,
+    the in-place operators, and functions such as `compare_and_set`. `snapshot()` returns the real member.
 
-    Subclass it with the enum, or index it: then the type is checked and names are accepted. Otherwise the first member
-    says which enum it is. Make the value before the processes that share it start.
+    Bind the class to an enum: use `IntEnumValue[YourEnum]` or a subclass of it. Such a class refuses another enum's
+    members and accepts names. An unbound class uses the enum of its first member. Make the value before the processes
+    that share it start.
 
     Args:
-        value: the member to begin with; its name as str, where the class knows the enum; or another shared value, whose
-            current member is taken.
-        lock: guards the writers: anything with acquire and release, which other values may share. None makes a
-            `multiprocessing.RLock`.
-        ctx: the context to make that RLock in, if not the default one: give `multiprocessing.get_context("spawn")` to
-            send the value to a spawned process where fork is the default.
+        value: the first member; its name as str, if the class is bound to an enum; or another shared value, whose
+            current member is used.
+        lock: the lock that writers take: any object with acquire and release. Several values may share a lock. None
+            makes a `multiprocessing.RLock`.
+        ctx: the context that makes this RLock, instead of the default context. Where fork is the default, give
+            `multiprocessing.get_context("spawn")` to send the value to a spawned process.
 
     Raises:
-        TypeError: `value` is no member of the enum, the enum's members are no ints, `lock` is no lock, or both `lock`
-            and `ctx` were given.
+        TypeError: `value` is not a member of the enum, the enum's members are not ints, `lock` is not a lock, or both
+            `lock` and `ctx` were given.
         KeyError: no member has this name.
         OverflowError: the member does not fit 64 bits.
 
@@ -88,20 +89,20 @@ class IntEnumValue(_MemberProxy[T]):
         >>> {WorkerStatusEnum.CALCULATING: "busy"}[status]
         'busy'
 
-    The name and the idea are those of multiprocessing-intenum 1.1, the way it is shared is `multiprocessing.Value`'s.
+    The name and the idea come from multiprocessing-intenum 1.1. It is shared in the way of `multiprocessing.Value`.
     """
 
     __slots__ = ()
 
-    _self_table: ClassVar[Members[Any] | None] = None  # of the enum; None where the class is not bound to one
+    _self_table: ClassVar[Members[Any] | None] = None  # the enum's table; None if the class is unbound
 
     if not TYPE_CHECKING:
 
         def __class_getitem__(cls, item):
-            """Return the class of the values of one enum; for a type variable an alias that can be indexed again."""
+            """Return the class bound to an enum. For a type variable, return an alias that can be indexed again."""
             while isinstance(item, _TYPE_ALIASES):  # `type Item = YourEnum`
                 item = item.__value__
-            if not isinstance(item, type) or item is Any:  # which is a class from Python 3.11 on
+            if not isinstance(item, type) or item is Any:  # Any is a class from Python 3.11 on
                 return _GenericAlias(cls, item)
             if cls._self_table is not None:
                 if item is cls.EnumType:
@@ -127,13 +128,14 @@ class IntEnumValue(_MemberProxy[T]):
         for name in sorted(_OWN_NAMES & vars(cls).keys()):
             message = f"{cls.__name__} can not define {name}: the library itself uses it, choose another name"
             raise TypeError(message)
-        # Of two subclasses with different enums the first one wins, as for any attribute.
+        # IntEnumValue[A] and IntEnumValue[B] as bases are an error. Of two named subclasses, the first one determines
+        # the enum, as with any attribute.
         enum_types: set[type] = {vars(base)["EnumType"] for base in cls.__bases__ if "_self_origin" in vars(base)}
         if len(enum_types) > 1:
             names = " and ".join(sorted(map(repr, enum_types)))
             message = f"{cls.__name__} can not be bound to {names} at once: a shared value has one enum"
             raise TypeError(message)
-        if isinstance(vars(cls)["__module__"], str):  # the metaclass of the pure-Python wrapt does the same
+        if isinstance(vars(cls)["__module__"], str):  # else the metaclass of pure-Python wrapt has done this
             first_line = vars(cls).get("__firstlineno__")
             for name in ("__module__", "__doc__"):
                 setattr(cls, name, _ClassText(name, getattr(cls, name)))
@@ -141,7 +143,7 @@ class IntEnumValue(_MemberProxy[T]):
                 cls.__firstlineno__ = first_line  # type: ignore[attr-defined]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Make a value of the class bound to the enum of the member given, where this class is bound to none."""
+        """Make a value. If this class is unbound, use the class bound to the enum of the first member."""
         if cls._self_table is None and (args or "value" in kwargs):  # else __init__ reports what is missing
             value = args[0] if args else kwargs["value"]
             # The first argument of a subclass's own __init__ may be anything.
@@ -174,29 +176,28 @@ class IntEnumValue(_MemberProxy[T]):
         self.__self_setattr__("_self_view", cell.view)
 
     if TYPE_CHECKING:
-        # At run time set() takes another shared value as well. If the annotation said so, an override with the seeds'
-        # signature, `def set(self, value: WorkerStatusEnum | str)`, would be an error.
+        # At run time set() accepts another shared value, too. If the annotation allowed that, a type checker would
+        # reject an override with the signature `def set(self, value: WorkerStatusEnum | str)`.
         def set(self, value: T | str) -> None:
-            """Set the value under its lock, to a member or to the one of this name."""
+            """Set the value under its lock, to a member or to the member of this name."""
 
     else:
         EnumType = enum.IntEnum
-        """The enum; `enum.IntEnum` where the class is not bound to one."""
+        """The enum, or `enum.IntEnum` if the class is unbound."""
 
-        set = mutator.set_member  # the function itself, not a method that calls it: a call less
+        set = mutator.set_member  # the function itself: a method that calls it would cost another call
 
     def get_lock(self) -> Lock:
-        """Return the lock that guards the writers: the very object given as `lock=`, else a `multiprocessing.RLock`."""
+        """Return the lock that writers take: the object given as `lock=` itself, or else a `multiprocessing.RLock`."""
         return self._self_cell.lock
 
     def __reduce__(self) -> tuple[Any, ...]:
         make_cell, parts = self._self_cell.pickled(type(self).__name__)
-        # The attributes of a subclass come last, as the state: they may lead back to this value, which pickle knows by
-        # then.
+        # The attributes of a subclass are pickled as state, after the value itself, because they may refer back to it.
         return _rebuild, (_origin_of(type(self)), make_cell, parts), _own_of(self) or None, None, None, _set_own
 
 
-# The classes made by indexing. They live as long as something uses them, as the enums in the keys do.
+# The classes made by indexing. A class lives as long as something uses it, and its entry keeps the enum alive.
 _bound: weakref.WeakValueDictionary[tuple[type, type], type] = weakref.WeakValueDictionary()
 
 _binding = lock_of_threads()  # threads that index at once get the same class
@@ -210,7 +211,7 @@ def _bind(cls: type, enum_type: type[Any]) -> type:
         raise TypeError(message)
     members: Members[Any] = members_of(enum_type)
     namespace: dict[str, Any] = {"__module__": cls.__module__, "__slots__": (), "EnumType": enum_type}
-    if members.by_number:  # else the enum is a base for enums that share its methods
+    if members.by_number:  # an enum without members is a base for other enums
         namespace |= methods_of(members, cls)
     for method in ("set", "get_lock"):
         if hasattr(enum_type, method) and method not in enum_type.__members__:
@@ -228,7 +229,7 @@ def _bind(cls: type, enum_type: type[Any]) -> type:
 
 
 def _level_of_the_user() -> int:
-    """Return the `stacklevel` at which a warning points to the line outside of the package that led to it."""
+    """Return the `stacklevel` for a warning that points to the user's line, the first one outside of this package."""
     # From Python 3.12 on warnings.warn(skip_file_prefixes=...) could do this.
     level, frame = 1, sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__package__") == __package__:
@@ -237,7 +238,7 @@ def _level_of_the_user() -> int:
 
 
 def _enum_of(cls: Any, value: object) -> type:
-    """Return the enum of the first member given to a class that is not bound to one."""
+    """Return the enum of the first member given to an unbound class."""
     if has_cell(value):
         value = snapshot(value)
     if issubclass(type(value), str) and not isinstance(type(value), enum.EnumMeta):
@@ -257,13 +258,13 @@ def _base_of(cls: Any) -> type:
 
 
 def _origin_of(cls: type) -> tuple[type, ...]:
-    """Return how to get at the class: itself, or an importable class and the enums with which to index that."""
+    """Return what pickle stores for the class: itself, or an importable class and the enums to index it with."""
     origin: tuple[type, ...] = vars(cls).get("_self_origin", (cls,))
     return origin
 
 
 def _rebuild(origin: tuple[Any, ...], make_cell: Callable[..., Cell[Any]], parts: tuple[Any, ...]) -> IntEnumValue[Any]:
-    """Make the value anew in a spawned child, with the same cell."""
+    """Make the value again in a spawned child, on the same shared memory."""
     cls, *enum_types = origin
     for enum_type in enum_types:
         cls = cls[enum_type]
@@ -271,11 +272,11 @@ def _rebuild(origin: tuple[Any, ...], make_cell: Callable[..., Cell[Any]], parts
 
 
 def copied(status: IntEnumValue[Any], memo: dict[int, Any]) -> IntEnumValue[Any]:
-    """Return a deep copy with its own state, which is now the same, under the same lock.
+    """Return a deep copy that has its own state, at first an equal one, and the same lock.
 
     It is for objects that hold a shared value and are deep-copied. `copy.deepcopy` of a shared value gives the member.
     """
-    key: Any = (copied, id(status))  # not the id alone: copy.deepcopy notes the member under that
+    key: Any = (copied, id(status))  # copy.deepcopy stores the member under the id alone
     if key not in memo:
         memo[key] = _with(type(status), status._self_cell.copy())
         _set_own(memo[key], copy.deepcopy(_own_of(status), memo))
@@ -283,7 +284,7 @@ def copied(status: IntEnumValue[Any], memo: dict[int, Any]) -> IntEnumValue[Any]
 
 
 def _with(cls: Any, cell: Cell[Any]) -> IntEnumValue[Any]:
-    """Return a value with a cell that exists already. The `__init__` of its class is not called."""
+    """Return a value on an existing cell, without calling the `__init__` of its class."""
     status: IntEnumValue[Any] = cls.__new__(cls)
     status._attach(cell)
     return status

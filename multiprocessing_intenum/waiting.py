@@ -1,4 +1,4 @@
-"""`wait_for`: sleep until a shared value is what you wait for."""
+"""`wait_for`: sleep until a shared value meets a condition."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ def wait_for(
 ) -> T:
     """Wait until a shared value meets a condition, and return the member that met it.
 
-    It looks at the shared integer again and again, with sleeps that double from 50 µs. It takes no lock, so that no
-    other process, running, stopped or dead, can keep it from returning; a state that lasts for less than a sleep can be
-    missed.
+    It polls the shared integer. The first sleep between two looks is 50 µs, and each next one is twice as long. It
+    takes no lock, so no other process, whether running, stopped or dead, can keep it from returning. It can miss a
+    state that lasts for less than one sleep.
 
     Args:
         status: the shared value.
-        condition: a member, or its name; a collection of them, of which any will do (the enum itself: any of its named
-            members); or a function that is given the member now and says whether it will do.
-        timeout: seconds to wait; None waits for ever, 0 only looks.
-        max_interval: the longest sleep between two looks, in seconds: less wakes earlier, more idles better. None: they
-            double on and on.
+        condition: a member or its name; a collection of these, to wait for any one of them; the enum itself, to wait
+            for any of its named members; or a function that takes the current member and returns whether to stop.
+        timeout: seconds to wait; None waits for ever, 0 looks once.
+        max_interval: the longest sleep between two looks, in seconds. A smaller one notices a change earlier, a larger
+            one uses less processor time. With None the sleeps double without a limit.
 
     Returns:
         The member that met the condition. The state may have moved on by the time you look at it.
 
     Raises:
-        TimeoutError: the time is over; it tells the state and what was waited for.
-        TypeError, KeyError, ValueError: an argument is of a wrong kind, names no member, or can never be met.
+        TimeoutError: the time is over. The message tells the state and the condition.
+        TypeError, KeyError, ValueError: an argument is of the wrong kind, names no member, or can never be met.
         Whatever a function given as `condition` raises.
 
     Example:
@@ -70,7 +70,7 @@ def wait_for(
     deadline = None if limit is None else time.monotonic() + limit
     interval = min(FIRST_INTERVAL, longest)
     while True:
-        # The clock before the look: what was written in time is seen, however late this process is woken.
+        # Read the clock before the value. A write that was in time is then seen, however late this process wakes up.
         remaining = interval if deadline is None else deadline - time.monotonic()
         member = snapshot(status)
         if is_met(member):
@@ -86,15 +86,15 @@ def _condition(status: HasCell[T], condition: object) -> tuple[Callable[[T], obj
     """Return a function that says whether a member meets the condition, and a text for the error."""
     members = status._self_cell.members
     kind = type(condition)
-    # A member comes first, because an enum may make its members iterable or callable. The enum itself is both, and
-    # counts as a collection.
+    # Check for a member first, because an enum may make its members iterable or callable. The enum itself is iterable
+    # and callable, and counts as a collection.
     is_one = kind is members.enum_type or issubclass(kind, (str, HasCell))
-    is_collection = not is_one and issubclass(kind, Iterable)  # another enum's members seem to have EnumMeta's __iter__
+    is_collection = not is_one and issubclass(kind, Iterable)  # hasattr would find the __iter__ of EnumMeta, too
     if not (is_one or is_collection) and callable(condition):
         return condition, f"{getattr(condition, '__qualname__', condition)} to be true"
     wanted: list[object]
     if issubclass(kind, EnumMeta):
-        # Not what its iterator gives: that leaves out flags of several bits or none from Python 3.11 on.
+        # This is not list(condition), which from Python 3.11 on leaves out flags of several bits or none.
         wanted = list(cast("EnumMeta", condition).__members__.values())
     else:
         wanted = list(condition) if is_collection else [condition]  # type: ignore[call-overload]

@@ -1,4 +1,4 @@
-"""Forks: beside busy threads, in several threads, of forked children, of daemons, with os.fork(), and of orphans."""
+"""Forks: while threads are busy, in several threads, in forked children, of daemons, with os.fork(), and of orphans."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def have_daemons(status: Any) -> None:
 
 
 def after_daemons(lock: Any) -> int:
-    """Terminate daemons, and return whether a read then fails or, with a robust lock, a write."""
+    """Terminate daemons. Return whether a read then fails or, with a robust lock, whether a write fails."""
     status = IntEnumValue(State.IDLE, lock=lock)
     failed = run_processes(FORK, have_daemons, [(status,)])
     read = status.name in State.__members__
@@ -180,7 +180,7 @@ def orphans(method: str, column: str) -> int:
         text=True,
         env=os.environ | {"PYTHONWARNINGS": "ignore"},
     )
-    # The pipes close when the last child has ended. What the resource tracker says about the dead parent is no failure.
+    # The pipes close when the last child has ended. A resource tracker message about the dead parent is no failure.
     output, errors = parent.communicate(timeout=DEADLINE)
     done = output.split().count("done")
     if done != 2:

@@ -14,7 +14,7 @@ from multiprocessing_intenum import IntEnumAttribute, IntEnumValue, RobustRLock,
 
 TOLERATED = 2**20  # bytes, which the allocator may need; keeping 10**5 values would take 30 times as much
 
-ROUNDS = 3  # a leak shows in every round, memory that the allocator takes for itself only in one
+ROUNDS = 3  # a leak shows in every round; memory that the allocator keeps for itself shows in one round only
 
 MEMBERS = list(State)
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
 
 BATCH = 8  # victims at the same time
-LATE = 5.0  # seconds after which something is late that should take at most 0.05; the machine may be busy
+LATE = 5.0  # seconds; a step should take at most 0.05 and counts as late after this, as the machine may be busy
 PEER_BLOCKED_AFTER = 1.0  # seconds; by then no process is left that could end the peer's wait
 
 IDLE, CALCULATING, UNAVAILABLE = State

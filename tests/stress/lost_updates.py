@@ -21,7 +21,7 @@ RING = list(Ring)
 
 
 def claim_next(status: Any, members: list[Any], times: int) -> int:
-    """Move to the next member with `compare_and_set`, and return how often that came to the beginning of the ring."""
+    """Move to the next member with `compare_and_set`, and return how often it reached the start of the ring."""
     laps = 0
     for _ in range(times):
         while True:
@@ -48,7 +48,7 @@ def move_unlocked(status: Any, members: list[Any], times: int) -> int:
 
 
 def toggle(status: Any, bit: Any, times: int) -> int:
-    """Flip a bit that no other process flips, and return how often it has changed in between."""
+    """Flip a bit that no other process flips, and return how often the bit changed in between."""
     lost, expected = 0, snapshot(status) & bit
     for _ in range(times):
         lost += snapshot(status) & bit != expected

@@ -29,7 +29,7 @@ def write(status: Any, stop: Any, writes: Any) -> None:
 
 
 def read_a_chunk(status: Any) -> int | ValueError:
-    """Read in a loop that runs in C, and return how often it was the second pattern. A torn value is not a member."""
+    """Read in a loop that runs in C, and count the second pattern. A torn value is not a member."""
     try:
         return sum(map(is_, map(snapshot, repeat(status, CHUNK)), repeat(Pattern.AS)))
     except ValueError as error:

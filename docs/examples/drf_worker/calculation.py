@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 
 def calculate(seconds: float) -> None:
-    """Your calculation."""
+    """Put your calculation here."""
     time.sleep(seconds)
 
 
 def work(state: WorkerState) -> None:
-    """Do each job that is accepted, until the service is drained. The main function of the calculation process."""
+    """Run each accepted job until the service is drained. The calculation process runs this function."""
     log("ready")
     while True:
         with contextlib.suppress(TimeoutError):
-            # No lock, no queue, no event: whatever dies, and however it does, this goes on.
+            # wait_for needs no lock, queue or event, so no process that dies can block it.
             wait_for(state.shared_status, {"CALCULATING", "UNAVAILABLE"}, timeout=1)
         if job := state.running_job():
             job_id, seconds = job
@@ -44,12 +44,13 @@ def work(state: WorkerState) -> None:
         elif state.status is WorkerStatusEnum.UNAVAILABLE:
             return
         elif not multiprocessing.parent_process().is_alive():
-            state.drain()  # nobody would start the next calculation process, so rather no jobs at all
+            state.drain()  # nobody would start the next calculation process, so accept no more jobs
 
 
 def watch(state: WorkerState, master: int) -> None:
-    """Start a calculation process, and another one whenever it dies. The main function of the watching process."""
-    # Ctrl-C in a terminal and systemd's stop signal all processes. When these two end is decided by the state.
+    """Start a calculation process, and a new one whenever it dies. The watching process runs this function."""
+    # Ctrl-C in a terminal and a stop by systemd send a signal to all processes. The watching process and the
+    # calculation process ignore it, because the state tells them when to end.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     while True:
@@ -57,14 +58,14 @@ def watch(state: WorkerState, master: int) -> None:
         process.start()
         while process.exitcode is None:
             process.join(timeout=1)
-            if os.getppid() != master:  # it was killed, the web workers end by themselves
+            if os.getppid() != master:  # the master was killed; the web workers then end by themselves
                 state.drain()
         if process.exitcode == 0:  # drained
             return
         failed = state.finish(JobStatusEnum.FAILED)
         outcome = "it had no job" if failed is None else f"job {failed} is FAILED"
         log(f"process {process.pid} died ({process.exitcode}), {outcome}")
-        time.sleep(0.1)  # in case each of them dies at once
+        time.sleep(0.1)  # in case every new process dies immediately
 
 
 def start(state: WorkerState) -> int:
@@ -79,17 +80,17 @@ def start(state: WorkerState) -> int:
     except BaseException:
         traceback.print_exc()
     finally:
-        os._exit(0)  # without the exit handlers, which are the master's
+        os._exit(0)  # skips the exit handlers, which belong to the master
 
 
 def stop(state: WorkerState, pid: int) -> None:
     """Drain, and wait until the running job and both processes have ended."""
     state.drain()
-    with contextlib.suppress(ChildProcessError):  # it had ended before, and gunicorn has seen to it
+    with contextlib.suppress(ChildProcessError):  # it has ended before, and gunicorn has reaped it
         os.waitpid(pid, 0)
 
 
 def log(message: str) -> None:
-    # One write a line, so that the lines of several processes do not mix.
+    # Each line is a single write, so that the lines of several processes do not mix.
     sys.stderr.write(f"[calculation {os.getpid()}] {message}\n")
     sys.stderr.flush()

@@ -1,17 +1,17 @@
-"""Four web processes with four threads each, and the calculation beside them. Start it with: gunicorn."""
+"""Four web processes with four threads each, and a separate calculation process. Start all of them with: gunicorn."""
 
 bind = "127.0.0.1:8000"
 wsgi_app = "api:application"
 raw_env = ["DJANGO_SETTINGS_MODULE=settings"]
 workers = 4
 threads = 4
-control_socket_disable = True  # its thread would be alive whenever a worker is forked
+control_socket_disable = True  # its thread would run while gunicorn forks a worker
 
 
 def on_starting(server):
-    """Make the shared state in the master, before it forks: what each worker made for itself would be its own.
+    """Make the shared state in the master, before it forks. Otherwise each worker would make a state of its own.
 
-    A hook rather than `preload_app`: a reload (SIGHUP) then gives the workers new code and leaves the state as it is.
+    This is a hook and not `preload_app`, so that a reload (SIGHUP) gives the workers new code and keeps the state.
     """
     import calculation
     import worker_state
@@ -21,7 +21,7 @@ def on_starting(server):
 
 
 def on_exit(server):
-    """SIGTERM and Ctrl-C come here once the requests in flight are answered: let the running job end as well."""
+    """Wait for the running job. gunicorn calls this after SIGTERM or Ctrl-C, once it has answered all open requests."""
     import calculation
 
     calculation.stop(server.state, server.calculation)

@@ -1,4 +1,4 @@
-"""What Django has to know."""
+"""The settings that Django needs."""
 
 ROOT_URLCONF = "api"
 TIME_ZONE = "UTC"

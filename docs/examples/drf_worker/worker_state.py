@@ -1,4 +1,4 @@
-"""The state that all processes of the service share: what it does now, the job it does it for, how jobs ended."""
+"""The state that all processes of the service share: its status, its latest job, and the results of its jobs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from multiprocessing_intenum import (
     snapshot,
 )
 
-# Processes inherit the state by fork, as gunicorn's workers do. Python 3.14 starts them in another way if not told.
+# All processes inherit the state by fork, as gunicorn's workers do. From Python 3.14 on, fork is not the default.
 FORK = multiprocessing.get_context("fork")
 
 REMEMBERED_JOBS = 1000
@@ -42,25 +42,26 @@ class JobStatus(IntEnumValue[JobStatusEnum]):
 
 
 class WorkerState:
-    """Everything shared, under one lock.
+    """Everything that is shared, under one lock.
 
-    What holds whenever the lock is free: while the status is CALCULATING, the job `job_id` is RUNNING.
+    The invariant, whenever the lock is free: if the status is CALCULATING, the job `job_id` is RUNNING.
     """
 
     status = IntEnumAttribute(WorkerStatus)
 
     def __init__(self) -> None:
-        # Any process here may be killed while it holds the lock: gunicorn itself kills a worker that hangs. With an
-        # RLock nobody could write from then on. A robust one goes to the next who asks, who mends the state first.
+        # Any process here may be killed while it holds the lock: gunicorn itself kills a worker that hangs. If the lock
+        # were an RLock, nobody could write from then on. A RobustRLock goes to the next process that asks for it, and
+        # that process first repairs the state.
         self.lock = RobustRLock(lambda lock: self._mend()) if sys.platform == "linux" else FORK.RLock()
         self.status = WorkerStatus(WorkerStatusEnum.IDLE, lock=self.lock)
-        self.job_id = FORK.Value("q", 0, lock=self.lock)  # the latest job; 0: none yet
-        self.job_seconds = FORK.Value("d", 0, lock=self.lock)  # what it was asked to do
-        # A ring, with a place more for a job half accepted by a process that is killed just then.
+        self.job_id = FORK.Value("q", 0, lock=self.lock)  # the number of the latest job, or 0 before the first one
+        self.job_seconds = FORK.Value("d", 0, lock=self.lock)  # the input of the latest job
+        # A ring. The extra place is for a job that is only half accepted when the process is killed.
         self._jobs = [JobStatus(JobStatusEnum.DONE, lock=self.lock) for _ in range(REMEMBERED_JOBS + 1)]
 
     def accept(self, seconds: float) -> tuple[WorkerStatusEnum, int]:
-        """Begin a job if the service is idle: that is so if the status returned, the one found, is IDLE."""
+        """Accept a job if the service is idle. Return the status found, IDLE if accepted, and the latest job number."""
         with self.lock:
             found = compare_and_exchange(self.shared_status, WorkerStatusEnum.IDLE, WorkerStatusEnum.CALCULATING)
             if found is WorkerStatusEnum.IDLE:
@@ -70,7 +71,7 @@ class WorkerState:
             return found, self.job_id.value
 
     def running_job(self) -> tuple[int, float] | None:
-        """The number of the job to do and what to do, or None."""
+        """Return the number and the input of the running job, or None if no job is running."""
         with self.lock:
             if self._job(self.job_id.value) == JobStatusEnum.RUNNING:
                 return self.job_id.value, self.job_seconds.value
@@ -86,11 +87,11 @@ class WorkerState:
             return self.job_id.value
 
     def drain(self) -> None:
-        """Take no more jobs. The one that runs will end."""
+        """Accept no more jobs. A running job still runs to its end."""
         self.status = WorkerStatusEnum.UNAVAILABLE
 
     def job(self, job_id: int) -> JobStatusEnum | None:
-        """How a job stands, or None for one that never was, or was too long ago."""
+        """Return the status of a job, or None if there is no such job or it is no longer remembered."""
         with self.lock:
             latest = self.job_id.value
             return snapshot(self._job(job_id)) if 0 < job_id <= latest < job_id + REMEMBERED_JOBS else None
@@ -110,6 +111,6 @@ class WorkerState:
 shared: WorkerState | None = None
 """The one state, made by gunicorn.conf.py in gunicorn's master process.
 
-A plain `shared = WorkerState()` would be made by whichever process imports this module: where that is each of the web
-processes (gunicorn without `--preload`), there are four states, four locks, and no error.
+With `shared = WorkerState()`, every process that imports this module would make a state. Without `--preload`, gunicorn
+imports it in each web process. There would be four states, four locks, and no error.
 """
