@@ -158,7 +158,7 @@ class RobustRLock:
         # The three below are this process's own record. Only the holder of the mutex writes them, so that an execution
         # that asks "is it mine?" gets the right answer whatever others write meanwhile, with a GIL and without.
         self._owner: weakref.ref[_Execution] | None
-        self._depth = 0  # how often the owner holds it; negative: the owner is a signal handler, see _enter_held()
+        self._depth = 0  # how often the owner holds it; negative: the owner is a signal handler, see _acquire_busy()
         self._repairer: weakref.ref[_Execution] | None = None  # the owner who must still run `on_holder_death`
 
     def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
@@ -212,7 +212,7 @@ class RobustRLock:
         depth = self._depth
         if depth == 1:
             self._free()
-        elif depth == -1:  # the frame below holds the mutex: see _enter_held()
+        elif depth == -1:  # the frame below us holds the mutex: see _acquire_busy()
             self._owner = None
         else:
             self._depth = depth - 1 if depth > 0 else depth + 1
@@ -256,8 +256,8 @@ class RobustRLock:
                         store(value)
                         self.release()
                 else:
-                    # The owner is not noted, which saves 100 ns. `store` calls nobody who could ask for it, but a
-                    # signal handler, and that one uses _enter_held().
+                    # Not noting the owner saves 100 ns. Only a signal handler could ask for it here, and it finds its
+                    # way: see _acquire_busy().
                     store(value)
                     unlock(mutex)
             except BaseException:
@@ -277,17 +277,20 @@ class RobustRLock:
                 self._owner = me
                 return 0
             if error == errno.EOWNERDEAD:
-                self._take_over(me)
+                self._own(me, 1)
                 return 0
             if error not in (errno.EBUSY, errno.ETIMEDOUT):
                 return error
             self._refuse_another_namespace()
             if self._is_unowned():
-                self._enter_held(me)
+                # We are a signal handler. The frame that it has interrupted holds the mutex, and is about to note that
+                # it is the owner, or about to unlock. A negative depth says that the mutex is not ours to unlock.
+                self._own(me, -1)
                 return 0
             owner = self._owner
             if owner is not None and owner() is None and self._c.is_held_by_this_thread(self._block, self._offset):
-                self._take_over(me)  # from a greenlet that has ended while it held the lock
+                self._repairer = me  # a greenlet of this thread has ended while it held the lock
+                self._own(me, 1)
                 return 0
             left = deadline - time.monotonic()
             if left <= 0:
@@ -299,23 +302,12 @@ class RobustRLock:
             else:
                 error = self._c.lock_within(self._mutex, min(left, _SLICE))
 
-    def _take_over(self, me: weakref.ref[_Execution]) -> None:
-        """Make the lock ours after its holder has died with it."""
-        # This note comes first. If a signal handler runs before the end of _own() and uses the lock, it finds the note,
-        # repairs before it goes on, and is the only one to do so.
-        self._repairer = me
-        self._own(me, 1)
-
-    def _enter_held(self, me: weakref.ref[_Execution]) -> None:
-        """Use the mutex that a frame below us in this thread holds: we are a signal handler that has interrupted it.
-
-        That frame is about to note that it is the owner, or about to unlock. A negative depth says that the mutex is
-        not ours to unlock.
-        """
-        self._own(me, -1)
-
     def _own(self, me: weakref.ref[_Execution], depth: int) -> None:
-        """Note that we are the owner of the mutex, which this thread holds, and repair what a dead holder has left."""
+        """Note that we are the owner of the mutex, which this thread holds, and repair what a dead holder has left.
+
+        If a signal handler interrupts the frame that has just taken the mutex over from a dead holder, both come here.
+        The first one repairs.
+        """
         # Consistent comes before the repair: whatever that does, the mutex can be unlocked without being lost for good.
         # If this process is killed before the repair is done, the next one in turn is told of a dead holder all the
         # same.
@@ -381,7 +373,10 @@ class RobustRLock:
 
     def __setstate__(self, state: _State) -> None:
         if not getattr(current_process(), "_inheriting", False):  # multiprocessing sets this while a child starts
-            message = "a RobustRLock can only be unpickled by a process being spawned"
+            message = (
+                "a pickled RobustRLock can only be loaded by the process that it was pickled for, while that is being "
+                "spawned"
+            )
             raise RuntimeError(message)
         self._adopt(*state)
         self._refuse_another_namespace()

@@ -87,9 +87,9 @@ def test_values_that_no_process_has_inherited_are_freed(make: Any) -> None:
     assert (len(memory._tracked), len(memory._pinned), os.listdir("/proc/self/fd")) == (tracked, pinned, files)
 
 
-def test_values_of_the_spawn_context_leave_no_name_behind() -> None:
+def test_values_with_a_lock_of_the_spawn_context_leave_no_name_behind() -> None:
     ctx = multiprocessing.get_context("spawn")
-    status = WorkerStatus(IDLE, ctx=ctx)
+    status = WorkerStatus(IDLE, lock=ctx.RLock())
     semaphore = Path("/dev/shm", "sem." + status.get_lock()._semlock.name.lstrip("/"))  # type: ignore[attr-defined]
     assert semaphore.exists()
     del status

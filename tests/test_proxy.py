@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import multiprocessing
+import sys
 from typing import Any
 
 import pytest
 from enums import WorkerStatus, WorkerStatusEnum
 
-from multiprocessing_intenum import IntEnumValue, snapshot
+from multiprocessing_intenum import IntEnumValue, RobustRLock, snapshot
 
 IDLE, CALCULATING = WorkerStatusEnum.IDLE, WorkerStatusEnum.CALCULATING
 
@@ -32,9 +33,21 @@ def test_it_can_be_given_all_arguments_by_keyword() -> None:
     assert snapshot(IntEnumValue(value=IDLE)) is IDLE
 
 
-def test_the_default_lock_is_an_rlock_of_the_context(ctx: Any) -> None:
+@pytest.mark.parametrize("platform", ["darwin", "win32"])
+def test_elsewhere_the_default_lock_is_an_rlock_of_the_context(
+    ctx: Any, platform: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", platform)
     assert type(WorkerStatus(IDLE).get_lock()) is type(multiprocessing.RLock())
     assert type(WorkerStatus(IDLE, ctx=ctx).get_lock()) is type(ctx.RLock())
+
+
+def test_where_the_kernel_refuses_robust_mutexes_the_default_lock_is_an_rlock(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise NotImplementedError
+
+    monkeypatch.setattr(RobustRLock, "__init__", refuse)
+    assert type(WorkerStatus(IDLE).get_lock()) is type(multiprocessing.RLock())
 
 
 def test_lock_and_ctx_exclude_each_other() -> None:

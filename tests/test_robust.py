@@ -15,16 +15,17 @@ import sys
 import threading
 import time
 import weakref
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from multiprocessing.sharedctypes import RawValue
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import robust_targets
+from enums import WorkerStatus, WorkerStatusEnum
 from helpers import DEADLINE, in_a_thread, is_free
 
-from multiprocessing_intenum import memory, pthread, robust
+from multiprocessing_intenum import IntEnumValue, compare_and_set, memory, pthread, robust
 from multiprocessing_intenum.robust import RobustRLock
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from robust_targets import Pipe
+
+
+IDLE = WorkerStatusEnum.IDLE
 
 
 class Child:
@@ -597,3 +601,112 @@ import multiprocessing_intenum.memory, multiprocessing_intenum.robust
 """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     subprocess.run([sys.executable, "-c", code], check=True, timeout=DEADLINE, env=environment)
+
+
+# As the default lock
+
+
+def test_the_default_lock_is_a_robust_one(ctx: BaseContext) -> None:
+    for status in (WorkerStatus(IDLE), WorkerStatus(IDLE, ctx=ctx)):
+        assert type(status.get_lock()) is RobustRLock
+
+
+def test_a_value_goes_to_a_child_of_each_start_method_without_ctx(ctx: BaseContext) -> None:
+    status = WorkerStatus(IDLE)
+    with running(ctx, robust_targets.write_and_be_killed_holding, status) as child:
+        assert child.says() == "held"
+        assert status.name == "CALCULATING"
+        child.kill()
+    assert compare_and_set(status, "CALCULATING", "IDLE", timeout=DEADLINE)
+
+
+def test_it_guards_a_multiprocessing_value_and_condition_as_well(ctx: BaseContext) -> None:
+    status = WorkerStatus(IDLE)
+    job = ctx.Value("q", 0, lock=status.get_lock())
+    condition = ctx.Condition(status.get_lock())
+    assert job.get_lock() is status.get_lock()
+    with running(ctx, robust_targets.notify_once_asked, condition, job) as child:
+        assert child.says() == "ready"
+        with condition, condition:  # twice: wait() must release it as often
+            child.pipe.send("go")
+            assert condition.wait_for(lambda: job.value == 7, timeout=DEADLINE)
+        assert is_free(status.get_lock())
+        assert child.says() == "notified"
+    with pytest.raises(AssertionError, match="must acquire"):
+        condition.wait()
+
+
+# What it refuses, and odd moments
+
+
+def test_a_process_of_another_pid_namespace_is_refused_where_that_can_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    lock = RobustRLock()
+    with running(multiprocessing.get_context("fork"), robust_targets.hold, lock) as holder:
+        assert holder.says() == "held"
+        monkeypatch.setattr(robust, "_pid_namespace", lambda: -1)
+        with pytest.raises(RuntimeError, match="another PID namespace"):
+            lock.acquire()
+        with pytest.raises(RuntimeError, match="another PID namespace"):
+            IntEnumValue(IDLE, lock=lock).set("CALCULATING")
+        monkeypatch.setattr(robust, "_pid_namespace", lambda: None)
+        assert not lock.acquire(block=False)
+        monkeypatch.setattr(multiprocessing.current_process(), "_inheriting", True, raising=False)
+        monkeypatch.setattr(robust, "_pid_namespace", lambda: -1)
+        with pytest.raises(RuntimeError, match="another PID namespace"):
+            RobustRLock.__new__(RobustRLock).__setstate__((lock._block, lock._namespace, None))
+
+
+def test_without_proc_nobody_knows_the_namespace(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: str) -> None:
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(os, "stat", refuse)
+    assert robust._pid_namespace() is None
+
+
+@pytest.mark.parametrize("unlocked", [False, True])
+def test_an_interrupt_in_release_leaves_the_lock_free(unlocked: bool) -> None:
+    lock = RobustRLock()
+    unlock = lock._unlock
+
+    def be_interrupted(mutex: Any) -> int:
+        lock._unlock = unlock
+        if unlocked:
+            unlock(mutex)
+        raise Interruption
+
+    lock.acquire()
+    lock._unlock = be_interrupted
+    with pytest.raises(Interruption):
+        lock.release()
+    assert is_free(lock)
+    assert not lock._is_mine()
+
+
+@pytest.mark.parametrize("raises", [False, True])
+def test_a_handler_uses_a_mutex_whose_owner_is_not_noted_yet(raises: bool, deaths: ctypes.c_int64) -> None:
+    lock = RobustRLock(partial(robust_targets.count_death, deaths))
+    kill_a_holder(lock)
+    trylock = lock._trylock
+
+    def take_it_and_handle_a_signal(mutex: Any) -> int:
+        lock._trylock = trylock
+        error = trylock(mutex)
+        assert error == errno.EOWNERDEAD
+        with lock, lock:  # the handler
+            assert deaths.value == 1  # it repairs before it goes on
+            assert lock._count() == 2
+        assert not lock._is_mine()
+        assert not is_free(lock)  # it is not the handler's to unlock
+        if raises:
+            raise Interruption
+        return error
+
+    lock._trylock = take_it_and_handle_a_signal
+    with pytest.raises(Interruption) if raises else nullcontext():
+        lock.acquire()
+    assert lock._is_mine() is not raises
+    if not raises:
+        lock.release()
+    assert is_free(lock)
+    assert deaths.value == 1

@@ -1,9 +1,15 @@
-"""`python greenlets.py gevent|eventlet`: print as JSON what the locks do between the greenlets of a patched process."""
+"""`python greenlets.py gevent|eventlet [late]`: print as JSON what locks do between the greenlets of a patched process.
+
+With "late" the process imports the library before it is patched.
+"""
 
 import importlib
 import sys
 
 LIBRARY = sys.argv[1]
+if "late" in sys.argv:
+    importlib.import_module("multiprocessing_intenum").RobustRLock().acquire()  # in use already, too
+
 if LIBRARY == "gevent":
     from gevent import event, monkey
 
@@ -27,9 +33,11 @@ else:
 
 
 import enum  # noqa: E402 - the patch comes first
+import gc  # noqa: E402
 import json  # noqa: E402
 import multiprocessing  # noqa: E402
 import threading  # noqa: E402
+import time  # noqa: E402
 
 from multiprocessing_intenum import IntEnumValue, RobustRLock, snapshot, wait_for  # noqa: E402
 
@@ -108,7 +116,56 @@ def without_a_switch(lock):
     return [status.name, lock.acquire(block=False)]
 
 
-plain = multiprocessing.Lock()
+def excludes(lock):
+    """What two greenlets do that both want the lock, where the first one switches while it holds it."""
+    order = []
+
+    def hold():
+        with lock:
+            order.append("in")
+            time.sleep(SHORT)
+            order.append("out")
+
+    def come_second():
+        with lock:
+            order.append("second")
+
+    for greenlet in [spawn(hold), spawn(come_second)]:
+        join(greenlet)
+    return order
+
+
+def ended(lock, deaths):
+    """Whether the lock can be taken from a greenlet that has ended with it, and how often a death was told."""
+    join(spawn(lock.acquire))
+    gc.collect()
+    taken = lock.acquire(timeout=DEADLINE)
+    lock.release()
+    return [taken, len(deaths)]
+
+
+def hold_for_a_while(lock, held):
+    with lock:
+        held.value = 1
+        time.sleep(0.3)
+
+
+def while_another_process_holds(lock):
+    """Whether a greenlet gets a lock that another process holds for a while, and others run meanwhile; both times."""
+    fork = multiprocessing.get_context("fork")
+    held = fork.RawValue("b", 0)
+    process = fork.Process(target=hold_for_a_while, args=(lock, held))
+    process.start()
+    while not held.value:
+        time.sleep(SHORT)
+    found = ran_meanwhile(lambda: lock.acquire(timeout=DEADLINE))
+    lock.release()
+    process.join(DEADLINE)
+    return [*found, process.exitcode]
+
+
+deaths = []
+plain, shared = multiprocessing.Lock(), RobustRLock()
 print(
     json.dumps(
         {
@@ -121,6 +178,13 @@ print(
             "threading.RLock": while_another_greenlet_holds(
                 local := threading.RLock(), lambda: ran_meanwhile(lambda: local.acquire(timeout=SHORT))
             ),
+            "RobustRLock, waiting": while_another_greenlet_holds(
+                shared, lambda: ran_meanwhile(lambda: shared.acquire(timeout=SHORT))
+            ),
+            "RobustRLock, order": excludes(shared),
+            "RobustRLock, ended": ended(RobustRLock(deaths.append), deaths),
+            "RobustRLock, another process": while_another_process_holds(shared),
+            "default lock, order": excludes(IntEnumValue(Status.IDLE).get_lock()),
             "no switch, RLock": without_a_switch(multiprocessing.RLock()),
             "no switch, RobustRLock": without_a_switch(RobustRLock()),
         }

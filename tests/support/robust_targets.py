@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from multiprocessing_intenum.robust import RobustRLock
 
@@ -100,3 +100,17 @@ def note_who_holds(lock: RobustRLock) -> None:
     thread.start()
     thread.join()
     notes.append((mine and lock._is_mine(), answers[0]))
+
+
+def write_and_be_killed_holding(at: Pipe, status: Any) -> None:
+    status.set("CALCULATING")
+    hold(at, status.get_lock())
+
+
+def notify_once_asked(at: Pipe, condition: Any, job: Any) -> None:
+    at.send("ready")
+    at.recv()
+    with condition:
+        job.value = 7
+        condition.notify_all()
+    at.send("notified")
