@@ -84,7 +84,13 @@ def operations_of(lock: LockLike) -> Operations:
     return opaque.acquire, opaque.release, opaque.is_mine
 
 
-def guarded(lock: LockLike, operations: Operations, store: Callable[[T], object]) -> Callable[[T], None]:
+def guarded(
+    lock: LockLike,
+    operations: Operations,
+    store: Callable[[T], object],
+    waiting: memoryview,
+    wake: Callable[[], object],
+) -> Callable[[T], None]:
     """Return the function of a writer: it takes the lock, calls `store` with its argument, and releases the lock.
 
     If this thread holds the lock already, it keeps it. So the function works with a plain Lock as well.
@@ -93,14 +99,18 @@ def guarded(lock: LockLike, operations: Operations, store: Callable[[T], object]
         lock: the lock.
         operations: what `operations_of(lock)` has returned.
         store: what to do with the lock held. After an exception in it the lock is free.
+        waiting: a word that is not zero if somebody waits for what `store` does.
+        wake: called if `waiting` says so, after the release if there is one: those it wakes may want the lock.
     """
     if type(lock) is RobustRLock:
-        return lock._guard(store)
+        return lock._guard(store, waiting, wake)
     acquire, release, is_mine = operations
 
     def write(value: T) -> None:
         if is_mine():
             store(value)
+            if waiting[()]:
+                wake()
             return
         # acquire() and release() are both inside the `try`: wherever a KeyboardInterrupt strikes, is_mine() tells
         # whether the lock has to be released. A lock that cannot tell its owner may stay held: see _OpaqueLock.
@@ -112,6 +122,8 @@ def guarded(lock: LockLike, operations: Operations, store: Callable[[T], object]
             if is_mine():
                 release()
             raise
+        if waiting[()]:
+            wake()
 
     return write
 

@@ -25,7 +25,7 @@ _Block: TypeAlias = "ctypes.Array[ctypes.c_char]"
 _Callback: TypeAlias = Callable[["RobustRLock"], object]
 _State: TypeAlias = "tuple[_Block, int | None, _Callback | None]"
 
-__all__ = ["RobustRLock"]
+__all__ = ["RobustRLock", "greenlets_share_a_thread"]
 
 T = TypeVar("T")
 
@@ -76,7 +76,8 @@ def _me() -> weakref.ref[_Execution]:
     return _local.me  # type: ignore[no-any-return]
 
 
-def _greenlets_share_a_thread() -> bool:
+def greenlets_share_a_thread() -> bool:
+    """Whether gevent or eventlet has patched this process, so that a call that blocks the thread stops them all."""
     return threading.local.__module__ not in ("_thread", "_threading_local")
 
 
@@ -240,13 +241,17 @@ class RobustRLock:
     def _count(self) -> int:
         return abs(self._depth) if self._is_mine() else 0
 
-    def _guard(self, store: Callable[[T], object]) -> Callable[[T], None]:
-        """Return a function that takes the lock, calls `store` and releases the lock, written out for speed."""
+    def _guard(
+        self, store: Callable[[T], object], waiting: memoryview, wake: Callable[[], object]
+    ) -> Callable[[T], None]:
+        """Return the function of `locks.guarded` for this lock, written out for speed."""
         trylock, unlock, mutex = self._trylock, self._unlock, self._mutex
 
         def write(value: T) -> None:
             if self._owner is not None and self._is_mine():
                 store(value)
+                if waiting[()]:
+                    wake()
                 return
             try:
                 error = trylock(mutex)
@@ -265,6 +270,8 @@ class RobustRLock:
                 raise
             if error:
                 raise named(error)
+            if waiting[()]:
+                wake()
 
         return write
 
@@ -295,7 +302,7 @@ class RobustRLock:
             left = deadline - time.monotonic()
             if left <= 0:
                 return errno.ETIMEDOUT
-            if _greenlets_share_a_thread():
+            if greenlets_share_a_thread():
                 time.sleep(min(left, interval))
                 interval = min(2 * interval, _LONGEST_INTERVAL)
                 error = self._trylock(self._mutex)

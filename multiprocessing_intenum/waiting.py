@@ -1,4 +1,4 @@
-"""`wait_for`: sleep until a shared value meets a condition."""
+"""Waiting for a shared value: sleep until its state changes, or until it is what you wait for."""
 
 from __future__ import annotations
 
@@ -6,18 +6,101 @@ import time
 from collections.abc import Callable, Iterable
 from enum import EnumMeta
 from threading import TIMEOUT_MAX
-from typing import TypeVar, cast
+from typing import Generic, TypeVar, cast
 
-from multiprocessing_intenum.cell import HasCell, has_cell, refuse_target, snapshot
+from multiprocessing_intenum import futex
+from multiprocessing_intenum.cell import Cell, HasCell, has_cell, refuse_target
 from multiprocessing_intenum.locks import seconds
 from multiprocessing_intenum.members import IntEnumMember
 from multiprocessing_intenum.mutator import resolve
+from multiprocessing_intenum.robust import greenlets_share_a_thread
+from multiprocessing_intenum.words import Words
 
-__all__ = ["wait_for"]
+__all__ = ["Deadline", "Look", "Sleeper", "too_late", "wait_for"]
 
 T = TypeVar("T", bound=IntEnumMember)
 
-FIRST_INTERVAL = 50e-6  # seconds
+SLICE = 0.2
+"""Seconds after which a sleeper in the kernel looks again. So a change whose writer was killed before it woke anybody,
+or whose store and wake-up a processor has reordered, delays a waiter by no more than this."""
+
+FIRST_INTERVAL = 50e-6
+"""Seconds of the first sleep between two looks where the kernel cannot wake a sleeper."""
+
+LONGEST_INTERVAL = 0.01
+"""Seconds of the longest such sleep, if the caller does not say otherwise."""
+
+
+class Deadline:
+    """The end of a wait, from a `timeout` in seconds or None."""
+
+    __slots__ = ("_moment",)
+
+    def __init__(self, timeout: float | None) -> None:
+        limit = seconds(timeout)
+        self._moment = None if limit is None else time.monotonic() + limit
+
+    def left(self) -> float:
+        """Return how many seconds are left: none or less if the time is over."""
+        return TIMEOUT_MAX if self._moment is None else self._moment - time.monotonic()
+
+
+class Sleeper:
+    """Sleeps until the count of changes is another one: in the kernel or, where that cannot be, by looking repeatedly.
+
+    Args:
+        words: the words of the value.
+        longest: seconds of the longest sleep between two looks, where the kernel cannot wake us.
+    """
+
+    __slots__ = ("_interval", "_is_woken", "_longest", "_words")
+
+    def __init__(self, words: Words, longest: float = LONGEST_INTERVAL) -> None:
+        self._words = words
+        self._longest = longest
+        self._interval = min(FIRST_INTERVAL, longest)
+        # A system call would stop all the greenlets of the thread.
+        self._is_woken = futex.is_available() and not greenlets_share_a_thread()
+
+    def sleep(self, count: int, limit: float) -> None:
+        """Sleep while the count is `count`, but no longer than `limit` seconds. It may return early."""
+        if self._is_woken:
+            self._words.sleep(count, min(limit, SLICE))
+        else:
+            time.sleep(min(limit, self._interval))
+            self._interval = min(2 * self._interval, self._longest)
+
+
+class Look(Generic[T]):
+    """Looks whether a value meets a condition, or has met it since the last look.
+
+    Args:
+        cell: the cell of the value.
+        condition: what `wait_for` was given.
+
+    Raises:
+        TypeError, KeyError, ValueError: as `wait_for`.
+    """
+
+    __slots__ = ("_cell", "_is_met", "count", "wanted")
+
+    def __init__(self, cell: Cell[T], condition: object) -> None:
+        self._is_met, self.wanted = _condition(cell, condition)
+        self._cell = cell
+        self.count = cell.words.count[()]
+        """How many changes this object has seen. Those before it was made count as seen."""
+
+    def __call__(self) -> T | None:
+        """Return the member that meets the condition, or None."""
+        cell = self._cell
+        count, entries = cell.words.changes_since(self.count)
+        state = cell.load()
+        for entry in entries:
+            member = cell.members[entry.after]
+            if member is not state and self._is_met(member):
+                return member
+        self.count = count
+        return state if self._is_met(state) else None
 
 
 def wait_for(
@@ -25,28 +108,30 @@ def wait_for(
     condition: T | str | HasCell[T] | Iterable[T | str] | Callable[[T], object],
     timeout: float | None = None,
     *,
-    max_interval: float | None = 0.01,
+    max_interval: float | None = LONGEST_INTERVAL,
 ) -> T:
     """Wait until a shared value meets a condition, and return the member that met it.
 
-    It polls the shared integer. The first sleep between two looks is 50 µs, and each next one is twice as long. It
-    takes no lock, so no other process, whether running, stopped or dead, can keep it from returning. It can miss a
-    state that lasts for less than one sleep.
+    On Linux it sleeps in the kernel, and each change of the value wakes it. It takes no lock, so no other process,
+    whether running, stopped or dead, can keep it from returning. A state that held only in passing, between two looks,
+    counts as met. Elsewhere it looks again and again, with sleeps that double from 50 µs.
+
+    In a coroutine use `multiprocessing_intenum.aio.wait_for`.
 
     Args:
         status: the shared value.
-        condition: a member or its name; a collection of these, to wait for any one of them; the enum itself, to wait
-            for any of its named members; or a function that takes the current member and returns whether to stop.
-        timeout: seconds to wait; None waits for ever, 0 looks once.
-        max_interval: the longest sleep between two looks, in seconds. A smaller one notices a change earlier, a larger
-            one uses less processor time. With None the sleeps double without a limit.
+        condition: a member, or its name; a collection of them, of which any will do (the enum itself: any of its named
+            members); or a function that is given a member and says whether it will do.
+        timeout: seconds to wait; None waits for ever, 0 only looks.
+        max_interval: where the kernel cannot wake a sleeper, the longest sleep between two looks, in seconds: less
+            wakes earlier, more idles better. None: the sleeps go on doubling.
 
     Returns:
         The member that met the condition. The state may have moved on by the time you look at it.
 
     Raises:
-        TimeoutError: the time is over. The message tells the state and the condition.
-        TypeError, KeyError, ValueError: an argument is of the wrong kind, names no member, or can never be met.
+        TimeoutError: the time is over; it tells the state and what was waited for.
+        TypeError, KeyError, ValueError: an argument is of a wrong kind, names no member, or can never be met.
         Whatever a function given as `condition` raises.
 
     Example:
@@ -59,32 +144,35 @@ def wait_for(
     """
     if not has_cell(status):
         refuse_target(status)
-    is_met, wanted = _condition(status, condition)
-    limit = seconds(timeout)
+    cell = status._self_cell
+    look = Look(cell, condition)
+    deadline = Deadline(timeout)
     longest = seconds(max_interval, "max_interval")
     if longest is None:
         longest = TIMEOUT_MAX
     if not longest:
         message = f"max_interval must be a positive number of seconds, not {max_interval!r}"
         raise ValueError(message)
-    deadline = None if limit is None else time.monotonic() + limit
-    interval = min(FIRST_INTERVAL, longest)
+    sleeper = Sleeper(cell.words, longest)
     while True:
-        # Read the clock before the value. A write that was in time is then seen, however late this process wakes up.
-        remaining = interval if deadline is None else deadline - time.monotonic()
-        member = snapshot(status)
-        if is_met(member):
+        # The clock comes before the look: a write in time is seen, however late this process is woken.
+        left = deadline.left()
+        member = look()
+        if member is not None:
             return member
-        if remaining <= 0:
-            message = f"waited {timeout} s for {wanted}, the state is {member!r}"
-            raise TimeoutError(message)
-        time.sleep(min(interval, remaining))
-        interval = min(2 * interval, longest)
+        if left <= 0:
+            raise TimeoutError(too_late(cell, look, timeout))
+        sleeper.sleep(look.count, left)
 
 
-def _condition(status: HasCell[T], condition: object) -> tuple[Callable[[T], object], str]:
+def too_late(cell: Cell[T], look: Look[T], timeout: float | None) -> str:
+    """Return the text of the TimeoutError."""
+    return f"waited {timeout} s for {look.wanted}, the state is {cell.load()!r}"
+
+
+def _condition(cell: Cell[T], condition: object) -> tuple[Callable[[T], object], str]:
     """Return a function that says whether a member meets the condition, and a text for the error."""
-    members = status._self_cell.members
+    members = cell.members
     kind = type(condition)
     # Check for a member first, because an enum may make its members iterable or callable. The enum itself is iterable
     # and callable, and counts as a collection.

@@ -76,7 +76,7 @@ def test_values_that_no_process_has_inherited_are_freed(make: Any) -> None:
     def make_use_and_drop() -> int:
         status = make(multiprocessing)
         update(status, lambda _: CALCULATING)
-        return ctypes.addressof(status._self_cell._word)
+        return ctypes.addressof(status._self_cell._block)
 
     make_use_and_drop()
     gc.collect()

@@ -90,7 +90,7 @@ def test_a_value_and_its_lock_are_kept_alive_once_they_were_pickled(spawning: Ca
     status = WorkerStatus(IDLE, ctx=SPAWN)
     spawning(status)
     pinned = list(memory._pinned.values())
-    assert any(one is status._self_cell._word for one in pinned)
+    assert any(one is status._self_cell._block for one in pinned)
     assert any(one is status.get_lock() for one in pinned)
 
 

@@ -19,12 +19,16 @@ import multiprocessing_intenum
 from multiprocessing_intenum import IntEnumAttribute, IntEnumValue, RobustRLock
 
 PUBLIC = {
+    "Change",
     "IntEnumAttribute",
     "IntEnumValue",
     "RobustRLock",
+    "changes",
     "compare_and_exchange",
     "compare_and_set",
     "exchange",
+    "history",
+    "last_change",
     "snapshot",
     "update",
     "wait_for",
@@ -72,7 +76,7 @@ def public_functions() -> dict[str, Any]:
     for cls in public.values():
         for name, method in vars(cls).items() if isinstance(cls, type) else ():
             function = getattr(method, "fget", getattr(method, "__func__", method))
-            if inspect.isfunction(function):
+            if inspect.isfunction(function) and function.__module__.startswith("multiprocessing_intenum"):
                 found[f"{cls.__name__}.{name}"] = function
     return found
 

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import enum
+import signal
 import threading
-import time
 from typing import Any
 
 import pytest
 from enums import FrutEnum, Perm, Permissions, WorkerStatus, WorkerStatusEnum
 from helpers import DEADLINE, SHORT, in_a_thread
 
-from multiprocessing_intenum import IntEnumValue, wait_for, waiting
+from multiprocessing_intenum import IntEnumValue, futex, wait_for, waiting
 
 UNAVAILABLE, IDLE, CALCULATING = WorkerStatusEnum
+
+WOKEN, LOOKING = "woken by the kernel", "looking again and again"
+
+
+@pytest.fixture(params=[WOKEN, LOOKING], autouse=True)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both ways to wait. The second one is that of the platforms where the kernel cannot wake a sleeper."""
+    if request.param == LOOKING:
+        monkeypatch.setattr(futex, "is_available", lambda: False)
+    return str(request.param)
+
+
+looking = pytest.mark.parametrize("way", [LOOKING], indirect=True)
 
 
 @pytest.mark.parametrize(
@@ -26,7 +39,7 @@ UNAVAILABLE, IDLE, CALCULATING = WorkerStatusEnum
         {IDLE, CALCULATING},
         ["CALCULATING", "IDLE"],
         (UNAVAILABLE, "IDLE"),
-        iter(["IDLE"]),
+        {"IDLE": 1}.keys(),
         {"IDLE": 1},
         WorkerStatusEnum,
         lambda member: member is IDLE,
@@ -44,13 +57,13 @@ def test_it_returns_at_once_the_member_that_meets_the_condition(status: WorkerSt
 def test_it_waits_for_a_write_from_elsewhere(status: WorkerStatus, condition: Any) -> None:
     asleep = threading.Event()
 
-    def sleep(seconds: float) -> None:
+    def sleep(sleeper: waiting.Sleeper, count: int, limit: float) -> None:
         asleep.set()
-        real_sleep(seconds)
+        real_sleep(sleeper, count, limit)
 
-    real_sleep = time.sleep
+    real_sleep = waiting.Sleeper.sleep
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(waiting.time, "sleep", sleep)
+        patch.setattr(waiting.Sleeper, "sleep", sleep)
         answers: list[Any] = []
         thread = threading.Thread(target=lambda: answers.append(wait_for(status, condition, DEADLINE)))
         thread.start()
@@ -71,6 +84,7 @@ class AnyLate:
         return self.looks <= 0
 
 
+@looking
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
@@ -91,6 +105,7 @@ def test_its_sleeps_double_from_50_microseconds_to_the_cap(
     assert sleeps == pytest.approx(expected)
 
 
+@looking
 def test_it_never_sleeps_past_the_deadline(status: WorkerStatus, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
     sleeps: list[float] = []
@@ -107,6 +122,7 @@ def test_it_never_sleeps_past_the_deadline(status: WorkerStatus, monkeypatch: py
     assert sum(sleeps) == pytest.approx(0.0125)
 
 
+@looking
 def test_it_sees_what_was_written_in_time_however_late_it_wakes(
     status: WorkerStatus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,6 +138,7 @@ def test_it_sees_what_was_written_in_time_however_late_it_wakes(
     assert wait_for(status, CALCULATING, 1) is CALCULATING
 
 
+@looking
 def test_it_looks_once_more_when_the_time_is_over(status: WorkerStatus, monkeypatch: pytest.MonkeyPatch) -> None:
     """It reads the clock before it looks, so that it does not miss a write between the two."""
     times = iter([1000.0, 1000.0, 2000.0])
@@ -163,7 +180,7 @@ def test_the_timeout_error_has_the_state_and_what_was_waited_for(
 
 
 def test_a_timeout_of_zero_only_looks(status: WorkerStatus, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting.time, "sleep", lambda seconds: pytest.fail("it slept"))
+    monkeypatch.setattr(waiting.Sleeper, "sleep", lambda *_: pytest.fail("it slept"))
     assert wait_for(status, IDLE, 0) is IDLE
     with pytest.raises(TimeoutError, match="waited 0 s for CALCULATING"):
         wait_for(status, CALCULATING, 0)
@@ -274,3 +291,53 @@ def test_it_waits_for_shared_values_only(other: Any) -> None:
 def test_what_the_predicate_raises_comes_out(status: WorkerStatus) -> None:
     with pytest.raises(ZeroDivisionError):
         wait_for(status, lambda member: 1 / 0)  # type: ignore[arg-type, return-value]
+
+
+# Nothing missed
+
+
+def test_a_state_that_held_only_in_passing_counts_as_met(status: WorkerStatus, monkeypatch: pytest.MonkeyPatch) -> None:
+    def come_and_go(sleeper: waiting.Sleeper, count: int, limit: float) -> None:
+        for name in ("CALCULATING", "UNAVAILABLE", "IDLE"):
+            status.set(name)
+
+    monkeypatch.setattr(waiting.Sleeper, "sleep", come_and_go)
+    assert wait_for(status, UNAVAILABLE, 0.001) is UNAVAILABLE
+    assert wait_for(status, {"UNAVAILABLE", "CALCULATING"}, DEADLINE) is CALCULATING
+
+
+def test_what_was_before_the_call_does_not_count(status: WorkerStatus) -> None:
+    status.set(CALCULATING)
+    status.set(IDLE)
+    with pytest.raises(TimeoutError):
+        wait_for(status, CALCULATING, SHORT)
+
+
+def test_a_function_sees_each_member_once(status: WorkerStatus, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(sleeper: waiting.Sleeper, count: int, limit: float) -> None:
+        for name in ("CALCULATING", "IDLE", "UNAVAILABLE"):
+            status.set(name)
+
+    monkeypatch.setattr(waiting.Sleeper, "sleep", write)
+    seen: list[Any] = []
+    wait_for(status, lambda member: seen.append(member) or member is UNAVAILABLE, DEADLINE)  # type: ignore[func-returns-value]
+    assert seen == [IDLE, CALCULATING, IDLE, UNAVAILABLE]
+
+
+def test_a_change_that_its_killed_writer_has_not_counted_is_seen_too(status: WorkerStatus) -> None:
+    status._self_view[()] = int(CALCULATING)  # killed after the state, before the count and the wake-up
+    assert wait_for(status, CALCULATING, 0) is CALCULATING
+
+
+def test_a_signal_ends_the_sleep_at_once(status: WorkerStatus) -> None:
+    def interrupt(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        with pytest.raises(KeyboardInterrupt):
+            wait_for(status, CALCULATING, DEADLINE)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

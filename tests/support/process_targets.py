@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import enum
 from typing import Any
 
 from enums import LoggingStatus, Perm, Permissions, RecordType, WorkerState, WorkerStatus, WorkerStatusEnum
-from helpers import DEADLINE, run
+from helpers import DEADLINE, in_a_thread, run
 
-from multiprocessing_intenum import IntEnumValue, compare_and_set, exchange, snapshot, update, wait_for
+from multiprocessing_intenum import IntEnumValue, aio, changes, compare_and_set, exchange, snapshot, update, wait_for
 
 UNAVAILABLE, IDLE, CALCULATING = WorkerStatusEnum
 
@@ -113,3 +114,38 @@ def name_of(member: Any) -> tuple[type, str]:
 def set_a_record_type(status: Any) -> None:
     assert snapshot(status) == RecordType(65280)
     status.set(RecordType(65281))
+
+
+def write_alternately(status: WorkerStatus, times: int) -> None:
+    for index in range(times):
+        status.set((CALCULATING, IDLE)[index % 2])
+
+
+def follow(status: WorkerStatus, ready: Any, step: Any, finished: Any) -> None:
+    """Consume 300 changes, and tell each, and their numbers at the end."""
+    feed = changes(status, timeout=DEADLINE)
+    ready.release()
+    numbers = []
+    expected = (CALCULATING, UNAVAILABLE, IDLE)
+    for change in feed:
+        assert change.after is expected[(change.number - 1) % 3]
+        numbers.append(change.number)
+        step.release()
+        if change.number == 300:
+            break
+    finished.put(numbers)
+
+
+def wait_in_a_loop(status: WorkerStatus) -> None:
+    async def wait() -> None:
+        waiter = asyncio.create_task(aio.wait_for(status, CALCULATING, DEADLINE))
+        await asyncio.sleep(0)
+        status.set(CALCULATING)
+        assert await waiter is CALCULATING
+
+    asyncio.run(wait())
+
+
+def run_in_a_thread(target: Any, status: WorkerStatus) -> None:
+    """The child of a fork inside a running loop still has that loop in its main thread."""
+    in_a_thread(lambda: target(status))

@@ -1,0 +1,228 @@
+"""Waiting for a shared value, and following its changes, in asyncio.
+
+Nothing here blocks the event loop, and nothing uses its executor. For each value that is being waited for, one daemon
+thread of the process sleeps in the kernel and wakes the coroutines of all loops. It ends when nobody waits any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import suppress
+from threading import TIMEOUT_MAX
+from typing import Any, Generic, TypeVar
+
+from typing_extensions import Self
+
+from multiprocessing_intenum.cell import Cell, HasCell, has_cell, refuse_target
+from multiprocessing_intenum.change import Change, Feed
+from multiprocessing_intenum.locks import lock_of_threads
+from multiprocessing_intenum.members import IntEnumMember
+from multiprocessing_intenum.waiting import Deadline, Look, Sleeper, too_late
+
+__all__ = ["changes", "wait_for"]
+
+T = TypeVar("T", bound=IntEnumMember)
+
+_THREAD_NAME = "multiprocessing_intenum.aio"
+
+_watching = lock_of_threads()  # guards the watchers and what each of them has
+_watchers: dict[Cell[Any], _Watcher] = {}
+
+
+def _watch_anew() -> None:
+    _watchers.clear()  # their threads are not in a forked child
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_watch_anew)
+
+
+class _Watcher:
+    """The thread that sleeps until a cell changes, and the futures that it completes then."""
+
+    def __init__(self, cell: Cell[Any]) -> None:
+        self._cell = cell
+        self._count = cell.words.count[()]
+        self._futures: dict[asyncio.AbstractEventLoop, set[asyncio.Future[None]]] = {}
+        threading.Thread(target=self._run, name=_THREAD_NAME, daemon=True).start()
+
+    def add(self, future: asyncio.Future[None], count: int) -> None:
+        """Complete the future when the count is another one than `count`."""
+        if self._cell.words.count[()] != count:
+            future.set_result(None)
+        else:
+            self._futures.setdefault(future.get_loop(), set()).add(future)
+
+    def discard(self, future: asyncio.Future[None]) -> None:
+        """Forget the future, if it is not complete yet."""
+        loop = future.get_loop()
+        if loop in self._futures:
+            self._futures[loop].discard(future)
+            if not self._futures[loop]:
+                del self._futures[loop]
+
+    def _run(self) -> None:
+        words = self._cell.words
+        sleeper = Sleeper(words)
+        while True:
+            sleeper.sleep(self._count, TIMEOUT_MAX)
+            with _watching:
+                if not self._futures:
+                    if _watchers.get(self._cell) is self:
+                        del _watchers[self._cell]
+                    return
+                count = words.count[()]
+                # A writer that was killed before it counted its change has changed the state nevertheless.
+                if count != self._count or words.settled[()] != words.state[()]:
+                    self._count = count
+                    self._complete()
+
+    def _complete(self) -> None:
+        for loop, futures in self._futures.items():
+            with suppress(RuntimeError):  # the loop is closed: nobody waits there any more
+                loop.call_soon_threadsafe(_set_results, futures)
+        self._futures = {}
+
+
+def _set_results(futures: Iterable[asyncio.Future[None]]) -> None:
+    for future in futures:
+        _set_result(future)
+
+
+def _set_result(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+async def _change_of(cell: Cell[Any], count: int, limit: float) -> None:
+    """Sleep while the count is `count`, but no longer than `limit` seconds. It may return early."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[None] = loop.create_future()
+    with _watching:
+        watcher = _watchers.get(cell)
+        if watcher is None:
+            watcher = _watchers[cell] = _Watcher(cell)
+        watcher.add(future, count)
+    timer = loop.call_later(limit, _set_result, future) if limit < TIMEOUT_MAX else None
+    try:
+        await future
+    finally:
+        if timer is not None:
+            timer.cancel()
+        with _watching:
+            watcher.discard(future)
+
+
+if sys.version_info >= (3, 11):
+    _TimeoutError = TimeoutError
+else:
+
+    class _TimeoutError(TimeoutError, asyncio.TimeoutError):
+        """On Python 3.10 asyncio has its own TimeoutError. This one is caught as either."""
+
+
+async def wait_for(
+    status: HasCell[T],
+    condition: T | str | HasCell[T] | Iterable[T | str] | Callable[[T], object],
+    timeout: float | None = None,
+) -> T:
+    """Wait in a coroutine until a shared value meets a condition, and return the member that met it.
+
+    The event loop goes on meanwhile, and cancelling the coroutine ends the wait at once. Otherwise it is
+    `multiprocessing_intenum.wait_for`: a state that held only in passing counts as met, and no lock is taken.
+
+    Args:
+        status: the shared value.
+        condition: a member, or its name; a collection of them, of which any will do (the enum itself: any of its named
+            members); or a function that is given a member and says whether it will do. The event loop calls it.
+        timeout: seconds to wait; None waits for ever, 0 only looks.
+
+    Returns:
+        The member that met the condition.
+
+    Raises:
+        TimeoutError: the time is over; on Python 3.10 it is an `asyncio.TimeoutError` as well.
+        TypeError, KeyError, ValueError: an argument is of a wrong kind, names no member, or can never be met.
+        Whatever a function given as `condition` raises.
+
+    Example:
+        >>> import asyncio
+        >>> from multiprocessing_intenum import aio
+        >>> async def work(status):
+        ...     asyncio.get_running_loop().call_later(0.01, status.set, "CALCULATING")
+        ...     return await aio.wait_for(status, "CALCULATING", timeout=60)
+        >>> asyncio.run(work(WorkerStatus("IDLE"))).name
+        'CALCULATING'
+    """
+    if not has_cell(status):
+        refuse_target(status)
+    cell = status._self_cell
+    look = Look(cell, condition)
+    deadline = Deadline(timeout)
+    while True:
+        left = deadline.left()
+        member = look()
+        if member is not None:
+            return member
+        if left <= 0:
+            raise _TimeoutError(too_late(cell, look, timeout))
+        await _change_of(cell, look.count, left)
+
+
+def changes(status: HasCell[T], *, timeout: float | None = None) -> AsyncIterator[Change[T]]:
+    """Return an asynchronous iterator over the changes of a shared value, from this call on, in order.
+
+    The event loop goes on meanwhile, and cancelling the coroutine ends the iteration at once. Otherwise it is
+    `multiprocessing_intenum.changes`.
+
+    Args:
+        status: the shared value.
+        timeout: the iterator ends after that many seconds without a change; None: never, 0: when there are no more.
+
+    Returns:
+        An asynchronous iterator of `Change`.
+
+    Raises:
+        TypeError: `status` is no `IntEnumValue`, or `timeout` no number.
+        ValueError: `timeout` is negative, or one of the integers is no member.
+
+    Example:
+        >>> import asyncio
+        >>> from multiprocessing_intenum import aio
+        >>> async def follow(status):
+        ...     feed = aio.changes(status, timeout=0)
+        ...     status.set("CALCULATING")
+        ...     return [change.after.name async for change in feed]
+        >>> asyncio.run(follow(WorkerStatus("IDLE")))
+        ['CALCULATING']
+    """
+    if not has_cell(status):
+        refuse_target(status)
+    Deadline(timeout)  # a wrong one is an error now, not at the first change
+    return _Changes(status._self_cell, timeout)
+
+
+class _Changes(Generic[T]):
+    """The iterator of `changes`. Not an asynchronous generator: that would need closing, or the loop closes it late."""
+
+    def __init__(self, cell: Cell[T], timeout: float | None) -> None:
+        self._cell, self._timeout = cell, timeout
+        self._feed = Feed(cell)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Change[T]:
+        deadline = Deadline(self._timeout)
+        while True:
+            left = deadline.left()
+            change = self._feed.next()
+            if change is not None:
+                return change
+            if left <= 0:
+                raise StopAsyncIteration
+            await _change_of(self._cell, self._feed.count, left)

@@ -1,0 +1,177 @@
+"""The changes of a shared value: the last one, the last ones, and those to come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from typing import Generic, TypeVar
+
+from typing_extensions import NamedTuple
+
+from multiprocessing_intenum.cell import Cell, HasCell, has_cell, refuse_target
+from multiprocessing_intenum.members import IntEnumMember
+from multiprocessing_intenum.waiting import Deadline, Sleeper
+from multiprocessing_intenum.words import Entry
+
+__all__ = ["Change", "Feed", "changes", "history", "last_change"]
+
+T = TypeVar("T", bound=IntEnumMember)
+
+
+class Change(NamedTuple, Generic[T]):
+    """A change of a shared value, as `last_change`, `history` and `changes` return it.
+
+    Args:
+        before: the member before; None for the first one, which made the value.
+        after: the member after.
+        at: when it was written, an aware datetime in UTC.
+        pid: the id of the process that wrote it; 0 if the value was written behind the back of this library.
+        number: how many changes the value had had by then; 0 for the one that made it.
+
+    Raises:
+        TypeError: an argument is missing.
+
+    Example:
+        >>> status = WorkerStatus("IDLE")
+        >>> status.set("CALCULATING")
+        >>> change = last_change(status)
+        >>> change.before.name, change.after.name, change.number, change.at.tzname()
+        ('IDLE', 'CALCULATING', 1, 'UTC')
+    """
+
+    before: T | None
+    after: T
+    at: datetime
+    pid: int
+    number: int
+
+
+def _change(cell: Cell[T], entry: Entry) -> Change[T]:
+    members = cell.members
+    before = None if entry.before is None else members[entry.before]
+    at = datetime.fromtimestamp(entry.time, timezone.utc)
+    return Change(before, members[entry.after], at, entry.pid, entry.number)
+
+
+def _cell_of(status: HasCell[T]) -> Cell[T]:
+    if not has_cell(status):
+        refuse_target(status)
+    return status._self_cell
+
+
+def last_change(status: HasCell[T]) -> Change[T]:
+    """Return the last change of a shared value: what it was, since when it is what it is, and who wrote that.
+
+    A write of the member that is there already is no change. No lock is taken.
+
+    Args:
+        status: the shared value.
+
+    Returns:
+        The change. Its number is 0 if the value has not changed since it was made.
+
+    Raises:
+        TypeError: `status` is no `IntEnumValue`.
+        ValueError: the shared integer is no member: another program wrote to it.
+
+    Example:
+        >>> last_change(WorkerStatus("IDLE")).before is None
+        True
+    """
+    return history(status)[-1]
+
+
+def history(status: HasCell[T]) -> list[Change[T]]:
+    """Return the last changes of a shared value, the oldest one first.
+
+    At least 16 are kept, with the first one, which made the value. If a writer was killed in the middle of a write, the
+    list may lack that change until the next write. No lock is taken.
+
+    Args:
+        status: the shared value.
+
+    Returns:
+        The changes, at least one.
+
+    Raises:
+        TypeError: `status` is no `IntEnumValue`.
+        ValueError: one of the integers is no member: another program wrote to the value.
+
+    Example:
+        >>> status = WorkerStatus("IDLE")
+        >>> status.set("CALCULATING")
+        >>> status.set("IDLE")
+        >>> [change.after.name for change in history(status)]
+        ['IDLE', 'CALCULATING', 'IDLE']
+    """
+    cell = _cell_of(status)
+    while True:  # so many writes may come meanwhile that all that was read is overwritten
+        _, entries = cell.words.changes_since(-1)
+        if entries:
+            return [_change(cell, entry) for entry in entries]
+
+
+class Feed(Generic[T]):
+    """The changes of a cell from now on, one after the other."""
+
+    __slots__ = ("_cell", "_entries", "count")
+
+    def __init__(self, cell: Cell[T]) -> None:
+        self._cell = cell
+        self._entries: list[Entry] = []
+        self.count = cell.words.count[()]
+        """The number of the last change that was read."""
+
+    def next(self) -> Change[T] | None:
+        """Return the next change, or None if there is none yet."""
+        if not self._entries:
+            self.count, self._entries = self._cell.words.changes_since(self.count)
+            self._entries.reverse()
+        return _change(self._cell, self._entries.pop()) if self._entries else None
+
+
+def changes(status: HasCell[T], *, timeout: float | None = None) -> Iterator[Change[T]]:
+    """Return an iterator over the changes of a shared value, from this call on, in order.
+
+    It waits for each change as `wait_for` does, and takes no lock. Every consumer, in whatever process, gets every
+    change while it is no more than 16 behind. If it falls further behind, some are overwritten: the gap shows in
+    `number`.
+
+    In a coroutine use `multiprocessing_intenum.aio.changes`.
+
+    Args:
+        status: the shared value.
+        timeout: the iterator ends after that many seconds without a change; None: never, 0: when there are no more.
+
+    Returns:
+        An iterator of `Change`.
+
+    Raises:
+        TypeError: `status` is no `IntEnumValue`, or `timeout` no number.
+        ValueError: `timeout` is negative, or one of the integers is no member.
+
+    Example:
+        >>> status = WorkerStatus("IDLE")
+        >>> feed = changes(status, timeout=0)
+        >>> status.set("CALCULATING")
+        >>> status.set("UNAVAILABLE")
+        >>> [f"{change.before.name} -> {change.after.name}" for change in feed]
+        ['IDLE -> CALCULATING', 'CALCULATING -> UNAVAILABLE']
+    """
+    cell = _cell_of(status)
+    Deadline(timeout)  # a wrong one is an error now, not at the first change
+    return _follow(cell, Feed(cell), timeout)  # the feed begins now
+
+
+def _follow(cell: Cell[T], feed: Feed[T], timeout: float | None) -> Iterator[Change[T]]:
+    while True:
+        deadline, sleeper = Deadline(timeout), Sleeper(cell.words)
+        while True:
+            left = deadline.left()
+            change = feed.next()
+            if change is not None:
+                break
+            if left <= 0:
+                return
+            sleeper.sleep(feed.count, left)
+        yield change

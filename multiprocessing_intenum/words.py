@@ -1,0 +1,185 @@
+"""The words of a cell in shared memory: the state, the count of its changes, the sleepers' word, the last changes.
+
+The layout, in bytes. All of them are in the processor's own byte order.
+
+    0   state: 64 bits, the number of a member. A read loads this word and nothing else
+    8   count: 64 bits, how often the state has changed. Waiters sleep on its lower half
+    16  sleepers: 32 bits, not zero if somebody may be sleeping
+    24  settled: 64 bits, the state that the count belongs to
+    64  the ring of the last changes, 32 entries of 32 bytes: the state after it, the time, its number, the process id
+
+Everything but the sleepers' word is written with the lock held. A writer may be killed between any two stores:
+
+1. It writes the new entry into the ring, behind the entries that the count covers. Nobody reads it yet.
+2. It stores the state. From now on the change has happened, but it is not counted.
+3. It stores the count, then `settled`.
+
+If it is killed after step 2, `settled` differs from the state. The next writer sees that, and counts the change first.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import struct
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from multiprocessing_intenum import futex
+
+__all__ = ["READABLE", "SIZE", "Entry", "Words"]
+
+_STATE, _COUNT, _SLEEPERS, _SETTLED, _RING = 0, 8, 16, 24, 64
+_ENTRY = struct.Struct("@qdQI4x")  # native: struct then stores each field in one piece
+_ENTRIES = 32
+_LAST = _ENTRIES - 1  # as a mask: 32 is a power of two
+_PLACES: list[int] = [_RING + index * _ENTRY.size for index in range(_ENTRIES)]
+
+SIZE = _RING + _ENTRIES * _ENTRY.size
+
+READABLE = _ENTRIES - 2
+"""How many of the last changes can be read. The next change may be taking the place of one entry, and the oldest one
+left is needed for the state before the second oldest."""
+
+
+class Entry(NamedTuple):
+    """A change, as numbers."""
+
+    before: int | None
+    """The state before; None for the change number 0."""
+    after: int
+    time: float
+    """Seconds since the epoch."""
+    number: int
+    pid: int
+    """The process that wrote it; 0 if nobody knows."""
+
+
+_pid = os.getpid()  # os.getpid() itself would take 50 ns of each write
+
+
+def _be_another_process() -> None:
+    global _pid
+    _pid = os.getpid()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_be_another_process)
+
+
+def _fence() -> None:
+    """Order the stores and loads before this call before those after it."""
+    # Releasing a lock orders what comes before, taking it orders what comes after, and the two keep their order.
+    lock = threading.Lock()
+    lock.acquire()
+    lock.release()
+    lock.acquire()
+
+
+# x86 and s390x keep the order of the stores of one processor, and of its loads. Others need the fence.
+_NEEDS_FENCE = platform.machine().lower() not in ("x86_64", "amd64", "s390x")
+
+
+class Words:
+    """The words of one cell.
+
+    Args:
+        block: the shared memory, of SIZE bytes, aligned to 8.
+    """
+
+    __slots__ = ("_address", "_bytes", "count", "settled", "sleepers", "state")
+
+    def __init__(self, block: Any) -> None:
+        self._bytes = memoryview(block).cast("B")
+
+        def word(offset: int, kind: str) -> memoryview[Any]:
+            return self._bytes[offset : offset + struct.calcsize(kind)].cast(kind, ())  # type: ignore[call-overload,no-any-return]
+
+        self.state = word(_STATE, "q")
+        self.count = word(_COUNT, "Q")
+        self.sleepers = word(_SLEEPERS, "I")
+        self.settled = word(_SETTLED, "q")
+        self._address = ctypes.addressof(ctypes.c_char.from_buffer(block)) + _COUNT + 4 * (sys.byteorder == "big")
+
+    def begin(self, number: int) -> None:
+        """Write the first state: the change number 0."""
+        self._write_entry(number, 0, _pid)
+        self.settled[()] = number
+        self.state[()] = number
+
+    def writer(self, members: dict[int, Any]) -> Callable[[Any], None]:
+        """Return the function that stores a member. It must be called with the lock held.
+
+        Args:
+            members: the table from number to member, in which each member that is stored must be.
+        """
+        state, count, settled, raw = self.state, self.count, self.settled, self._bytes
+        member_of, pack_into, places, now = members.get, _ENTRY.pack_into, _PLACES, time.time
+
+        def store(member: Any) -> None:
+            before = state[()]
+            if member_of(before) is member:  # staying is no change
+                return
+            if settled[()] != before:
+                self._settle()
+            number: int = count[()] + 1
+            pack_into(raw, places[number & _LAST], member, now(), number, _pid)
+            if _NEEDS_FENCE:
+                _fence()
+            state[()] = member
+            count[()] = number
+            settled[()] = member
+
+        return store
+
+    def _settle(self) -> None:
+        """Count the change of a writer that was killed, or interrupted, between the state and the count."""
+        after, number = self.state[()], self.count[()] + 1
+        found, _, entry_number, _ = self._read(number)
+        if (found, entry_number) != (after, number):
+            self._write_entry(after, number, 0)  # another program has written the state: nobody knows which
+        self.count[()] = number
+        self.settled[()] = after
+
+    def _write_entry(self, after: int, number: int, pid: int) -> None:
+        _ENTRY.pack_into(self._bytes, _PLACES[number & _LAST], after, time.time(), number, pid)
+
+    def _read(self, number: int) -> tuple[int, float, int, int]:
+        return _ENTRY.unpack_from(self._bytes, _PLACES[number & _LAST])
+
+    def changes_since(self, number: int) -> tuple[int, list[Entry]]:
+        """Return the count, and the changes after `number` in order. Those that were overwritten are missing."""
+        count = self.count[()]
+        if _NEEDS_FENCE:
+            _fence()
+        first = max(number, count - READABLE)  # the one before the first that is asked for
+        found = [(each, self._read(each)) for each in range(max(first, 0), count + 1)]
+        if _NEEDS_FENCE:
+            _fence()
+        oldest = self.count[()] - _ENTRIES + 2  # what is older may have been overwritten while we read
+        entries: list[Entry] = []
+        before: int | None = None
+        for each, (after, at, entry_number, pid) in found:
+            if entry_number != each or each < oldest:
+                before = None
+                continue
+            if each > number and (each == 0 or before is not None):
+                entries.append(Entry(before, after, at, each, pid))
+            before = after
+        return count, entries
+
+    def wake(self) -> None:
+        """Wake those who sleep on the count. To be called where the sleepers' word is not zero, after a change."""
+        if futex.wake(self._address) == 0:
+            # Nobody sleeps any more: the sleeper was killed, or has looked for itself. If another one is just about to
+            # sleep, it is not woken by the next change, and looks again at the end of its slice.
+            self.sleepers[()] = 0
+
+    def sleep(self, count: int, seconds: float) -> None:
+        """Sleep until the count is another one than `count`, but no longer than some seconds. It may return early."""
+        self.sleepers[()] = 1
+        futex.wait(self._address, count & 0xFFFFFFFF, seconds)

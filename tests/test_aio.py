@@ -1,0 +1,273 @@
+"""aio: wait_for and changes in asyncio, which block no loop, cost nothing while idle and keep nobody from exiting."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from enums import FrutEnum, WorkerStatus, WorkerStatusEnum
+from helpers import DEADLINE, SHORT, run, running
+from process_targets import run_in_a_thread, wait_in_a_loop, write_alternately
+
+from multiprocessing_intenum import aio, futex, snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+UNAVAILABLE, IDLE, CALCULATING = WorkerStatusEnum
+
+
+@pytest.fixture(params=["woken by the kernel", "looking again and again"], autouse=True)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    if request.param == "looking again and again":
+        monkeypatch.setattr(futex, "is_available", lambda: False)
+    yield
+    deadline = time.monotonic() + DEADLINE
+    while watchers():  # they end when nobody waits any more
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def watchers() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == aio._THREAD_NAME]
+
+
+async def until(condition: Any) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.001)
+
+
+def test_it_returns_at_once_what_is_met_already(status: WorkerStatus) -> None:
+    assert asyncio.run(aio.wait_for(status, "IDLE")) is IDLE
+    assert asyncio.run(aio.wait_for(status, {IDLE, CALCULATING}, 0)) is IDLE
+    assert not watchers()
+
+
+def test_it_waits_for_a_write_of_another_process(ctx: Any) -> None:
+    status = WorkerStatus(IDLE)
+
+    async def wait() -> Any:
+        waiter = asyncio.create_task(aio.wait_for(status, CALCULATING, DEADLINE))
+        await until(watchers)
+        with running(ctx, write_alternately, status, 1):
+            return await waiter
+
+    assert asyncio.run(wait()) is CALCULATING
+
+
+def test_a_thousand_waiters_of_one_value_take_one_thread_and_the_loop_goes_on(status: WorkerStatus) -> None:
+    async def wait() -> None:
+        waiters = [asyncio.create_task(aio.wait_for(status, CALCULATING, DEADLINE)) for _ in range(1000)]
+        await until(watchers)
+        await asyncio.sleep(0)
+        assert len(watchers()) == 1
+        assert not any(waiter.done() for waiter in waiters)
+        status.set(CALCULATING)
+        assert set(await asyncio.gather(*waiters)) == {CALCULATING}
+        await until(lambda: not watchers())
+
+    asyncio.run(wait())
+
+
+def test_a_state_that_held_only_in_passing_counts_as_met(status: WorkerStatus) -> None:
+    async def wait() -> Any:
+        waiter = asyncio.create_task(aio.wait_for(status, UNAVAILABLE, DEADLINE))
+        await until(watchers)
+        for name in ("CALCULATING", "UNAVAILABLE", "IDLE"):
+            status.set(name)
+        return await waiter
+
+    assert asyncio.run(wait()) is UNAVAILABLE
+    assert snapshot(status) is IDLE
+
+
+def test_a_change_between_the_look_and_the_sleep_is_not_missed(
+    status: WorkerStatus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change_of = aio._change_of
+
+    async def write_first(*args: Any) -> None:
+        status.set(CALCULATING)
+        await change_of(*args)
+
+    monkeypatch.setattr(aio, "_change_of", write_first)
+    assert asyncio.run(aio.wait_for(status, CALCULATING, DEADLINE)) is CALCULATING
+
+
+def test_an_uncounted_change_of_a_killed_writer_is_seen_as_well(status: WorkerStatus) -> None:
+    async def wait() -> Any:
+        waiter = asyncio.create_task(aio.wait_for(status, CALCULATING, DEADLINE))
+        await until(watchers)
+        status._self_view[()] = int(CALCULATING)
+        return await waiter
+
+    assert asyncio.run(wait()) is CALCULATING
+
+
+def test_the_time_is_over_as_timeout_error_of_both_kinds(status: WorkerStatus) -> None:
+    for kind in (TimeoutError, asyncio.TimeoutError):
+        with pytest.raises(kind, match=f"waited {SHORT} s for CALCULATING, the state is "):
+            asyncio.run(aio.wait_for(status, CALCULATING, SHORT))
+    with pytest.raises(TimeoutError):
+        asyncio.run(aio.wait_for(status, CALCULATING, 0))
+
+
+def test_cancelling_ends_it_at_once_and_its_thread_soon(status: WorkerStatus) -> None:
+    async def wait() -> None:
+        waiter = asyncio.create_task(aio.wait_for(status, CALCULATING))
+        await until(watchers)
+        waiter.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiter
+        await until(lambda: not watchers())
+
+    asyncio.run(wait())
+
+
+def test_what_the_function_raises_comes_out(status: WorkerStatus) -> None:
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(aio.wait_for(status, lambda member: 1 / 0))  # type: ignore[arg-type, return-value]
+
+
+@pytest.mark.parametrize("condition", [FrutEnum.APPLE, 2, "IDEL", []])
+def test_a_condition_that_can_not_be_met_is_an_error_at_once(status: WorkerStatus, condition: Any) -> None:
+    with pytest.raises((TypeError, KeyError, ValueError)):
+        asyncio.run(aio.wait_for(status, condition))
+
+
+@pytest.mark.parametrize("function", [lambda: asyncio.run(aio.wait_for(IDLE, IDLE)), lambda: aio.changes(IDLE)])  # type: ignore[arg-type]
+def test_they_take_shared_values_only(function: Any) -> None:
+    with pytest.raises(TypeError, match="expected an IntEnumValue"):
+        function()
+
+
+def test_changes_come_in_order_from_the_call_on(status: WorkerStatus) -> None:
+    async def follow() -> list[str]:
+        status.set(CALCULATING)
+        feed = aio.changes(status, timeout=SHORT)
+        status.set(UNAVAILABLE)
+        writer = asyncio.get_running_loop().run_in_executor(None, write_alternately, status, 10)
+        names = [change.after.name async for change in feed]
+        await writer
+        return names
+
+    assert asyncio.run(follow()) == ["UNAVAILABLE", *["CALCULATING", "IDLE"] * 5]
+
+
+def test_a_bad_timeout_of_changes_is_an_error_at_once(status: WorkerStatus) -> None:
+    with pytest.raises(ValueError, match="timeout must"):
+        aio.changes(status, timeout=-1)
+
+
+def test_leaving_the_iteration_leaves_nothing_behind(status: WorkerStatus) -> None:
+    async def follow() -> None:
+        status_feed = aio.changes(status)
+        status.set(CALCULATING)
+        async for change in status_feed:
+            assert change.after is CALCULATING
+            break
+        assert not watchers()
+
+    asyncio.run(follow())
+
+
+def test_several_loops_in_several_threads(status: WorkerStatus) -> None:
+    answers: list[Any] = []
+
+    def wait() -> None:
+        answers.append(asyncio.run(aio.wait_for(status, CALCULATING, DEADLINE)))
+
+    threads = [threading.Thread(target=wait) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + DEADLINE
+    while sum(map(len, (watcher._futures for watcher in aio._watchers.values()))) < 4:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    assert len(watchers()) == 1
+    status.set(CALCULATING)
+    for thread in threads:
+        thread.join(DEADLINE)
+    assert answers == [CALCULATING] * 4
+
+
+def test_a_loop_that_was_closed_with_a_waiter_hinders_nobody(status: WorkerStatus) -> None:
+    loop = asyncio.new_event_loop()
+    abandoned = loop.create_task(aio.wait_for(status, CALCULATING))
+    loop.run_until_complete(until(watchers))
+    loop.close()
+    assert asyncio.run(wait_and_write(status)) is CALCULATING
+    abandoned._log_destroy_pending = False  # type: ignore[attr-defined]
+
+
+async def wait_and_write(status: WorkerStatus) -> Any:
+    waiter = asyncio.create_task(aio.wait_for(status, CALCULATING, DEADLINE))
+    await asyncio.sleep(0)
+    status.set(CALCULATING)
+    return await waiter
+
+
+def test_after_a_fork_the_childs_loops_work(status: WorkerStatus) -> None:
+    fork = multiprocessing.get_context("fork")
+
+    async def wait_while_a_child_does_too() -> Any:
+        waiter = asyncio.create_task(aio.wait_for(status, CALCULATING, DEADLINE))
+        await until(watchers)
+        # Not in an executor: a process that its thread forks cannot end, as concurrent.futures joins the thread there.
+        run(fork, run_in_a_thread, wait_in_a_loop, status)
+        return await waiter
+
+    assert asyncio.run(wait_while_a_child_does_too()) is CALCULATING
+
+
+CODE = """
+import asyncio, enum, sys
+from multiprocessing_intenum import IntEnumValue, aio
+
+class Status(enum.IntEnum):
+    IDLE = 1
+    BUSY = 2
+
+async def main():
+    waiter = asyncio.create_task(aio.wait_for(IntEnumValue(Status.IDLE), Status.BUSY))
+    await asyncio.sleep(0.05)
+    if sys.argv[1] == "cancelled":
+        waiter.cancel()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("how", ["cancelled", "abandoned"])
+def test_nothing_keeps_the_interpreter_from_exiting(how: str) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", CODE, how],
+        timeout=DEADLINE,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_who_does_not_use_it_does_not_import_it() -> None:
+    code = "import multiprocessing_intenum, sys; sys.exit('multiprocessing_intenum.aio' in sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    assert subprocess.run([sys.executable, "-c", code], timeout=DEADLINE, env=environment, check=False).returncode == 0
+
+
+def test_the_enum_itself_means_any_of_its_members(status: WorkerStatus) -> None:
+    assert isinstance(WorkerStatusEnum, enum.EnumMeta)
+    assert asyncio.run(aio.wait_for(status, WorkerStatusEnum, 0)) is IDLE

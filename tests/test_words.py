@@ -1,0 +1,96 @@
+"""words: the order in which a change is stored, who is woken, and what a processor that reorders needs."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from typing import Any
+
+import pytest
+from enums import Big, WorkerStatus, WorkerStatusEnum
+from helpers import DEADLINE, WRITERS, is_free
+
+from multiprocessing_intenum import IntEnumValue, changes, futex, history, words
+
+UNAVAILABLE, IDLE, CALCULATING = WorkerStatusEnum
+
+
+def test_the_layout_is_the_documented_one(status: WorkerStatus) -> None:
+    status.set(CALCULATING)
+    block = bytes(memoryview(status._self_cell._block).cast("B"))
+    assert len(block) == words.SIZE == 64 + 32 * 32
+    state, count, sleepers, settled = (
+        int.from_bytes(block[start:end], sys.byteorder) for start, end in ((0, 8), (8, 16), (16, 20), (24, 32))
+    )
+    assert (state, count, sleepers, settled) == (int(CALCULATING), 1, 0, int(CALCULATING))
+
+
+def test_the_outermost_numbers_are_in_the_history_too() -> None:
+    big = IntEnumValue(Big.SMALL)
+    for member in (Big.LARGEST, Big.SMALLEST):
+        big.set(member)
+    assert [change.after for change in history(big)] == [Big.SMALL, Big.LARGEST, Big.SMALLEST]
+
+
+@pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
+def test_a_writer_wakes_only_where_somebody_says_that_he_sleeps(
+    status: WorkerStatus, write: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    woken: list[bool] = []
+    monkeypatch.setattr(futex, "wake", lambda address: woken.append(is_free(status.get_lock())) or 1)  # type: ignore[func-returns-value]
+    write(status, CALCULATING)
+    assert woken == []
+    status._self_cell.words.sleepers[()] = 1
+    write(status, IDLE)
+    assert len(woken) == 1
+
+
+def test_who_is_woken_finds_the_lock_free(status: WorkerStatus, monkeypatch: pytest.MonkeyPatch) -> None:
+    woken: list[bool] = []
+    monkeypatch.setattr(futex, "wake", lambda address: woken.append(is_free(status.get_lock())) or 1)  # type: ignore[func-returns-value]
+    status._self_cell.words.sleepers[()] = 1
+    status.set(CALCULATING)
+    assert woken == [True]
+
+
+def test_the_word_of_a_sleeper_that_was_killed_is_taken_back(status: WorkerStatus) -> None:
+    status._self_cell.words.sleepers[()] = 1
+    status.set(CALCULATING)
+    assert status._self_cell.words.sleepers[()] == 0
+
+
+def test_the_word_stays_while_somebody_sleeps(status: WorkerStatus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(futex, "wake", lambda address: 1)
+    status._self_cell.words.sleepers[()] = 1
+    status.set(CALCULATING)
+    assert status._self_cell.words.sleepers[()] == 1
+
+
+def test_with_fences_all_is_the_same(status: WorkerStatus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(words, "_NEEDS_FENCE", True)
+    feed = changes(status, timeout=0)
+    status.set(CALCULATING)
+    status.set(IDLE)
+    assert [change.after for change in feed] == [CALCULATING, IDLE]
+    assert [change.after for change in history(status)] == [IDLE, CALCULATING, IDLE]
+
+
+def test_readers_beside_writers_see_only_changes_that_were_made(status: WorkerStatus) -> None:
+    order = [UNAVAILABLE, IDLE, CALCULATING]  # each follows the one before it
+    stop = threading.Event()
+
+    def write() -> None:
+        while not stop.is_set():
+            for member in (CALCULATING, UNAVAILABLE, IDLE):
+                status.set(member)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(300):
+            for change in history(status):
+                if change.before is not None:
+                    assert change.after is order[(order.index(change.before) + 1) % 3]
+    finally:
+        stop.set()
+        writer.join(DEADLINE)
