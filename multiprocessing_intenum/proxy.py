@@ -69,9 +69,11 @@ class IntEnumValue(_MemberProxy[T]):
         value: the first member; its name as str, if the class is bound to an enum; or another shared value, whose
             current member is used.
         lock: the lock that writers take: any object with acquire and release. Several values may share a lock. None
-            makes a `multiprocessing.RLock`.
-        ctx: the context that makes this RLock, instead of the default context. Where fork is the default, give
-            `multiprocessing.get_context("spawn")` to send the value to a spawned process.
+            makes a `RobustRLock`, which no killed process can keep, or a `multiprocessing.RLock` where the platform has
+            no robust mutex. On Linux `lock=multiprocessing.RLock()` makes `set()` faster, but a killed holder leaves
+            that lock locked.
+        ctx: the context that makes the `multiprocessing.RLock`, instead of the default context. It matters only where
+            there is no robust mutex: a lock of the fork context cannot be sent to a spawned process.
 
     Raises:
         TypeError: `value` is not a member of the enum, the enum's members are not ints, `lock` is not a lock, or both
@@ -188,7 +190,7 @@ class IntEnumValue(_MemberProxy[T]):
         set = mutator.set_member  # the function itself: a method that calls it would cost another call
 
     def get_lock(self) -> Lock:
-        """Return the lock that writers take: the object given as `lock=` itself, or else a `multiprocessing.RLock`."""
+        """Return the lock that writers take: the object given as `lock=` itself, or else the default lock."""
         return self._self_cell.lock
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -118,8 +118,7 @@ def example() -> Any:
 
 
 def test_a_state_that_lets_two_jobs_in_is_noticed(example: Any, tmp_path: Path) -> None:
-    ctx = example.multiprocessing.get_context("fork")
-    state = example.WorkerState(ctx)
+    state = example.WorkerState()
     journal = example.Journal(str(tmp_path))
     example.compare_and_exchange = lambda status, expected, new: (status.set(new), expected)[1]
     for job in (1, 2):

@@ -46,7 +46,7 @@ def test_the_one_who_comes_after_a_killed_holder_puts_both_parts_right(ctx: Any)
     from killed_holder import NO_JOB, Worker
     from killed_holder import WorkerStatusEnum as Status
 
-    worker = Worker(ctx)
+    worker = Worker()
     with running(ctx, worker.claim, 13) as process:
         process.join(DEADLINE)
         assert process.exitcode == -9

@@ -4,7 +4,6 @@ import enum
 import multiprocessing
 import os
 import signal
-from typing import Any
 
 from multiprocessing_intenum import IntEnumAttribute, IntEnumValue, RobustRLock
 
@@ -22,10 +21,10 @@ class Worker:
 
     status = IntEnumAttribute(IntEnumValue[WorkerStatusEnum])
 
-    def __init__(self, ctx: Any = multiprocessing) -> None:
+    def __init__(self) -> None:
         self.lock = RobustRLock(on_holder_death=self.repair)
         self.status = IntEnumValue(WorkerStatusEnum.IDLE, lock=self.lock)
-        self.job_id = ctx.Value("q", NO_JOB, lock=self.lock)
+        self.job_id = multiprocessing.Value("q", NO_JOB, lock=self.lock)
 
     def claim(self, job_id: int) -> bool:
         with self.lock:

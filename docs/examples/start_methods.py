@@ -29,7 +29,7 @@ def write(name: str) -> None:
 
 if __name__ == "__main__":
     context = multiprocessing.get_context("spawn")
-    status = WorkerStatus(WorkerStatusEnum.IDLE, ctx=context)
+    status = WorkerStatus(WorkerStatusEnum.IDLE)
 
     process = context.Process(target=status.set, args=("CALCULATING",))
     process.start()

@@ -11,8 +11,8 @@ class WorkerState:
     status = IntEnumAttribute(WorkerStatus)
 
     def __init__(self) -> None:
-        self.lock = multiprocessing.RLock()
-        self.status = WorkerStatus(WorkerStatusEnum.IDLE, lock=self.lock)
+        self.status = WorkerStatusEnum.IDLE
+        self.lock = WorkerState.status.proxy_of(self).get_lock()
         self.job_id = multiprocessing.Value("i", 0, lock=self.lock)
 
     def submit(self) -> int | None:

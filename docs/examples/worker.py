@@ -78,13 +78,13 @@ class WorkerState:
 
     status = IntEnumAttribute(WorkerStatus)
 
-    def __init__(self, ctx: Any) -> None:
+    def __init__(self) -> None:
         try:
-            self.lock: Any = RobustRLock(on_holder_death=self.repair)
+            self.lock: Any = RobustRLock(on_holder_death=self.repair)  # the default lock would not call repair()
         except NotImplementedError:  # not on Linux: fine, as long as no process is killed while it holds the lock
-            self.lock = ctx.RLock()
+            self.lock = multiprocessing.get_context("spawn").RLock()  # forked processes can use it, too
         self.status = WorkerStatus(WorkerStatusEnum.IDLE, lock=self.lock)
-        self.job_id = ctx.Value("q", NO_JOB, lock=self.lock)
+        self.job_id = multiprocessing.Value("q", NO_JOB, lock=self.lock)
 
     @property
     def live_status(self) -> WorkerStatus:
@@ -295,7 +295,7 @@ def main() -> int:
 
     multiprocessing.current_process().name = "supervisor"
     ctx: Any = multiprocessing.get_context(options.start_method)
-    state = WorkerState(ctx)
+    state = WorkerState()
     closed = ctx.RawValue(ctypes.c_bool, False)
 
     def close(*_: object) -> None:

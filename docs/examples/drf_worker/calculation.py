@@ -12,10 +12,13 @@ import traceback
 from typing import TYPE_CHECKING
 
 from multiprocessing_intenum import wait_for
-from worker_state import FORK, JobStatusEnum, WorkerStatusEnum
+from worker_state import JobStatusEnum, WorkerStatusEnum
 
 if TYPE_CHECKING:
     from worker_state import WorkerState
+
+# All processes inherit the state by fork, as gunicorn's workers do. From Python 3.14 on, fork is not the default.
+FORK = multiprocessing.get_context("fork")
 
 
 def calculate(seconds: float) -> None:

@@ -15,9 +15,6 @@ from multiprocessing_intenum import (
     snapshot,
 )
 
-# All processes inherit the state by fork, as gunicorn's workers do. From Python 3.14 on, fork is not the default.
-FORK = multiprocessing.get_context("fork")
-
 REMEMBERED_JOBS = 1000
 
 
@@ -50,13 +47,13 @@ class WorkerState:
     status = IntEnumAttribute(WorkerStatus)
 
     def __init__(self) -> None:
-        # Any process here may be killed while it holds the lock: gunicorn itself kills a worker that hangs. If the lock
-        # were an RLock, nobody could write from then on. A RobustRLock goes to the next process that asks for it, and
-        # that process first repairs the state.
-        self.lock = RobustRLock(lambda lock: self._mend()) if sys.platform == "linux" else FORK.RLock()
+        # Any process here may be killed while it holds the lock: gunicorn itself kills a worker that hangs. The lock
+        # then goes to the next process that asks for it, as the default lock does. This one also calls _mend() first,
+        # because the dead process may have written the status and not the job, or the job and not the status.
+        self.lock = RobustRLock(lambda lock: self._mend()) if sys.platform == "linux" else multiprocessing.RLock()
         self.status = WorkerStatus(WorkerStatusEnum.IDLE, lock=self.lock)
-        self.job_id = FORK.Value("q", 0, lock=self.lock)  # the number of the latest job, or 0 before the first one
-        self.job_seconds = FORK.Value("d", 0, lock=self.lock)  # the input of the latest job
+        self.job_id = multiprocessing.Value("q", 0, lock=self.lock)  # the latest job, or 0 before the first one
+        self.job_seconds = multiprocessing.Value("d", 0, lock=self.lock)  # the input of the latest job
         # A ring. The extra place is for a job that is only half accepted when the process is killed.
         self._jobs = [JobStatus(JobStatusEnum.DONE, lock=self.lock) for _ in range(REMEMBERED_JOBS + 1)]
 
