@@ -42,7 +42,7 @@ SHELL_COMMANDS = {
     ".venv/bin/tox -e docs",
     ".venv/bin/tox -e lint,typing",
     ".venv/bin/tox -e package",
-    # ten minutes: tox runs its scripts with smaller counts, as stress-short
+    # fifteen minutes: tox runs its scripts with smaller counts, as stress-short
     ".venv/bin/tox -e stress",
     # what the first command of the README does in an environment of its own
     "python -m pip install .",

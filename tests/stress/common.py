@@ -10,8 +10,11 @@ import multiprocessing
 import os
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from multiprocessing_intenum import compare_and_exchange, compare_and_set, exchange, snapshot, update
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -25,14 +28,27 @@ DEADLINE = 60.0
 """Seconds after which a wait counts as blocked for ever. Nothing here takes nearly as long."""
 
 ALLOWED, FORBIDDEN = "allowed", "forbidden"
-OURS, ROBUST, PEER = "RLock", "RobustRLock", "peer 1.1"
-"""The columns of the tables: this library with its default lock or with `RobustRLock`; multiprocessing-intenum 1.1."""
+DEFAULT, RLOCK, PEER = "default", "RLock", "peer 1.1"
+"""The columns of the tables: this library with its default lock, a `RobustRLock`, or with `multiprocessing.RLock`;
+multiprocessing-intenum 1.1."""
+
+LOCKS: tuple[tuple[str, Callable[[BaseContext], Any]], ...] = (
+    (DEFAULT, lambda ctx: None),
+    (RLOCK, lambda ctx: ctx.RLock()),
+)
+"""What a value is given as `lock=`, for each column of this library. None means the default lock."""
+
+LATE = 5.0
+"""Seconds after which a step counts as late. A step should take at most 0.05, but the machine may be busy."""
 
 
 class State(enum.IntEnum):
     IDLE = 1
     CALCULATING = 2
     UNAVAILABLE = 3
+
+
+NEXT = {State.IDLE: State.CALCULATING, State.CALCULATING: State.UNAVAILABLE, State.UNAVAILABLE: State.IDLE}
 
 
 class Bits(enum.IntFlag):
@@ -71,7 +87,7 @@ class Report:
         """Return the count for this run, full or short."""
         return short if self.short else full
 
-    def seen(self, check: str, outcome: str, seen: int, of: int, verdict: str = "", column: str = OURS) -> None:
+    def seen(self, check: str, outcome: str, seen: int, of: int, verdict: str = "", column: str = DEFAULT) -> None:
         """Report how often an outcome was seen.
 
         Args:
@@ -83,11 +99,19 @@ class Report:
             column: the column of the library and the lock.
         """
         lost = verdict == FORBIDDEN and seen > 0
+        self._line(check, outcome, column, f"{seen:,} of {of:,} {verdict}".strip(), lost)
+        self._lines[-1] |= {"seen": seen, "of": of}
+
+    def slowest(self, check: str, outcome: str, seconds: list[float], limit: float, column: str = DEFAULT) -> None:
+        """Report the longest of several times. From `limit` seconds on, it is forbidden."""
+        longest = max(seconds)
+        self._line(check, outcome, column, f"{longest * 1000:.1f} ms, {limit:g} s {FORBIDDEN}", longest >= limit)
+
+    def _line(self, check: str, outcome: str, column: str, text: str, lost: bool) -> None:
         self._lost += lost
         mark = "  <<<<<< LOSS" if lost else ""
-        print(f"{self.title}: {check}: {column}: {outcome}: {seen:,} of {of:,} {verdict}{mark}", flush=True)
-        line = {"check": check, "outcome": outcome, "column": column, "seen": seen, "of": of, "verdict": verdict}
-        self._lines.append(line)
+        print(f"{self.title}: {check}: {column}: {outcome}: {text}{mark}", flush=True)
+        self._lines.append({"check": check, "outcome": outcome, "column": column, "text": text})
 
     def table(self, rows: list[list[str]]) -> None:
         """Report a table with its own columns, given as rows with the header first."""
@@ -133,3 +157,34 @@ def reap(process: Any) -> int | None:
         process.join()
     process.close()
     return exit_code
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < deadline, "a process or a thread did not get as far as this"
+        time.sleep(0.001)
+
+
+def is_refused(function: Callable[..., object], *args: Any) -> bool:
+    """Whether a call with `timeout=` raises TimeoutError, and in time."""
+    started = time.monotonic()
+    try:
+        function(*args, timeout=0.05)
+    except TimeoutError:
+        return 0.04 < time.monotonic() - started < LATE
+    return False
+
+
+def writes_are_refused(status: Any) -> bool:
+    """Whether each write with `timeout=` raises TimeoutError in time, and none of them writes."""
+    state = snapshot(status)
+    new = NEXT[state]
+    calls = (
+        (exchange, new),
+        (compare_and_set, state, new),
+        (compare_and_exchange, state, new),
+        (update, NEXT.__getitem__),
+    )
+    refused = [is_refused(function, status, *args) for function, *args in calls]
+    return all(refused) and snapshot(status) is state

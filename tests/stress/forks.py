@@ -12,12 +12,9 @@ import time
 from multiprocessing.sharedctypes import RawArray, RawValue
 from typing import Any
 
-from common import DEADLINE, FORBIDDEN, FORK, METHODS, OURS, ROBUST, Report, State, reap, run_processes
+from common import DEADLINE, FORBIDDEN, FORK, LOCKS, METHODS, NEXT, Report, State, reap, run_processes
 
 from multiprocessing_intenum import IntEnumValue, RobustRLock, compare_and_set, exchange, snapshot, update, wait_for
-
-LOCKS = (OURS, multiprocessing.RLock), (ROBUST, RobustRLock)
-NEXT = {State.IDLE: State.CALCULATING, State.CALCULATING: State.UNAVAILABLE, State.UNAVAILABLE: State.IDLE}
 
 ORPHAN = "--orphan"
 
@@ -46,7 +43,7 @@ def beside_threads(lock: Any, forks: int) -> int:
 
     def hold() -> None:
         while not stop.is_set():
-            with lock:
+            with status.get_lock():
                 status.set(State.IDLE)
                 stop.wait(0.001)
                 assert status == State.IDLE
@@ -110,7 +107,7 @@ def have_daemons(status: Any) -> None:
 
 
 def after_daemons(lock: Any) -> int:
-    """Terminate daemons. Return whether a read then fails or, with a robust lock, whether a write fails."""
+    """Terminate daemons. Return whether a read then fails or, with the default lock, whether a write fails."""
     status = IntEnumValue(State.IDLE, lock=lock)
     failed = run_processes(FORK, have_daemons, [(status,)])
     read = status.name in State.__members__
@@ -118,13 +115,14 @@ def after_daemons(lock: Any) -> int:
         exchange(status, "IDLE", timeout=1.0)
         written = True
     except TimeoutError:
-        written = not isinstance(lock, RobustRLock)  # a daemon held the lock when it was terminated
+        written = not isinstance(status.get_lock(), RobustRLock)  # a daemon held the lock when it was terminated
     return int(failed > 0 or not read or not written)
 
 
 def bare(lock: Any) -> tuple[int, int]:
     """Call os.fork() with the lock held; return whether the child believes that it holds the lock, and any failure."""
     status = IntEnumValue(State.IDLE, lock=lock)
+    lock = status.get_lock()
     seen = RawArray("b", 3)
     lock.acquire()
     status.set("CALCULATING")
@@ -161,11 +159,10 @@ def outlive(status: Any, parent: int) -> None:
     os.write(1, b"done\n")  # a single write, so that two children's lines do not mix
 
 
-def be_a_parent(method: str, kind: str) -> None:
+def be_a_parent(method: str, column: str) -> None:
     """Start children and end at once, without waiting for them. This runs if the script is called with `ORPHAN`."""
     ctx = multiprocessing.get_context(method)
-    lock = ctx.RLock() if kind == OURS else RobustRLock()
-    status = IntEnumValue(State.IDLE, lock=lock)
+    status = IntEnumValue(State.IDLE, lock=dict(LOCKS)[column](ctx))
     for _ in range(2):
         ctx.Process(target=outlive, args=(status, os.getpid())).start()
     os._exit(0)
@@ -208,7 +205,10 @@ def main() -> None:
     report = Report("Forks")
     forks = report.count(200, 24)
     repeats = report.count(50, 5)
-    for column, lock in LOCKS:
+    for column, make in LOCKS:
+
+        def lock(make: Any = make) -> Any:
+            return make(FORK)
 
         def seen(check: str, outcome: str, number: int, of: int, to: str = column) -> None:
             report.seen(check, outcome, number, of, FORBIDDEN, to)
@@ -219,8 +219,7 @@ def main() -> None:
         lost, generations = 0, 5
         for _ in range(repeats):
             total = RawValue("q", 0)
-            descend(IntEnumValue(State.IDLE, lock=(the_lock := lock())), total, generations)
-            del the_lock
+            descend(IntEnumValue(State.IDLE, lock=lock()), total, generations)
             lost += 200 * (generations + 1) - total.value
         seen(f"a child of a child, {generations} deep", "an update is lost", lost, repeats * 200 * (generations + 1))
         failed = sum(after_daemons(lock()) for _ in range(repeats))

@@ -8,9 +8,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from common import FORBIDDEN, FORK, OURS, ROBUST, Report, State, run_processes
+from common import DEFAULT, FORBIDDEN, FORK, LOCKS, RLOCK, Report, State, run_processes
 
-from multiprocessing_intenum import IntEnumAttribute, IntEnumValue, RobustRLock, snapshot, update
+from multiprocessing_intenum import IntEnumAttribute, IntEnumValue, snapshot, update
 
 TOLERATED = 2**20  # bytes, which the allocator may need; keeping 10**5 values would take 30 times as much
 
@@ -74,10 +74,10 @@ def main() -> None:
     times = report.count(10**5, 5_000)
     spawn = multiprocessing.get_context("spawn")
     for column, what, make in (
-        (OURS, "values", lambda: OurState(State.IDLE)),
-        (ROBUST, "values", lambda: OurState(State.IDLE, lock=RobustRLock())),
-        (OURS, "values of the spawn context", lambda: OurState(State.IDLE, ctx=spawn)),
-        (OURS, "objects with an attribute", lambda: Holder.status.proxy_of(Holder())),
+        (DEFAULT, "values", lambda: OurState(State.IDLE)),
+        (RLOCK, "values", lambda: OurState(State.IDLE, lock=multiprocessing.RLock())),
+        (RLOCK, "values with a lock of the spawn context", lambda: OurState(State.IDLE, lock=spawn.RLock())),
+        (DEFAULT, "objects with an attribute", lambda: Holder.status.proxy_of(Holder())),
     ):
         count = times if what == "values" else times // 10
         use_and_drop(make, 2_000)
@@ -88,9 +88,9 @@ def main() -> None:
         report.seen(check, "more mapped files than before", max(0, mappings), count, FORBIDDEN, column)
         report.seen(check, "more open files than before", max(0, files), count, FORBIDDEN, column)
     alive = report.count(10**4, 10**3)
-    for column, make in (OURS, OurState), (ROBUST, lambda member: OurState(member, lock=RobustRLock())):
+    for column, lock in LOCKS:
         memory, files = resident(), open_files()
-        values = [make(MEMBERS[number % 3]) for number in range(alive)]
+        values = [OurState(MEMBERS[number % 3], lock=lock(FORK)) for number in range(alive)]
         print(f"{alive:,} alive: {(resident() - memory) / alive:,.0f} bytes of memory each")
         check = f"{alive:,} values alive at once"
         # multiprocessing's heap grows by a file from time to time, each twice as large as the one before.

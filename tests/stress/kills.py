@@ -12,14 +12,33 @@ import random
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from multiprocessing.sharedctypes import RawArray, RawValue
 from typing import TYPE_CHECKING, Any
 
-from common import ALLOWED, DEADLINE, FORBIDDEN, FORK, METHODS, OURS, PEER, ROBUST, Report, State, load_peer, reap
+from common import (
+    ALLOWED,
+    DEADLINE,
+    DEFAULT,
+    FORBIDDEN,
+    FORK,
+    LATE,
+    LOCKS,
+    METHODS,
+    NEXT,
+    PEER,
+    RLOCK,
+    Report,
+    State,
+    is_refused,
+    load_peer,
+    reap,
+    wait_until,
+    writes_are_refused,
+)
 
 from multiprocessing_intenum import (
     IntEnumValue,
-    RobustRLock,
     compare_and_exchange,
     compare_and_set,
     exchange,
@@ -29,12 +48,10 @@ from multiprocessing_intenum import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from multiprocessing.connection import Connection
     from multiprocessing.context import BaseContext
 
 BATCH = 8  # victims at the same time
-LATE = 5.0  # seconds; a step should take at most 0.05 and counts as late after this, as the machine may be busy
 PEER_BLOCKED_AFTER = 1.0  # seconds; by then no process is left that could end the peer's wait
 
 IDLE, CALCULATING, UNAVAILABLE = State
@@ -64,6 +81,15 @@ def claim(status: Any) -> None:
             status.set(CALCULATING if status == IDLE else IDLE)
 
 
+def change(status: Any) -> None:
+    if issubclass(type(status), IntEnumValue):
+        while True:
+            update(status, NEXT.__getitem__)
+    while True:  # the peer has no update; this comes closest
+        with status.get_lock():
+            status.set(NEXT[status.value])
+
+
 def wait(status: Any) -> None:
     if issubclass(type(status), IntEnumValue):
         wait_for(status, UNAVAILABLE)
@@ -71,7 +97,13 @@ def wait(status: Any) -> None:
         time.sleep(50e-6)
 
 
-ROLES = {"a reader": read, "a writer": write, "a claimer, who holds the lock": claim, "a waiter in wait_for": wait}
+ROLES = {
+    "a reader": read,
+    "a writer": write,
+    "a claimer, who holds the lock": claim,
+    "an updater": change,
+    "a waiter in wait_for": wait,
+}
 
 
 STARTING, READY, AT_WORK = range(3)
@@ -95,7 +127,8 @@ def inspect_ours(status: Any, found: set[str]) -> None:
     assert {state: True}[status]
     found.add("read")
     assert wait_for(status, state) is state
-    found |= _refusal("wait_for is late", wait_for, status, UNAVAILABLE)
+    if not is_refused(wait_for, status, NEXT[state]):
+        found.add("wait_for is late")
     found.add("waited")
     started = time.monotonic()
     if status.get_lock().acquire(timeout=0.05):  # takes a free lock at once, even on a busy machine
@@ -110,26 +143,9 @@ def inspect_ours(status: Any, found: set[str]) -> None:
         assert snapshot(status) is IDLE
     else:
         found.add("held")
-        for function, *args in (
-            (exchange, UNAVAILABLE),
-            (compare_and_set, state, UNAVAILABLE),
-            (compare_and_exchange, state, UNAVAILABLE),
-            (update, lambda now: UNAVAILABLE),
-        ):
-            found |= _refusal("no TimeoutError", function, status, *args)
-        if snapshot(status) is not state:
-            found.add("written")
+        if not writes_are_refused(status):
+            found.add("not refused")
     found.add("done")
-
-
-def _refusal(fault: str, function: Any, *args: Any) -> set[str]:
-    started = time.monotonic()
-    try:
-        function(*args, timeout=0.05)
-    except TimeoutError:
-        late = time.monotonic() - started
-        return set() if 0.04 < late < LATE else {fault}
-    return {fault}
 
 
 def inspect_peer(status: Any, found: set[str]) -> None:
@@ -161,14 +177,11 @@ def inspect(values: list[Any], pipe: Connection) -> None:
     os._exit(0)  # even if threads are still blocked
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline, "a victim did not start"
-        time.sleep(0.001)
+def kill(ctx: BaseContext, role: Any, values: list[Any], delays: list[float] | None) -> None:
+    """Kill a victim of each value. After every second kill write to the value at once, and add how long that took.
 
-
-def kill(ctx: BaseContext, role: Any, values: list[Any]) -> None:
+    The victims of the others are left to `inspect`, which finds the lock as its holder's death left it.
+    """
     progress, go = RawArray("b", len(values)), RawValue("b", 0)
     victims = [
         ctx.Process(target=be_a_victim, args=(role, status, progress, index, go)) for index, status in enumerate(values)
@@ -178,19 +191,24 @@ def kill(ctx: BaseContext, role: Any, values: list[Any]) -> None:
     wait_until(lambda: all(step == READY for step in progress))
     go.value = 1
     wait_until(lambda: all(step == AT_WORK for step in progress))
-    for victim in victims:
+    for index, victim in enumerate(victims):
         time.sleep(random.uniform(0, 0.002))
+        killed = time.monotonic()
         victim.kill()
+        if delays is not None and index % 2:
+            with suppress(TimeoutError):
+                exchange(values[index], IDLE, timeout=LATE)
+            delays.append(time.monotonic() - killed)
     for victim in victims:
         victim.join()
         victim.close()
 
 
-def trial(ctx: BaseContext, role: Any, make: Any, times: int) -> Counter[str]:
+def trial(ctx: BaseContext, role: Any, make: Any, times: int, delays: list[float] | None) -> Counter[str]:
     counts: Counter[str] = Counter()
     for start in range(0, times, BATCH):
         values = [make(ctx) for _ in range(min(BATCH, times - start))]
-        kill(ctx, role, values)
+        kill(ctx, role, values, delays)
         ours, theirs = FORK.Pipe(duplex=False)
         inspector = FORK.Process(target=inspect, args=(values, theirs))
         inspector.start()
@@ -201,21 +219,19 @@ def trial(ctx: BaseContext, role: Any, make: Any, times: int) -> Counter[str]:
     return counts
 
 
-def make_default(ctx: BaseContext) -> Any:
-    return OurState(IDLE, ctx=ctx)
-
-
-def make_robust(ctx: BaseContext) -> Any:
-    return OurState(IDLE, lock=RobustRLock())
-
-
 def main() -> None:
     report = Report("Kills")
 
     class PeerState(load_peer().IntEnumValue[State]):
         pass
 
-    makers = (OURS, make_default), (ROBUST, make_robust), (PEER, lambda ctx: PeerState(IDLE))
+    def seen(outcome: str, number: int, of: int, verdict: str) -> None:
+        report.seen(check, outcome, number, of, "" if column == PEER else verdict, column)
+
+    makers = [
+        *((column, lambda ctx, lock=lock: OurState(IDLE, lock=lock(ctx))) for column, lock in LOCKS),
+        (PEER, lambda ctx: PeerState(IDLE)),
+    ]
     for name, role in ROLES.items():
         for method in METHODS:
             ctx = multiprocessing.get_context(method)
@@ -224,29 +240,24 @@ def main() -> None:
             for column, make in makers:
                 if column == PEER and method != "fork":
                     continue  # its default value cannot be passed to such a process
-                counts = trial(ctx, role, make, times)
-
-                def seen(outcome: str, number: int, of: int, verdict: str, to: str = column, what: str = check) -> None:
-                    report.seen(what, outcome, number, of, "" if to == PEER else verdict, to)
-
+                delays: list[float] = []
+                counts = trial(ctx, role, make, times, delays if column == DEFAULT else None)
                 held = counts["held"]
                 seen("a read blocks for ever", times - counts["read"], times, FORBIDDEN)
                 if column != PEER:
                     blocked = times - counts["waited"] + counts["wait_for is late"]
                     seen("wait_for blocks or is late", blocked, times, FORBIDDEN)
                 # A reader and a waiter never take the lock, so they cannot leave it held.
-                left = ALLOWED if column == OURS and role in (write, claim) else FORBIDDEN
+                left = ALLOWED if column == RLOCK and role in (write, claim, change) else FORBIDDEN
                 seen("the lock is held by the dead", held, times, left)
-                if column == OURS and held:
-                    faults = counts["no TimeoutError"] + counts["written"]
-                    seen("then a write with timeout= is late, or writes", faults, held, FORBIDDEN)
+                if column == RLOCK and held:
+                    seen("then a write with timeout= is late, or writes", counts["not refused"], held, FORBIDDEN)
                 if column != PEER:
-                    seen(
-                        "a later write neither succeeds nor raises",
-                        times - counts["done"] + counts["late"],
-                        times,
-                        FORBIDDEN,
-                    )
+                    neither = times - counts["done"] + counts["late"]
+                    seen("a later write neither succeeds nor raises", neither, times, FORBIDDEN)
+                if column == DEFAULT:
+                    what = f"from the kill to the next write, the slowest of {len(delays)}"
+                    report.slowest(check, what, delays, LATE)
     report.finish()
 
 

@@ -25,9 +25,9 @@ from file_lock import SharedFileLock
 WAIT = 0.3  # seconds after which a lock that could not be taken counts as held
 
 NAMES = (
-    "`multiprocessing.RLock` (the default)",
+    "`RobustRLock` (the default)",
+    "`multiprocessing.RLock`",
     "`multiprocessing.Lock`",
-    "`RobustRLock`",
     "`SharedFileLock`, over filelock",
     "a manager's `RLock`",
     "a manager's `Lock`",
@@ -38,9 +38,9 @@ NAMES = (
 
 def make(name: str, ctx: Any, manager: Any, directory: str) -> Any:
     return {
-        NAMES[0]: ctx.RLock,
-        NAMES[1]: ctx.Lock,
-        NAMES[2]: RobustRLock,
+        NAMES[0]: RobustRLock,
+        NAMES[1]: ctx.RLock,
+        NAMES[2]: ctx.Lock,
         NAMES[3]: lambda: SharedFileLock(f"{directory}/{time.monotonic_ns()}.lock"),
         NAMES[4]: manager.RLock,
         NAMES[5]: manager.Lock,

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import enum
-import multiprocessing
-from multiprocessing.sharedctypes import RawArray
+import threading
+from multiprocessing.sharedctypes import RawArray, RawValue
 from typing import TYPE_CHECKING, Any
 
-from common import ALLOWED, FORBIDDEN, FORK, OURS, PEER, ROBUST, Bits, Report, load_peer, run_processes
+from common import ALLOWED, DEFAULT, FORBIDDEN, FORK, LOCKS, PEER, Bits, Report, load_peer, run_processes
 
-from multiprocessing_intenum import IntEnumValue, RobustRLock, compare_and_set, snapshot, update
+from multiprocessing_intenum import IntEnumValue, compare_and_set, snapshot, update
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 PROCESSES = 4
+THREADS = 2
 
 Ring = enum.IntEnum("Ring", {f"M{number}": number for number in range(1009)})
 RING = list(Ring)
@@ -44,6 +45,22 @@ def move_unlocked(status: Any, members: list[Any], times: int) -> int:
             if status.value == now:
                 status.set(members[now + 1])
                 break
+    return 0
+
+
+def add_in_threads(status: Any, total: Any, times: int) -> int:
+    """Add to a total in several threads, one step at a time, each with the value's lock held."""
+
+    def add() -> None:
+        for _ in range(times // THREADS):
+            with status.get_lock():
+                total.value += 1
+
+    threads = [threading.Thread(target=add) for _ in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     return 0
 
 
@@ -87,16 +104,21 @@ def main() -> None:
     report = Report("Lost updates")
     times = report.count(20_000, 2_000)
     total = PROCESSES * times
-    for column, lock in (OURS, multiprocessing.RLock), (ROBUST, RobustRLock):
+    for column, lock in LOCKS:
         for check, function in ("compare_and_set round a ring of 1,009", claim_next), ("update", update_to_next):
-            status = IntEnumValue(RING[0], lock=lock())
+            status = IntEnumValue(RING[0], lock=lock(FORK))
             laps = race(function, *[(status, RING, times)] * PROCESSES)
             lost = total - (laps * len(RING) + snapshot(status))
             report.seen(f"{PROCESSES} processes: {check}", "an update is lost", lost, total, FORBIDDEN, column)
-        flags = IntEnumValue(Bits(0), lock=lock())
+        flags = IntEnumValue(Bits(0), lock=lock(FORK))
         lost = race(toggle, *[(flags, bit, times) for bit in Bits])
         lost += int(flags).bit_count()  # after an even number of flips, each bit is 0 again
         report.seen("4 processes: flags ^= bit, one a bit", "an update is lost", lost, total, FORBIDDEN, column)
+        added, steps = RawValue("q", 0), report.count(50_000, 5_000)
+        race(add_in_threads, *[(IntEnumValue(Bits(0), lock=lock(FORK)), added, steps)] * PROCESSES)
+        check = f"{PROCESSES} processes, {THREADS} threads each: add 1 to a total, with the lock held"
+        lost = PROCESSES * steps - added.value
+        report.seen(check, "an update is lost", lost, PROCESSES * steps, FORBIDDEN, column)
 
     # Without compare_and_set. The line is longer than all moves together, so the position at the end is the number of
     # moves that were not lost.
@@ -106,7 +128,7 @@ def main() -> None:
     class PeerLine(load_peer().IntEnumValue[Line]):
         pass
 
-    for column, verdict, status in (OURS, ALLOWED, IntEnumValue(line[0])), (PEER, "", PeerLine(line[0])):
+    for column, verdict, status in (DEFAULT, ALLOWED, IntEnumValue(line[0])), (PEER, "", PeerLine(line[0])):
         race(move_unlocked, *[(status, line, times)] * PROCESSES)
         lost = total - int(status.value)
         report.seen("4 processes: check, then set, unlocked", "an update is lost", lost, total, verdict, column)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from multiprocessing.sharedctypes import RawArray
 from typing import Any
 
-from common import ALLOWED, FORBIDDEN, FORK, OURS, PEER, ROBUST, Report, State, load_peer, run_processes
+from common import ALLOWED, FORBIDDEN, FORK, LOCKS, PEER, Report, State, load_peer, run_processes
 
-from multiprocessing_intenum import IntEnumValue, RobustRLock, compare_and_set
+from multiprocessing_intenum import IntEnumValue, compare_and_set
 
 PROCESSES = 8
 
@@ -45,9 +44,8 @@ def main() -> None:
         pass
 
     for column, kind, lock in (
-        (OURS, OurState, multiprocessing.RLock),
-        (ROBUST, OurState, RobustRLock),
-        (PEER, PeerState, multiprocessing.RLock),
+        *((column, OurState, lock) for column, lock in LOCKS),
+        (PEER, PeerState, lambda ctx: ctx.RLock()),
     ):
         for check, function, verdict in (
             ("8 processes compare_and_set at once", submit, FORBIDDEN),
@@ -55,7 +53,7 @@ def main() -> None:
         ):
             if kind is PeerState and function is submit:
                 continue  # the peer has no compare_and_set
-            the_lock = lock()
+            the_lock = lock(FORK)
             values = [kind(State.IDLE, lock=the_lock) for _ in range(rounds)]
             arrived, wins = RawArray("q", PROCESSES), RawArray("b", rounds * PROCESSES)
             failed = run_processes(

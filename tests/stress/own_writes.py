@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import sys
 import threading
 from typing import Any
 
-from common import FORBIDDEN, OURS, ROBUST, Report, State
+from common import FORBIDDEN, FORK, LOCKS, Report, State
 
-from multiprocessing_intenum import IntEnumValue, RobustRLock, exchange, snapshot, update
+from multiprocessing_intenum import IntEnumValue, exchange, snapshot, update
 
 WRITERS, READERS = 4, 2
 
@@ -39,8 +38,8 @@ def main() -> None:
     report = Report("Own writes")
     times = report.count(25_000, 1_500)
     sys.setswitchinterval(1e-6)
-    for column, lock in (OURS, multiprocessing.RLock), (ROBUST, RobustRLock):
-        status = IntEnumValue(State.IDLE, lock=lock())
+    for column, lock in LOCKS:
+        status = IntEnumValue(State.IDLE, lock=lock(FORK))
         stale: list[int] = []
         impossible: list[str] = []
         stop = threading.Event()

@@ -6,9 +6,9 @@ import gc
 import multiprocessing
 from typing import Any
 
-from common import DEADLINE, FORBIDDEN, METHODS, OURS, PEER, ROBUST, Report, State, load_peer, reap
+from common import DEADLINE, FORBIDDEN, LOCKS, METHODS, PEER, Report, State, load_peer, reap
 
-from multiprocessing_intenum import IntEnumValue, RobustRLock
+from multiprocessing_intenum import IntEnumValue
 
 OTHERS = 20
 
@@ -55,11 +55,10 @@ def main() -> None:
     class PeerState(load_peer().IntEnumValue[State]):
         pass
 
-    makers = (
-        (OURS, lambda ctx: OurState(State.IDLE, ctx=ctx)),
-        (ROBUST, lambda ctx: OurState(State.IDLE, lock=RobustRLock())),
+    makers = [
+        *((column, lambda ctx, lock=lock: OurState(State.IDLE, lock=lock(ctx))) for column, lock in LOCKS),
         (PEER, lambda ctx: PeerState(State.IDLE)),
-    )
+    ]
     for method in METHODS:
         ctx = multiprocessing.get_context(method)
         times = report.count(50 if method == "fork" else 20, 3)
