@@ -43,6 +43,9 @@ class Cell(Generic[T]):
         "write",
     )  # fmt: skip
 
+    acquire: Callable[..., object]
+    release: Callable[[], object]
+    is_mine: Callable[[], bool]
     members: Members[T]
     by_number: dict[int, T]
     """The table's own dict, one load nearer for the reads."""

@@ -116,11 +116,13 @@ class Feed(Generic[T]):
 
     __slots__ = ("_cell", "_entries", "count")
 
+    count: int
+    """The number of the last change that was read."""
+
     def __init__(self, cell: Cell[T]) -> None:
         self._cell = cell
         self._entries: list[Entry] = []
         self.count = cell.words.count[()]
-        """The number of the last change that was read."""
 
     def next(self) -> Change[T] | None:
         """Return the next change, or None if there is none yet."""

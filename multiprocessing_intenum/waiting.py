@@ -84,11 +84,15 @@ class Look(Generic[T]):
 
     __slots__ = ("_cell", "_is_met", "count", "wanted")
 
+    count: int
+    """How many changes this object has seen. Those before it was made count as seen."""
+    wanted: str
+    """What the condition waits for, for the text of an error."""
+
     def __init__(self, cell: Cell[T], condition: object) -> None:
         self._is_met, self.wanted = _condition(cell, condition)
         self._cell = cell
         self.count = cell.words.count[()]
-        """How many changes this object has seen. Those before it was made count as seen."""
 
     def __call__(self) -> T | None:
         """Return the member that meets the condition, or None."""

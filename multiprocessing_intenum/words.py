@@ -93,6 +93,11 @@ class Words:
 
     __slots__ = ("_address", "_bytes", "count", "settled", "sleepers", "state")
 
+    state: memoryview[Any]
+    count: memoryview[Any]
+    sleepers: memoryview[Any]
+    settled: memoryview[Any]
+
     def __init__(self, block: Any) -> None:
         self._bytes = memoryview(block).cast("B")
 

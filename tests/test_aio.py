@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import enum
-import multiprocessing
 import os
 import subprocess
 import sys
@@ -14,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from enums import FrutEnum, WorkerStatus, WorkerStatusEnum
-from helpers import DEADLINE, SHORT, run, running
-from process_targets import run_in_a_thread, wait_in_a_loop, write_alternately
+from helpers import DEADLINE, SHORT, running
+from process_targets import write_alternately
 
 from multiprocessing_intenum import aio, futex, snapshot
 
@@ -215,19 +214,6 @@ async def wait_and_write(status: WorkerStatus) -> Any:
     await asyncio.sleep(0)
     status.set(CALCULATING)
     return await waiter
-
-
-def test_after_a_fork_the_childs_loops_work(status: WorkerStatus) -> None:
-    fork = multiprocessing.get_context("fork")
-
-    async def wait_while_a_child_does_too() -> Any:
-        waiter = asyncio.create_task(aio.wait_for(status, CALCULATING, DEADLINE))
-        await until(watchers)
-        # Not in an executor: a process that its thread forks cannot end, as concurrent.futures joins the thread there.
-        run(fork, run_in_a_thread, wait_in_a_loop, status)
-        return await waiter
-
-    assert asyncio.run(wait_while_a_child_does_too()) is CALCULATING
 
 
 CODE = """

@@ -70,15 +70,6 @@ def process_id(status: WorkerStatus) -> int:
     return last_change(status).pid
 
 
-def test_the_child_of_a_bare_fork_writes_under_its_own_id(status: WorkerStatus) -> None:
-    child = os.fork()
-    if not child:
-        status.set(CALCULATING)
-        os._exit(0)
-    assert os.waitpid(child, 0)[1] == 0
-    assert last_change(status).pid == child
-
-
 def test_at_least_16_changes_are_kept_oldest_first(status: WorkerStatus) -> None:
     for _ in range(50):
         status.set(CALCULATING)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 import os
 import signal
@@ -12,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from enums import WorkerStatus, WorkerStatusEnum
 from helpers import DEADLINE, SAFE_LOCKS, SHORT, TIMED_WRITERS, is_free, run
+from process_targets import run_in_a_thread, wait_in_a_loop
 
-from multiprocessing_intenum import compare_and_set, exchange, snapshot, update
+from multiprocessing_intenum import aio, compare_and_set, exchange, last_change, snapshot, update
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,3 +98,26 @@ def test_a_lock_of_the_fork_context_is_refused_by_the_others_and_the_value_stays
     with pytest.raises(RuntimeError, match=r"made for children that are forked: give ctx= or lock= .* to send it by"):
         process.start()
     assert snapshot(status) is IDLE
+
+
+def test_the_child_of_a_bare_fork_writes_under_its_own_id(status: WorkerStatus) -> None:
+    child = os.fork()
+    if not child:
+        status.set(CALCULATING)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert last_change(status).pid == child
+
+
+def test_after_a_fork_the_childs_loops_work(status: WorkerStatus) -> None:
+    fork = multiprocessing.get_context("fork")
+
+    async def wait_while_a_child_does_too() -> Any:
+        waiter = asyncio.create_task(aio.wait_for(status, CALCULATING, DEADLINE))
+        while not aio._watchers:
+            await asyncio.sleep(0.001)
+        # Not in an executor: a process that its thread forks cannot end, as concurrent.futures joins the thread there.
+        run(fork, run_in_a_thread, wait_in_a_loop, status)
+        return await waiter
+
+    assert asyncio.run(wait_while_a_child_does_too()) is CALCULATING

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import random
 import signal
 import time
 from contextlib import suppress
-from multiprocessing.sharedctypes import RawArray
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from enums import WorkerStatus, WorkerStatusEnum
-from helpers import DEADLINE, SAFE_LOCKS, WRITERS, is_free, running
+from helpers import DEADLINE, SAFE_LOCKS, WRITERS, is_free
 
-from multiprocessing_intenum import RobustRLock, snapshot
+from multiprocessing_intenum import futex, snapshot, wait_for
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -79,55 +76,15 @@ def test_a_signal_handler_can_write_at_any_moment(lock: Any, write: Any) -> None
     assert is_free(status.get_lock())
 
 
-def hold_until_terminated(status: WorkerStatus, ready: Any) -> None:
-    with status.get_lock():  # type: ignore[attr-defined]
-        ready.send("held")
-        signal.pause()
-
-
-def write_in_a_handler_too(status: WorkerStatus, ready: Any) -> None:
-    def handle(number: int, frame: FrameType | None) -> None:
-        status.set(UNAVAILABLE)
-        done.append("handler")
-
-    done: list[str] = []
-    signal.signal(signal.SIGTERM, handle)
-    ready.send("waits")
-    status.set(CALCULATING)
-    while not done:  # the signal may come only now
-        signal.pause()
-    ready.send((done, status.name))
-
-
-class Deaths:
-    """Notes each repair, and the state that it found."""
-
-    def __init__(self) -> None:
-        self.seen = RawArray("q", 3)
-
-    def __call__(self, lock: RobustRLock) -> None:
-        self.seen[0] += 1
-        self.seen[1] = int(self.status)  # type: ignore[attr-defined]
-
-
-@pytest.mark.parametrize("trial", range(20))
-def test_a_handler_writes_while_its_thread_waits_for_a_holder_that_dies_of_the_same_signal(trial: int) -> None:
-    fork = multiprocessing.get_context("fork")
-    deaths = Deaths()
-    status = deaths.status = WorkerStatus(IDLE, lock=RobustRLock(deaths))  # type: ignore[attr-defined]
-    ours, theirs = fork.Pipe()
-    with running(fork, hold_until_terminated, status, theirs) as holder:
-        assert ours.poll(DEADLINE)
-        assert ours.recv() == "held"
-        with running(fork, write_in_a_handler_too, status, theirs) as writer:
-            assert ours.poll(DEADLINE)
-            assert ours.recv() == "waits"
-            time.sleep(random.uniform(0, 0.01))  # a random moment
-            for process in random.sample([holder, writer], 2):
-                os.kill(process.pid, signal.SIGTERM)
-            assert ours.poll(DEADLINE), "the writer hangs, or has died of an error"
-            done, name = ours.recv()
-            assert done == ["handler"]
-            assert name in ("CALCULATING", "UNAVAILABLE")
-    assert deaths.seen[:2] == [1, int(IDLE)]  # repaired once, and before anybody wrote
-    assert is_free(status.get_lock())
+@pytest.mark.parametrize("kernel", [True, False], ids=["woken by the kernel", "looking again and again"])
+def test_a_signal_ends_the_sleep_of_a_waiter_at_once(kernel: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not kernel:
+        monkeypatch.setattr(futex, "is_available", lambda: False)
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        with pytest.raises(KeyboardInterrupt):
+            wait_for(WorkerStatus(IDLE), CALCULATING, DEADLINE)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

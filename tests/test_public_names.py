@@ -16,7 +16,7 @@ import wrapt
 from enums import Perm, Permissions, WorkerStatus, WorkerStatusEnum
 
 import multiprocessing_intenum
-from multiprocessing_intenum import IntEnumAttribute, IntEnumValue, RobustRLock
+from multiprocessing_intenum import IntEnumAttribute, IntEnumValue, RobustRLock, aio
 
 PUBLIC = {
     "Change",
@@ -72,6 +72,7 @@ def test_each_public_name_is_documented_with_an_example(name: str) -> None:
 def public_functions() -> dict[str, Any]:
     """The functions, and the methods of the classes, by their names."""
     public = {name: getattr(multiprocessing_intenum, name) for name in PUBLIC}
+    public |= {f"aio.{name}": getattr(aio, name) for name in aio.__all__}
     found = {name: thing for name, thing in public.items() if inspect.isfunction(thing)}
     for cls in public.values():
         for name, method in vars(cls).items() if isinstance(cls, type) else ():

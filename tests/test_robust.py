@@ -9,6 +9,7 @@ import gc
 import multiprocessing
 import os
 import pickle
+import random
 import signal
 import subprocess
 import sys
@@ -17,9 +18,10 @@ import time
 import weakref
 from contextlib import contextmanager, nullcontext
 from functools import partial
-from multiprocessing.sharedctypes import RawValue
+from multiprocessing.sharedctypes import RawArray, RawValue
 from typing import TYPE_CHECKING, Any
 
+import helpers
 import pytest
 import robust_targets
 from enums import WorkerStatus, WorkerStatusEnum
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     from robust_targets import Pipe
 
 
-IDLE = WorkerStatusEnum.IDLE
+UNAVAILABLE, IDLE, CALCULATING = WorkerStatusEnum
 
 
 class Child:
@@ -710,3 +712,60 @@ def test_a_handler_uses_a_mutex_whose_owner_is_not_noted_yet(raises: bool, death
         lock.release()
     assert is_free(lock)
     assert deaths.value == 1
+
+
+# Signals
+
+
+def hold_until_terminated(status: WorkerStatus, ready: Any) -> None:
+    with status.get_lock():  # type: ignore[attr-defined]
+        ready.send("held")
+        signal.pause()
+
+
+def write_in_a_handler_too(status: WorkerStatus, ready: Any) -> None:
+    def handle(number: int, frame: FrameType | None) -> None:
+        status.set(UNAVAILABLE)
+        done.append("handler")
+
+    done: list[str] = []
+    signal.signal(signal.SIGTERM, handle)
+    ready.send("waits")
+    status.set(CALCULATING)
+    while not done:  # the signal may come only now
+        signal.pause()
+    ready.send((done, status.name))
+
+
+class Deaths:
+    """Notes each repair, and the state that it found."""
+
+    def __init__(self) -> None:
+        self.seen = RawArray("q", 3)
+
+    def __call__(self, lock: RobustRLock) -> None:
+        self.seen[0] += 1
+        self.seen[1] = int(self.status)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("trial", range(20))
+def test_a_handler_writes_while_its_thread_waits_for_a_holder_that_dies_of_the_same_signal(trial: int) -> None:
+    fork = multiprocessing.get_context("fork")
+    deaths = Deaths()
+    status = deaths.status = WorkerStatus(IDLE, lock=RobustRLock(deaths))  # type: ignore[attr-defined]
+    ours, theirs = fork.Pipe()
+    with helpers.running(fork, hold_until_terminated, status, theirs) as holder:
+        assert ours.poll(DEADLINE)
+        assert ours.recv() == "held"
+        with helpers.running(fork, write_in_a_handler_too, status, theirs) as writer:
+            assert ours.poll(DEADLINE)
+            assert ours.recv() == "waits"
+            time.sleep(random.uniform(0, 0.01))  # a random moment
+            for process in random.sample([holder, writer], 2):
+                os.kill(process.pid, signal.SIGTERM)
+            assert ours.poll(DEADLINE), "the writer hangs, or has died of an error"
+            done, name = ours.recv()
+            assert done == ["handler"]
+            assert name in ("CALCULATING", "UNAVAILABLE")
+    assert deaths.seen[:2] == [1, int(IDLE)]  # repaired once, and before anybody wrote
+    assert is_free(status.get_lock())

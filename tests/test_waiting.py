@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import signal
 import threading
 from typing import Any
 
@@ -327,17 +326,3 @@ def test_a_function_sees_each_member_once(status: WorkerStatus, monkeypatch: pyt
 def test_a_change_that_its_killed_writer_has_not_counted_is_seen_too(status: WorkerStatus) -> None:
     status._self_view[()] = int(CALCULATING)  # killed after the state, before the count and the wake-up
     assert wait_for(status, CALCULATING, 0) is CALCULATING
-
-
-def test_a_signal_ends_the_sleep_at_once(status: WorkerStatus) -> None:
-    def interrupt(number: int, frame: Any) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGALRM, interrupt)
-    try:
-        signal.setitimer(signal.ITIMER_REAL, 0.05)
-        with pytest.raises(KeyboardInterrupt):
-            wait_for(status, CALCULATING, DEADLINE)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)

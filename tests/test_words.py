@@ -53,7 +53,10 @@ def test_who_is_woken_finds_the_lock_free(status: WorkerStatus, monkeypatch: pyt
     assert woken == [True]
 
 
-def test_the_word_of_a_sleeper_that_was_killed_is_taken_back(status: WorkerStatus) -> None:
+def test_the_word_of_a_sleeper_that_was_killed_is_taken_back(
+    status: WorkerStatus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(futex, "wake", lambda address: 0)
     status._self_cell.words.sleepers[()] = 1
     status.set(CALCULATING)
     assert status._self_cell.words.sleepers[()] == 0

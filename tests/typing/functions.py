@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import AsyncIterator, Iterator
+from datetime import datetime
 
 from typing_extensions import assert_never, assert_type
 
 from multiprocessing_intenum import (
+    Change,
     IntEnumValue,
     RobustRLock,
+    aio,
+    changes,
     compare_and_exchange,
     compare_and_set,
     exchange,
+    history,
+    last_change,
     snapshot,
     update,
     wait_for,
@@ -74,6 +81,29 @@ def waiting(status: WorkerStatus, other: IntEnumValue[WorkerStatusEnum]) -> None
     assert_type(wait_for(status, WorkerStatusEnum), WorkerStatusEnum)
     assert_type(wait_for(status, lambda member: member is not IDLE), WorkerStatusEnum)
     assert_type(wait_for(status, is_working), WorkerStatusEnum)
+
+
+def following(status: WorkerStatus) -> None:
+    change = last_change(status)
+    assert_type(change, Change[WorkerStatusEnum])
+    assert_type(change.before, WorkerStatusEnum | None)
+    assert_type(change.after, WorkerStatusEnum)
+    assert_type(change.at, datetime)
+    assert_type(change.pid, int)
+    assert_type(change.number, int)
+    assert_type(history(status), list[Change[WorkerStatusEnum]])
+    assert_type(changes(status), Iterator[Change[WorkerStatusEnum]])
+    for each in changes(status, timeout=1):
+        assert_type(each.after, WorkerStatusEnum)
+
+
+async def in_a_coroutine(status: WorkerStatus) -> None:
+    assert_type(await aio.wait_for(status, IDLE), WorkerStatusEnum)
+    assert_type(await aio.wait_for(status, {"IDLE", CALCULATING}, timeout=1.5), WorkerStatusEnum)
+    assert_type(await aio.wait_for(status, is_working, 1), WorkerStatusEnum)
+    assert_type(aio.changes(status), AsyncIterator[Change[WorkerStatusEnum]])
+    async for each in aio.changes(status, timeout=None):
+        assert_type(each, Change[WorkerStatusEnum])
 
 
 def is_working(member: WorkerStatusEnum) -> bool:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import enum
 
 from multiprocessing_intenum import (
     IntEnumValue,
     RobustRLock,
+    aio,
+    changes,
     compare_and_exchange,
     compare_and_set,
     exchange,
+    history,
+    last_change,
     snapshot,
     update,
     wait_for,
@@ -116,6 +121,12 @@ def functions(status: WorkerStatus, fruit: IntEnumValue[FrutEnum]) -> None:
     snapshot(IDLE)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     wrong: FrutEnum = snapshot(status)  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
     print(wrong)
+    last_change(IDLE)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    history(IDLE)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    changes(status, 1.0)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    changes(status, timeout="1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    asyncio.run(aio.wait_for(status, 2))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    aio.changes(IDLE)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     RobustRLock(on_holder_death=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
