@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-__all__ = ["ALIGNMENT", "MUTEX_SIZE", "NOT_HERE", "Pthread", "named", "pthread"]
+__all__ = ["ALIGNMENT", "MUTEX_SIZE", "NOT_HERE", "TID_MASK", "Pthread", "named", "pthread"]
 
 # pthread_mutex_t has 40 bytes on x86-64 (glibc, musl) and on aarch64 with musl, 48 on aarch64 with glibc, and
 # pthread_mutexattr_t has 4 to 8. Too many bytes cost nothing; one too few is a write into somebody else's memory.
@@ -24,7 +24,7 @@ ALIGNMENT = 64
 _PROCESS_SHARED = 1  # PTHREAD_PROCESS_SHARED
 _ROBUST = 1  # PTHREAD_MUTEX_ROBUST
 _CLOCK_MONOTONIC = 1  # CLOCK_MONOTONIC, the clock of time.monotonic()
-_TID_MASK = 0x3FFFFFFF  # FUTEX_TID_MASK: the bits of a mutex's word that hold the thread id of its holder
+TID_MASK = 0x3FFFFFFF  # FUTEX_TID_MASK: the bits of a mutex's word that hold the thread id of its holder
 
 NOT_HERE = (
     "this platform has no robust mutex: use multiprocessing.RLock(), which a killed holder leaves locked, or the "
@@ -84,10 +84,10 @@ class Pthread:
             return self._timedlock(mutex, moment)
         return self._clocklock(mutex, _CLOCK_MONOTONIC, moment)
 
-    def is_held_by_this_thread(self, block: Any, offset: int) -> bool:
-        """Whether the mutex at this place is held by the operating system's thread that asks."""
-        word = ctypes.c_uint32.from_buffer(block, offset + self._word).value
-        return word & _TID_MASK == threading.get_native_id()
+    def word_of(self, block: Any, offset: int) -> memoryview[Any]:
+        """Return the word of the mutex in which the kernel notes the holder. It is zero while nobody holds the mutex."""
+        start = offset + self._word
+        return memoryview(block).cast("B")[start : start + 4].cast("I", ())
 
     def _find_word(self) -> int:
         """Return where in a mutex the kernel notes the thread id of the holder: it differs between C libraries."""
@@ -98,7 +98,7 @@ class Pthread:
         self.trylock(mutex)
         holder = threading.get_native_id()
         words = memoryview(block).cast("B")[start : start + MUTEX_SIZE].cast("I")
-        found = [index * 4 for index, word in enumerate(words) if word & _TID_MASK == holder]
+        found = [index * 4 for index, word in enumerate(words) if word & TID_MASK == holder]
         self.unlock(mutex)
         if not found:
             raise NotImplementedError(NOT_HERE)

@@ -19,7 +19,7 @@ from typing import Any, TypeAlias, TypeVar
 from typing_extensions import Self
 
 from multiprocessing_intenum import memory
-from multiprocessing_intenum.pthread import ALIGNMENT, MUTEX_SIZE, NOT_HERE, named, pthread
+from multiprocessing_intenum.pthread import ALIGNMENT, MUTEX_SIZE, NOT_HERE, TID_MASK, named, pthread
 
 _Block: TypeAlias = "ctypes.Array[ctypes.c_char]"
 _Callback: TypeAlias = Callable[["RobustRLock"], object]
@@ -130,13 +130,13 @@ class RobustRLock:
 
     __slots__ = (
         "__weakref__", "_block", "_c", "_depth", "_mutex", "_namespace", "_offset", "_on_holder_death", "_owner",
-        "_repairer", "_trylock", "_unlock",
+        "_repairer", "_trylock", "_unlock", "_word",
     )  # fmt: skip
 
     def __new__(cls, on_holder_death: _Callback | None = None) -> Self:
         """Make a lock that __del__ can look at, even if __init__ or __setstate__ refuses."""
         self = super().__new__(cls)
-        self._owner = None
+        self._word = None
         return self
 
     def __init__(self, on_holder_death: _Callback | None = None) -> None:
@@ -156,9 +156,10 @@ class RobustRLock:
         # The same place in each process: shared memory is mapped in whole pages.
         self._offset = -ctypes.addressof(block) % ALIGNMENT
         self._mutex = ctypes.byref(block, self._offset)
+        self._word: memoryview[Any] | None = self._c.word_of(block, self._offset)
         # The three below are this process's own record. Only the holder of the mutex writes them, so that an execution
         # that asks "is it mine?" gets the right answer whatever others write meanwhile, with a GIL and without.
-        self._owner: weakref.ref[_Execution] | None
+        self._owner: weakref.ref[_Execution] | None = None
         self._depth = 0  # how often the owner holds it; negative: the owner is a signal handler, see _acquire_busy()
         self._repairer: weakref.ref[_Execution] | None = None  # the owner who must still run `on_holder_death`
 
@@ -295,7 +296,7 @@ class RobustRLock:
                 self._own(me, -1)
                 return 0
             owner = self._owner
-            if owner is not None and owner() is None and self._c.is_held_by_this_thread(self._block, self._offset):
+            if owner is not None and owner() is None and self._is_held_by_this_thread():
                 self._repairer = me  # a greenlet of this thread has ended while it held the lock
                 self._own(me, 1)
                 return 0
@@ -359,7 +360,11 @@ class RobustRLock:
 
     def _is_unowned(self) -> bool:
         """Whether this thread holds the mutex and no execution has noted that it is the owner."""
-        return self._owner is None and self._c.is_held_by_this_thread(self._block, self._offset)
+        return self._owner is None and self._is_held_by_this_thread()
+
+    def _is_held_by_this_thread(self) -> bool:
+        """Whether the operating system's thread that asks holds the mutex."""
+        return self._word is not None and self._word[()] & TID_MASK == threading.get_native_id()
 
     def _refuse_another_namespace(self) -> None:
         # The kernel identifies a holder by its thread id, which is another one in another PID namespace.
@@ -393,5 +398,5 @@ class RobustRLock:
         # is dropped while it is held, by an interpreter that ends for example, must stay mapped: otherwise nobody would
         # hear of the death. The reference leaks. Nothing here is looked up as a global: by then those, and the
         # builtins, are all None.
-        if self._owner is not None:
+        if self._word is not None and self._word[()]:
             self._c.incref(self._block)
