@@ -72,8 +72,7 @@ class _Watcher:
             sleeper.sleep(self._count, TIMEOUT_MAX)
             with _watching:
                 if not self._futures:
-                    if _watchers.get(self._cell) is self:
-                        del _watchers[self._cell]
+                    del _watchers[self._cell]
                     return
                 count = words.count[()]
                 # A writer that was killed before it counted its change has changed the state nevertheless.
@@ -117,12 +116,13 @@ async def _change_of(cell: Cell[Any], count: int, limit: float) -> None:
             watcher.discard(future)
 
 
-if sys.version_info >= (3, 11):
-    _TimeoutError = TimeoutError
-else:
+_timeout_error: type[TimeoutError] = TimeoutError
+if sys.version_info < (3, 11):
 
-    class _TimeoutError(TimeoutError, asyncio.TimeoutError):
+    class _BothTimeoutError(TimeoutError, asyncio.TimeoutError):
         """On Python 3.10 asyncio has its own TimeoutError. This one is caught as either."""
+
+    _timeout_error = _BothTimeoutError
 
 
 async def wait_for(
@@ -169,7 +169,7 @@ async def wait_for(
         if member is not None:
             return member
         if left <= 0:
-            raise _TimeoutError(too_late(cell, look, timeout))
+            raise _timeout_error(too_late(cell, look, timeout))
         await _change_of(cell, look.count, left)
 
 

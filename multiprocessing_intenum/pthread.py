@@ -85,7 +85,7 @@ class Pthread:
         return self._clocklock(mutex, _CLOCK_MONOTONIC, moment)
 
     def word_of(self, block: Any, offset: int) -> memoryview[Any]:
-        """Return the word of the mutex in which the kernel notes the holder. It is zero while nobody holds the mutex."""
+        """Return the word of a mutex in which the kernel notes the holder. It is zero while nobody holds it."""
         start = offset + self._word
         return memoryview(block).cast("B")[start : start + 4].cast("I", ())
 

@@ -133,6 +133,30 @@ def test_cancelling_ends_it_at_once_and_its_thread_soon(status: WorkerStatus) ->
     asyncio.run(wait())
 
 
+def test_cancelling_one_waiter_leaves_the_others(status: WorkerStatus) -> None:
+    async def wait() -> Any:
+        cancelled, waiter = (asyncio.create_task(aio.wait_for(status, CALCULATING, DEADLINE)) for _ in range(2))
+        await until(
+            lambda: aio._watchers and len(next(iter(next(iter(aio._watchers.values()))._futures.values()))) == 2
+        )
+        cancelled.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await cancelled
+        status.set(CALCULATING)
+        return await waiter
+
+    assert asyncio.run(wait()) is CALCULATING
+
+
+def test_a_wake_up_that_comes_after_the_end_of_a_wait_does_nothing() -> None:
+    async def end_first() -> None:
+        future = asyncio.get_running_loop().create_future()
+        future.cancel()
+        aio._set_results([future])
+
+    asyncio.run(end_first())
+
+
 def test_what_the_function_raises_comes_out(status: WorkerStatus) -> None:
     with pytest.raises(ZeroDivisionError):
         asyncio.run(aio.wait_for(status, lambda member: 1 / 0))  # type: ignore[arg-type, return-value]

@@ -769,3 +769,108 @@ def test_a_handler_writes_while_its_thread_waits_for_a_holder_that_dies_of_the_s
             assert name in ("CALCULATING", "UNAVAILABLE")
     assert deaths.seen[:2] == [1, int(IDLE)]  # repaired once, and before anybody wrote
     assert is_free(status.get_lock())
+
+
+def test_a_write_of_a_handler_that_fails_leaves_the_mutex_to_the_frame_below() -> None:
+    lock = RobustRLock()
+    trylock = lock._trylock
+
+    def fail(value: object) -> None:
+        raise ZeroDivisionError
+
+    write = lock._guard(fail, memoryview(bytearray(1)), lambda: None)
+
+    def take_it_and_fail_in_a_handler(mutex: Any) -> int:
+        lock._trylock = trylock
+        error = trylock(mutex)
+        with pytest.raises(ZeroDivisionError):
+            write(None)
+        assert not lock._is_mine()
+        assert not is_free(lock)
+        return error
+
+    lock._trylock = take_it_and_fail_in_a_handler
+    with lock:
+        assert not is_free(lock)
+    assert is_free(lock)
+
+
+# Greenlets: tests/compat/test_greenlets.py has the real ones
+
+
+def test_where_greenlets_share_a_thread_a_waiter_sleeps_by_the_patched_function(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lock, sleeps = RobustRLock(), []
+    real_sleep = time.sleep
+
+    def let_others_run(seconds: float) -> None:
+        sleeps.append(seconds)
+        real_sleep(seconds)
+
+    monkeypatch.setattr(robust, "greenlets_share_a_thread", lambda: True)
+    monkeypatch.setattr(robust.time, "sleep", let_others_run)
+    with running(multiprocessing.get_context("fork"), robust_targets.hold, lock) as holder:
+        assert holder.says() == "held"
+        assert not lock.acquire(timeout=0.02)
+        assert sleeps
+        holder.kill()
+        assert lock.acquire(timeout=DEADLINE)
+        lock.release()
+
+
+def test_the_lock_of_an_execution_that_has_ended_is_taken_over(deaths: ctypes.c_int64) -> None:
+    lock = RobustRLock(partial(robust_targets.count_death, deaths))
+    lock.acquire()
+    greenlet = robust._Execution()
+    lock._owner = weakref.ref(greenlet)  # as if another greenlet of this thread had taken it
+    assert not lock.acquire(block=False)
+    del greenlet
+    assert lock.acquire(block=False)
+    assert deaths.value == 1
+    lock.release()
+    assert is_free(lock)
+
+
+def test_a_process_that_is_patched_late_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = robust._me()
+    monkeypatch.setattr(robust, "_local", robust._local)
+    monkeypatch.setattr(robust, "_local_class", robust._local_class)
+    monkeypatch.setattr(threading, "local", type("local", (threading.local,), {}))
+    assert robust._me() is robust._me() is not before
+    assert robust.greenlets_share_a_thread()
+
+
+# Errors of the C library
+
+
+def test_a_write_under_a_mutex_that_is_lost_for_good_is_an_error_by_its_name() -> None:
+    lock = RobustRLock()
+    status = WorkerStatus(IDLE, lock=lock)
+    kill_a_holder(lock)
+    assert lock._trylock(lock._mutex) == errno.EOWNERDEAD
+    assert lock._unlock(lock._mutex) == 0
+    with pytest.raises(OSError, match="ENOTRECOVERABLE"):
+        status.set(CALCULATING)
+    assert status == IDLE
+
+
+@pytest.mark.parametrize("name", ["pthread_mutexattr_init", "pthread_mutexattr_setrobust"])
+def test_attributes_that_the_c_library_refuses_are_an_error_with_its_cause(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    function = pthread._function
+    monkeypatch.setattr(
+        pthread,
+        "_function",
+        lambda library, asked: (lambda *_: errno.EINVAL) if asked == name else function(library, asked),
+    )
+    with pytest.raises(NotImplementedError, match="robust mutex") as caught:
+        pthread.Pthread()
+    assert "EINVAL" in str(caught.value.__cause__)
+
+
+def test_a_mutex_that_does_not_tell_its_holder_will_not_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threading, "get_native_id", lambda: -1)
+    with pytest.raises(NotImplementedError, match="robust mutex"):
+        pthread.Pthread()

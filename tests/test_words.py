@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from enums import Big, WorkerStatus, WorkerStatusEnum
-from helpers import DEADLINE, WRITERS, is_free
+from helpers import DEADLINE, SAFE_LOCKS, WRITERS, is_free
 
 from multiprocessing_intenum import IntEnumValue, changes, futex, history, words
 
@@ -32,10 +32,12 @@ def test_the_outermost_numbers_are_in_the_history_too() -> None:
     assert [change.after for change in history(big)] == [Big.SMALL, Big.LARGEST, Big.SMALLEST]
 
 
+@pytest.mark.parametrize("lock", [None, *SAFE_LOCKS])
 @pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
 def test_a_writer_wakes_only_where_somebody_says_that_he_sleeps(
-    status: WorkerStatus, write: Any, monkeypatch: pytest.MonkeyPatch
+    lock: Any, write: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    status = WorkerStatus(IDLE, lock=lock and lock())
     woken: list[bool] = []
     monkeypatch.setattr(futex, "wake", lambda address: woken.append(is_free(status.get_lock())) or 1)  # type: ignore[func-returns-value]
     write(status, CALCULATING)
@@ -45,7 +47,9 @@ def test_a_writer_wakes_only_where_somebody_says_that_he_sleeps(
     assert len(woken) == 1
 
 
-def test_who_is_woken_finds_the_lock_free(status: WorkerStatus, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("lock", [None, *SAFE_LOCKS])
+def test_who_is_woken_finds_the_lock_free(lock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    status = WorkerStatus(IDLE, lock=lock and lock())
     woken: list[bool] = []
     monkeypatch.setattr(futex, "wake", lambda address: woken.append(is_free(status.get_lock())) or 1)  # type: ignore[func-returns-value]
     status._self_cell.words.sleepers[()] = 1
