@@ -126,15 +126,21 @@ class Words:
         member_of, pack_into, places, now = members.get, _ENTRY.pack_into, _PLACES, time.time
 
         def store(member: Any) -> None:
-            before = state[()]
-            if member_of(before) is member:  # staying is no change
-                return
-            if settled[()] != before:
-                self._settle()
-            number: int = count[()] + 1
-            pack_into(raw, places[number & _LAST], member, now(), number, _pid)
-            if _NEEDS_FENCE:
-                _fence()
+            while True:
+                before = state[()]
+                if member_of(before) is member:  # staying is no change
+                    return
+                if settled[()] != before:
+                    self._settle()
+                at = now()
+                number: int = count[()] + 1
+                pack_into(raw, places[number & _LAST], member, at, number, _pid)
+                if _NEEDS_FENCE:
+                    _fence()
+                # A signal handler may have run after one of these calls, and have written itself. From here to the end
+                # none can: Python looks for signals after a call only (3.10 does so between any two steps).
+                if count[()] < number:
+                    break
             state[()] = member
             count[()] = number
             settled[()] = member

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import sys
 import threading
-from typing import Any
+import time
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from enums import Big, WorkerStatus, WorkerStatusEnum
 from helpers import DEADLINE, SAFE_LOCKS, WRITERS, is_free
 
 from multiprocessing_intenum import IntEnumValue, changes, futex, history, words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 UNAVAILABLE, IDLE, CALCULATING = WorkerStatusEnum
 
@@ -101,3 +105,25 @@ def test_readers_beside_writers_see_only_changes_that_were_made(status: WorkerSt
     finally:
         stop.set()
         writer.join(DEADLINE)
+
+
+def test_a_signal_handler_that_writes_in_the_middle_of_a_write_is_in_the_history(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    handlers: list[Callable[[], None]] = []
+    real_time = time.time
+
+    def be_interrupted() -> float:
+        if handlers:
+            handlers.pop()()
+        return real_time()
+
+    monkeypatch.setattr(words.time, "time", be_interrupted)
+    written_to = WorkerStatus(IDLE)  # its writer takes the patched clock
+    handlers[:] = [lambda: written_to.set(UNAVAILABLE)]
+    written_to.set(CALCULATING)
+    assert [(change.number, change.after) for change in history(written_to)] == [
+        (0, IDLE),
+        (1, UNAVAILABLE),
+        (2, CALCULATING),
+    ]
