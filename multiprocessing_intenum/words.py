@@ -14,7 +14,8 @@ Everything but the sleepers' word is written with the lock held. A writer may be
 2. It stores the state. From now on the change has happened, but it is not counted.
 3. It stores the count, then `settled`.
 
-If it is killed after step 2, `settled` differs from the state. The next writer sees that, and counts the change first.
+If it is killed after step 2 or in step 3, `settled` differs from the state. The next writer sees that, and first counts
+the change if it is not counted yet.
 """
 
 from __future__ import annotations
@@ -41,9 +42,10 @@ _PLACES: list[int] = [_RING + index * _ENTRY.size for index in range(_ENTRIES)]
 
 SIZE = _RING + _ENTRIES * _ENTRY.size
 
-READABLE = _ENTRIES - 2
-"""How many of the last changes can be read. The next change may be taking the place of one entry, and the oldest one
-left is needed for the state before the second oldest."""
+READABLE = _ENTRIES - 3
+"""How many of the last changes can be read. The next two changes may be taking the places of two entries: a processor
+that reorders stores may show a part of the second one before it shows the count of the first. And the oldest one left
+is needed for the state before the second oldest."""
 
 
 class Entry(NamedTuple):
@@ -148,12 +150,14 @@ class Words:
         return store
 
     def _settle(self) -> None:
-        """Count the change of a writer that was killed, or interrupted, between the state and the count."""
-        after, number = self.state[()], self.count[()] + 1
-        found, _, entry_number, _ = self._read(number)
-        if (found, entry_number) != (after, number):
-            self._write_entry(after, number, 0)  # another program has written the state: nobody knows which
-        self.count[()] = number
+        """Count the change of a writer that was killed, or interrupted, after it had stored the state."""
+        after, number = self.state[()], self.count[()]
+        if self._read(number)[0] != after:  # else it had counted the change already
+            number += 1
+            found, _, entry_number, _ = self._read(number)
+            if (found, entry_number) != (after, number):
+                self._write_entry(after, number, 0)  # another program has written the state: nobody knows which
+            self.count[()] = number
         self.settled[()] = after
 
     def _write_entry(self, after: int, number: int, pid: int) -> None:
@@ -171,7 +175,7 @@ class Words:
         found = [(each, self._read(each)) for each in range(max(first, 0), count + 1)]
         if _NEEDS_FENCE:
             _fence()
-        oldest = self.count[()] - _ENTRIES + 2  # what is older may have been overwritten while we read
+        oldest = self.count[()] - _ENTRIES + 3  # what is older may have been overwritten while we read
         entries: list[Entry] = []
         before: int | None = None
         for each, (after, at, entry_number, pid) in found:

@@ -172,6 +172,13 @@ def test_after_a_kill_in_the_middle_of_a_write_history_and_state_agree_with_the_
     assert (latest.before, latest.after, latest.number) == (UNAVAILABLE, CALCULATING, 4)
 
 
+def test_a_change_that_was_counted_before_the_kill_is_not_counted_again(status: WorkerStatus) -> None:
+    status.set(CALCULATING)
+    status._self_cell.words.settled[()] = int(IDLE)  # killed after the count
+    status.set(UNAVAILABLE)
+    assert [change.after for change in history(status)] == [IDLE, CALCULATING, UNAVAILABLE]
+
+
 def test_a_state_that_another_program_has_written_is_counted_as_nobodys(status: WorkerStatus) -> None:
     status._self_view[()] = int(CALCULATING)
     status.set(UNAVAILABLE)
