@@ -64,6 +64,7 @@ STANDS_FOR = {
     "V": "multiprocessing_intenum.IntEnumValue",
     "LockLike": "multiprocessing_intenum.locks.LockLike",
     "BaseContext": "multiprocessing.context.BaseContext",
+    "datetime": "datetime.datetime",
     "Lock": "multiprocessing_intenum.locks.Lock",
     "_Callback": "collections.abc.Callable",
     "IntEnumValue": "multiprocessing_intenum.IntEnumValue",

@@ -3,10 +3,10 @@
     calculation       one process; takes the accepted job, burns CPU time, becomes idle again
     API 1, API 2 ...  processes with several threads each; they report the state and accept jobs at random
     scheduler         one process; requests shutdown half-way: no new job is accepted, the running one ends
+    log               one process; prints each change of the state, in order, with its time and the process that made it
 
-All of them share one `WorkerState`. Each change of the state is printed when it happens. The program promises that
-there are never two calculations at once and that no accepted job is lost. At the end it checks this, and exits with 1
-if the promise was broken.
+All of them share one `WorkerState`. The program promises that there are never two calculations at once and that no
+accepted job is lost. At the end it checks this, and exits with 1 if the promise was broken.
 
     python worker.py [--seconds 5] [--handlers 3] [--start-method fork|spawn|forkserver] [--kill]
 
@@ -15,6 +15,7 @@ memory would. The worker is then idle again at once, the job is reported as lost
 """
 
 import argparse
+import contextlib
 import ctypes
 import enum
 import itertools
@@ -40,9 +41,9 @@ from multiprocessing_intenum import (
     IntEnumAttribute,
     IntEnumValue,
     RobustRLock,
+    changes,
     compare_and_exchange,
     compare_and_set,
-    snapshot,
     wait_for,
 )
 
@@ -60,14 +61,7 @@ class WorkerStatusEnum(enum.IntEnum):
 
 
 class WorkerStatus(IntEnumValue[WorkerStatusEnum]):
-    """Prints each transition. Every write ends in set(), whichever function makes it, so this sees all of them."""
-
-    def set(self, value: WorkerStatusEnum | str) -> None:
-        with self.get_lock():  # held while printing, so that the lines are in the order of the transitions
-            before = snapshot(self)
-            super().set(value)
-            if snapshot(self) is not before:
-                say(f"{before.name:>11} -> {self.name}")
+    """The state of the worker."""
 
 
 class WorkerState:
@@ -88,7 +82,7 @@ class WorkerState:
 
     @property
     def live_status(self) -> WorkerStatus:
-        """The shared value, as compare_and_set() and wait_for() need it; `status` is only the current member."""
+        """The shared value, as compare_and_set() and the others need it; `status` is only the current member."""
         return WorkerState.status.proxy_of(self)
 
     def submit(self, job: int) -> WorkerStatusEnum:
@@ -163,7 +157,7 @@ def handle_requests(state: WorkerState, journal: Journal, closed: ctypes.c_bool,
     def serve(thread: int) -> Counter[str]:
         return serve_clients(state, journal, closed, itertools.count(first_job + thread, step))
 
-    with ThreadPoolExecutor(THREADS, thread_name_prefix="thread") as threads:
+    with ThreadPoolExecutor(THREADS) as threads:
         counts = sum(threads.map(serve, range(THREADS)), Counter[str]())
     journal.write("counts", **counts)
 
@@ -211,7 +205,10 @@ def schedule(state: WorkerState, closed: ctypes.c_bool, seconds: float, victim: 
             time.sleep(0.01)
 
     def wait_for_a_job() -> None:
-        wait_for(state.live_status, lambda status: status is WorkerStatusEnum.CALCULATING or closed.value)
+        while not closed.value:
+            with contextlib.suppress(TimeoutError):
+                wait_for(state.live_status, WorkerStatusEnum.CALCULATING, timeout=0.1)
+                return
 
     wait_for_a_job()  # by then all processes are running
     pause(seconds / 4)
@@ -225,6 +222,16 @@ def schedule(state: WorkerState, closed: ctypes.c_bool, seconds: float, victim: 
     closed.value = True
 
 
+def log_changes(state: WorkerState, ready: Any) -> None:
+    """Print the changes until the worker is shut down. Nobody waits for this process, and it takes no lock."""
+    feed = changes(state.live_status)  # begins here, not at the first change
+    ready.set()
+    for change in feed:
+        say(f"{change.before.name:>11} -> {change.after.name}", f"by process {change.pid}", change.at.astimezone())
+        if change.after is WorkerStatusEnum.UNAVAILABLE:
+            return
+
+
 def start(process: BaseProcess) -> BaseProcess:
     """Start a process that ignores Ctrl-C, so that only this one handles it: the child inherits the ignored signal."""
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -233,11 +240,9 @@ def start(process: BaseProcess) -> BaseProcess:
     return process
 
 
-def say(text: str) -> None:
-    who = multiprocessing.current_process().name
-    if threading.current_thread() is not threading.main_thread():
-        who += f", {threading.current_thread().name}"
-    sys.stdout.write(f"{datetime.now():%H:%M:%S.%f}  {who:<18} {text}\n")
+def say(text: str, who: str | None = None, at: datetime | None = None) -> None:
+    who = who or multiprocessing.current_process().name
+    sys.stdout.write(f"{at or datetime.now():%H:%M:%S.%f}  {who:<18} {text}\n")
     sys.stdout.flush()
 
 
@@ -307,11 +312,16 @@ def main() -> int:
         journal = Journal(directory)
 
         def process(name: str, target: Any, *args: Any) -> BaseProcess:
-            return start(ctx.Process(name=name, target=target, args=args, daemon=True))
+            child = start(ctx.Process(name=name, target=target, args=args, daemon=True))
+            say(f"process {child.pid} is {name}")
+            return child
 
+        ready = ctx.Event()
+        others = [process("log", log_changes, state, ready)]
+        ready.wait()
         calculation = process("calculation", calculate_jobs, state, journal)
         victim = calculation.pid if options.kill else None
-        others = [process("scheduler", schedule, state, closed, options.seconds, victim)]
+        others.append(process("scheduler", schedule, state, closed, options.seconds, victim))
         for number in range(options.handlers):
             jobs = (1 + number * THREADS, options.handlers * THREADS)
             others.append(process(f"API {number + 1}", handle_requests, state, journal, closed, *jobs))

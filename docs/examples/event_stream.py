@@ -1,0 +1,52 @@
+"""Server-sent events: the text that tells a browser each change of a shared value."""
+
+import asyncio
+import enum
+import json
+from multiprocessing import Process
+
+from multiprocessing_intenum import IntEnumValue, aio, history, last_change
+
+
+class Status(enum.IntEnum):
+    UNAVAILABLE = 1
+    IDLE = 2
+    CALCULATING = 3
+
+
+async def events(status, last_id=-1):
+    """Yield the events after the one with the number `last_id`, which is in the header Last-Event-ID of a request."""
+    feed = aio.changes(status)  # first, so that no change falls between the history and the feed
+    if last_id > last_change(status).number:
+        last_id = -1  # the id is one of an earlier value: the service has been started again
+    for change in history(status):
+        if change.number > last_id:
+            yield text_of(change)
+            last_id = change.number
+    async for change in feed:
+        if change.number > last_id:
+            yield text_of(change)
+
+
+def text_of(change):
+    data = {"status": change.after.name, "since": change.at.isoformat()}
+    return f"id: {change.number}\nevent: status\ndata: {json.dumps(data)}\n\n"
+
+
+def work(status):
+    for name in ("CALCULATING", "IDLE", "UNAVAILABLE"):
+        status.set(name)
+
+
+async def main():
+    status = IntEnumValue(Status.IDLE)
+    Process(target=work, args=(status,)).start()
+    async for text in events(status):  # a server would send the text to the client
+        print(text, end="")
+        if "UNAVAILABLE" in text:
+            break
+    print("the client closes the stream")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
