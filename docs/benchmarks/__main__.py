@@ -1,7 +1,7 @@
 """Run all benchmarks: `python docs/benchmarks --peer DIRECTORY`, or `tox -e bench`, which installs the peer first.
 
-The results go to this directory: results.json, results.md, and the charts as SVG. With `--quick` it only measures what
-has a target, takes less than two minutes, and writes nothing. In both modes the exit code is 1 if a target is missed.
+The results go to this directory: results.json, results.md, and the charts as SVG. With `--quick` it only measures
+the ratios, takes less than two minutes, and writes nothing. In both modes the exit code is 1 if a target is missed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from contention import beside_a_writer, throughput
 from footprint import footprints
 from paired import best_of, findings
 from report import environment, markdown, quantity
-from waking import wake_ups
+from waking import cost, latency, wake_ups
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +36,7 @@ def main() -> int:
     """Run what the command line selects, and return the exit code."""
     parser = argparse.ArgumentParser(prog="benchmarks", description="Compare this library with its peer and others.")
     parser.add_argument("--peer", type=Path, required=True, help="where multiprocessing-intenum 1.1 is installed")
-    parser.add_argument("--quick", action="store_true", help="only compare what has a target; write nothing")
+    parser.add_argument("--quick", action="store_true", help="only measure the ratios; write nothing")
     parser.add_argument("--redraw", action="store_true", help="only write tables and charts anew from results.json")
     arguments = parser.parse_args()
     import_peer(arguments.peer)
@@ -50,7 +50,7 @@ def main() -> int:
             "environment": environment(_version_in(arguments.peer)),
             "findings": [dataclasses.asdict(finding) for finding in found],
             "memory": footprints(),
-            "wake_ups": wake_ups(changes=300, idle_seconds=3.0),
+            "wake_ups": wake_ups(changes=300),
             "throughput": throughput(seconds=0.25, rounds=3),
             "single": _single(arguments.peer),
         }
@@ -64,13 +64,16 @@ def main() -> int:
 def _all_findings(rounds: int) -> Iterator[Finding]:
     yield from findings(rounds)
     yield best_of(6, functools.partial(beside_a_writer, seconds=0.2, rounds=5))
+    yield best_of(4, functools.partial(latency, changes=40, rounds=5))
+    yield best_of(4, cost)
 
 
 def _report(found: Iterator[Finding]) -> Iterator[Finding]:
     for finding in found:
         times = f"{quantity(finding.ours):>8} {quantity(finding.other):>8}"
+        target = "" if finding.target is None else f"<= {finding.target:.3g}"
         verdict = "" if finding.is_met else "MISSED"
-        line = f"{finding.label:35} {times}   {finding.figure:5.2f} <= {finding.target:.2f} {verdict}"
+        line = f"{finding.label:35} {times}   {finding.figure:8.3g} {target} {verdict}"
         print(line.rstrip(), flush=True)
         yield finding
 

@@ -8,6 +8,7 @@ import matplotlib as mpl
 from contenders import BARE, MANAGER, OURS, PEER, VALUE
 from matplotlib import pyplot as plt
 from report import quantity, rows_of
+from waking import IDLE_SECONDS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,21 +41,25 @@ def draw(results: dict[str, Any], directory: Path) -> None:
 def _relative(results: dict[str, Any]) -> Figure:
     rows = [row for row in rows_of(results, "peer") if row["label"] in results["single"]][::-1]
     figure, axes = plt.subplots(figsize=(8.5, 0.42 * len(rows) + 1.4))
-    axes.barh([row["label"] for row in rows], [row["figure"] for row in rows], color=COLOURS[OURS], height=0.66)
+    # On a logarithmic scale twice as slow is as far from the line as twice as fast.
+    axes.set_xscale("log", base=2)
+    widths = [row["figure"] - 1 for row in rows]
+    axes.barh([row["label"] for row in rows], widths, left=1, color=COLOURS[OURS], height=0.66)
     for position, row in enumerate(rows):
         text = f"{quantity(row['ours'])} instead of {quantity(row['other'])}"
-        axes.text(1.18, position, text, va="center", fontsize=9)
+        axes.text(1.02, position, text, transform=axes.get_yaxis_transform(), va="center", fontsize=9)
     floors = [(row["floor"], position) for position, row in enumerate(rows) if row["floor"] is not None]
     axes.plot(*zip(*floors, strict=True), "D", color="white", markeredgecolor="black", markersize=5)
     axes.axvline(1, color=COLOURS[PEER], linewidth=2)
-    above = {"transform": axes.get_xaxis_transform(), "va": "bottom", "fontsize": 9}
-    axes.text(0, 1.01, "■ this library", color=COLOURS[OURS], **above)
-    axes.text(0.27, 1.01, "◇ bare pieces, no library at all", **above)
-    axes.text(1, 1.01, "multiprocessing-intenum 1.1", color=COLOURS[PEER], ha="center", **above)
-    axes.set_xlim(0, 1.6)
-    axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "¼", "½", "¾", "1"])
+    axes.set_xlim(1 / 10, 10)
+    axes.set_xticks([1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8], ["⅛", "¼", "½", "1", "2", "4", "8"])
     axes.set_yticks(range(len(rows)), [row["label"] for row in rows], family="monospace")
-    title = "Time of each operation, relative to multiprocessing-intenum 1.1 (shorter is better)"
+    axes.set_xlabel("← faster     times as long as with multiprocessing-intenum 1.1     slower →")
+    above = {"transform": axes.transAxes, "va": "bottom", "fontsize": 9}
+    axes.text(0, 1.01, "■ this library", color=COLOURS[OURS], **above)
+    axes.text(0.22, 1.01, "◇ bare pieces, no library at all", **above)
+    axes.text(0.64, 1.01, "┃ multiprocessing-intenum 1.1", color=COLOURS[PEER], **above)
+    title = "Time of each operation, relative to multiprocessing-intenum 1.1"
     axes.set_title(title, loc="left", pad=24)
     return figure
 
@@ -88,26 +93,25 @@ def _lines(axes: Axes, rows: list[dict[str, Any]]) -> None:
 
 def _waking(results: dict[str, Any]) -> Figure:
     rows = results["wake_ups"][::-1]
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 2.6), sharey=True)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 2.9), sharey=True)
     ways = [row["way"] for row in rows]
-    colours = [COLOURS[OURS] if row["way"].startswith("wait_for") else COLOURS[VALUE] for row in rows]
-    left.barh(ways, [row["median"] * 1e3 for row in rows], color=colours, height=0.6)
-    left.errorbar(
-        [row["median"] * 1e3 for row in rows],
-        range(len(rows)),
-        xerr=[[0] * len(rows), [(row["p99"] - row["median"]) * 1e3 for row in rows]],
-        fmt="none",
-        ecolor="black",
-        capsize=3,
-    )
-    left.set_xlabel("ms until it wakes: the median, to 99 %")
-    right.barh(ways, [row["idle_cpu"] * 100 for row in rows], color=colours, height=0.6)
+    colours = [COLOURS[OURS] if "wait_for" in row["way"] else COLOURS[VALUE] for row in rows]
+    medians, p99s, idle = ([row[key] * 1e3 for row in rows] for key in ("median", "p99", "processor_time"))
+    left.set_xscale("log")
+    left.hlines(ways, medians, p99s, color=colours, linewidth=2)
+    left.scatter(medians, ways, color=colours, s=50)
+    left.scatter(p99s, ways, color=colours, s=90, marker="|")
+    left.set_xticks([0.01, 0.1, 1, 10, 100], ["10 µs", "100 µs", "1 ms", "10 ms", "100 ms"])
+    left.set_xlabel("until it wakes: the median, to 99 %")
+    right.barh(ways, idle, color=colours, height=0.6)
+    right.set_xlabel(f"ms of processor time in {IDLE_SECONDS:g} s of waiting")
+    right.margins(x=0.2)
     for position, row in enumerate(rows):
-        right.text(row["idle_cpu"] * 100, position, f" {row['idle_cpu']:.1%}", va="center", fontsize=9)
-    right.set_xlabel("% of a core while it waits")
-    right.margins(x=0.15)
+        above = {"xytext": (0, 6), "textcoords": "offset points", "ha": "center", "fontsize": 9}
+        left.annotate(quantity(row["median"]), (medians[position], position), **above)
+        right.text(idle[position], position, f" {quantity(row['processor_time'])}", va="center", fontsize=9)
     figure.suptitle(
-        "How soon a waiting process wakes, and what its waiting costs (shorter is better)", x=0.02, ha="left"
+        "How soon a waiting process wakes, and what its waiting costs (further left is better)", x=0.02, ha="left"
     )
     figure.tight_layout()
     return figure

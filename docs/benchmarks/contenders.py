@@ -61,6 +61,7 @@ def _ours() -> dict[str, Any]:
     return {
         "s": WorkerStatus(WorkerStatusEnum.CALCULATING),
         "t": WorkerStatus(WorkerStatusEnum.CALCULATING),
+        "r": WorkerStatus(WorkerStatusEnum.CALCULATING, lock=multiprocessing.RLock()),
         "http": IntEnumValue(HTTPStatus.OK),
         "state": WorkerState(),
         "Status": WorkerStatus,
@@ -139,6 +140,7 @@ def _member() -> dict[str, Any]:
 _TABLE = {int(member): member for member in WorkerStatusEnum}
 _COMMON = {
     "member": WorkerStatusEnum.CALCULATING,
+    "other": WorkerStatusEnum.IDLE,
     "E": WorkerStatusEnum,
     "HTTPStatus": HTTPStatus,
     "d": dict.fromkeys(WorkerStatusEnum),

@@ -20,8 +20,9 @@ READS_TARGET = 1 / 5
 """The longest time allowed for a read beside a tight writer, relative to the peer's: five times as many reads."""
 
 _READ = next(operation for operation in OPERATIONS if operation.label == "s == member").statements
-_WRITE = next(operation for operation in OPERATIONS if operation.label == "s.set(member)").statements
-_STATEMENTS = {"reads": _READ, "writes": _WRITE}
+# Two writes, each of another member than the one before: to set the same member again would write nothing here.
+_WRITE = next(operation for operation in OPERATIONS if operation.label == "s.set(other); s.set(member)").statements
+_STATEMENTS = {"reads": (1, _READ), "writes": (2, _WRITE)}
 _CHUNK = 500  # how often a process reads or writes before it looks at the clock
 _FORK = multiprocessing.get_context("fork")  # children inherit the states, which is fair to every contender
 
@@ -43,8 +44,8 @@ def throughput(seconds: float, rounds: int) -> list[dict[str, Any]]:
     rates: dict[tuple[str, bool, int, str], list[float]] = {case: [] for case in cases}
     for _ in range(rounds):
         for (what, with_writer, processes, contender), own in rates.items():
-            statement = _STATEMENTS[what][contender]
-            own.append(_rate(contender, statement, processes, seconds, with_writer=with_writer))
+            times, statements = _STATEMENTS[what]
+            own.append(times * _rate(contender, statements[contender], processes, seconds, with_writer=with_writer))
     names = ("what", "writer", "processes", "contender")
     return [dict(zip(names, case, strict=True)) | {"per_second": statistics.median(own)} for case, own in rates.items()]
 

@@ -21,7 +21,8 @@ class Operation:
         label: its name in tables and charts.
         group: "reads", "writes", "creation", or "masquerade" for what the peer cannot do.
         statements: the statement of each contender, by the contender's name.
-        target: the longest time allowed, relative to the peer's. For the group "masquerade" the limit is `SLACK`.
+        target: the longest time allowed, relative to the peer's; None if there is no limit. For the group "masquerade"
+            the limit is `SLACK`.
     """
 
     label: str
@@ -73,9 +74,19 @@ OPERATIONS = (
             **dict.fromkeys(_VALUES, "s.value = member"),
             BARE: "acquire(); s.value = member; release()",
         },
-        1.15,
+        4.50,
     ),
-    Operation("state.status = member", "writes", dict.fromkeys((OURS, PEER), "state.status = member"), 1.20),
+    Operation(  # ends with the state that the other operations expect
+        "s.set(other); s.set(member)",
+        "writes",
+        {
+            **dict.fromkeys((OURS, PEER), "s.set(other); s.set(member)"),
+            **dict.fromkeys(_VALUES, "s.value = other; s.value = member"),
+            BARE: "acquire(); s.value = other; release(); acquire(); s.value = member; release()",
+        },
+    ),
+    Operation("state.status = member", "writes", dict.fromkeys((OURS, PEER), "state.status = member"), 4.50),
+    Operation("s.set(member), lock=RLock()", "writes", {OURS: "r.set(member)", PEER: "s.set(member)"}, 1.50),
     Operation(
         "Status(member)",
         "creation",
@@ -86,7 +97,7 @@ OPERATIONS = (
             MANAGER: "make('q', member)",
             BARE: "RLock(); RawValue(c_int64, member)",
         },
-        1.10,
+        0.90,
     ),
     Operation(
         "Status(member, lock)",

@@ -31,11 +31,12 @@ class Finding:
 
     Attributes:
         label: the label of the operation.
-        against: the other contender: the peer, or the plain member if the peer does not have the operation.
+        against: what it is compared with: the peer, or the plain member if the peer does not have the operation. For
+            waiting it is `multiprocessing.Event`, or the time that the wait lasts.
         ours, other: the medians of the times, in seconds.
         figure: the median of the ratios of all rounds. If the peer does not have the operation, how much longer it
             takes than on the plain member, in units of the peer's `==`.
-        target: what the figure must not exceed.
+        target: what the figure must not exceed, if there is a target.
         floor: the figure of the bare pieces, if they have the operation.
     """
 
@@ -44,13 +45,13 @@ class Finding:
     ours: float
     other: float
     figure: float
-    target: float
+    target: float | None
     floor: float | None = None
 
     @property
     def is_met(self) -> bool:
-        """Whether the target is met."""
-        return self.figure <= self.target
+        """Whether the target is met, or there is none."""
+        return self.target is None or self.figure <= self.target
 
 
 def timer(operation: Operation, contender: str) -> timeit.Timer:
@@ -59,7 +60,7 @@ def timer(operation: Operation, contender: str) -> timeit.Timer:
 
 
 def findings(rounds: int = 60, attempts: int = 4) -> Iterator[Finding]:
-    """Yield the finding of each operation that has a target.
+    """Yield the finding of each operation that is compared with the peer or with the plain member.
 
     Args:
         rounds: how many turns each statement takes.
@@ -69,7 +70,7 @@ def findings(rounds: int = 60, attempts: int = 4) -> Iterator[Finding]:
     for operation in OPERATIONS:
         if operation.group == "masquerade":
             yield best_of(attempts, functools.partial(_against_member, operation, rounds))
-        elif operation.target is not None:
+        elif PEER in operation.statements:
             yield best_of(attempts, functools.partial(_against_peer, operation, rounds))
 
 
@@ -82,7 +83,6 @@ def best_of(attempts: int, measure: Callable[[], Finding]) -> Finding:
 
 
 def _against_peer(operation: Operation, rounds: int) -> Finding:
-    assert operation.target is not None
     contenders = [contender for contender in (OURS, PEER, BARE) if contender in operation.statements]
     ours, peers, *bare = _turns([timer(operation, contender) for contender in contenders], rounds)
     figure, *floor = (

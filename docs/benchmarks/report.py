@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from contenders import BARE, CONTENDERS, MEMBER, OURS, PEER
 from operations import OPERATIONS
+from waking import IDLE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -52,8 +53,9 @@ def quantity(seconds: float) -> str:
 
 
 def rows_of(results: dict[str, Any], group: str) -> list[dict[str, Any]]:
-    """Return the findings that are measured against the "peer" or against the "member"."""
-    return [found for found in results["findings"] if found["against"] == {"peer": PEER, "member": MEMBER}[group]]
+    """Return the findings that are measured against the "peer" or the "member", or those on "waiting"."""
+    groups = {PEER: "peer", MEMBER: "member"}
+    return [found for found in results["findings"] if groups.get(found["against"], "waiting") == group]
 
 
 def markdown(results: dict[str, Any]) -> str:
@@ -132,10 +134,23 @@ def markdown(results: dict[str, Any]) -> str:
             "## Waking up",
             "",
             *_table(
-                ("", "median", "99 % within", "of a core while idle"),
+                ("", "median", "99 % within", f"processor time of {IDLE_SECONDS:g} s of waiting"),
                 (
-                    (f"`{row['way']}`", quantity(row["median"]), quantity(row["p99"]), f"{row['idle_cpu']:.1%}")
+                    (f"`{row['way']}`", *(quantity(row[key]) for key in ("median", "p99", "processor_time")))
                     for row in results["wake_ups"]
+                ),
+            ),
+            "",
+            *_table(
+                ("", "`wait_for`", "compared with", "ratio", "target", "met"),
+                (
+                    (
+                        row["label"],
+                        quantity(row["ours"]),
+                        f"{quantity(row['other'])}, {row['against']}",
+                        *_verdict(row),
+                    )
+                    for row in rows_of(results, "waiting")
                 ),
             ),
             "",
@@ -144,8 +159,14 @@ def markdown(results: dict[str, Any]) -> str:
 
 
 def _verdict(row: dict[str, Any]) -> tuple[str, str, str]:
-    met = "yes" if row["figure"] <= row["target"] else "**no**"
-    return f"{row['figure']:.2f}", f"≤ {row['target']:.2f}", met
+    figure, target = row["figure"], row["target"]
+    if target is None:
+        return _ratio(figure), "none", ""
+    return _ratio(figure), f"≤ {_ratio(target)}", "yes" if figure <= target else "**no**"
+
+
+def _ratio(figure: float) -> str:
+    return f"{figure:.2f}" if figure >= 0.01 else f"{figure:.4f}"
 
 
 def _cells(times: dict[str, float]) -> Iterable[str]:

@@ -37,6 +37,7 @@ SCRIPTS = (
     "one_winner",
     "torn_values",
     "own_writes",
+    "waiting",
     "growth",
     "lock_table",
 )
