@@ -86,7 +86,7 @@ OPERATIONS = (
         },
     ),
     Operation("state.status = member", "writes", dict.fromkeys((OURS, PEER), "state.status = member"), 4.50),
-    Operation("s.set(member), lock=RLock()", "writes", {OURS: "r.set(member)", PEER: "s.set(member)"}, 1.50),
+    Operation("s.set(member), lock=RLock()", "writes", {OURS: "r.set(member)", PEER: "s.set(member)"}, 1.90),
     Operation(
         "Status(member)",
         "creation",
