@@ -28,8 +28,8 @@ IDLE_SECONDS = 5.0
 """How long a process waits without any change, to see what its waiting costs."""
 
 LATENCY_TARGET = 2.0
-"""The longest time allowed until `wait_for` wakes, relative to that of `multiprocessing.Event`. Both have just slept, so
-that most of the time goes to code that is in no cache any more, and here more of it is Python."""
+"""The longest time allowed until `wait_for` wakes, relative to that of `multiprocessing.Event`. Both sides have just
+slept, so most of the time goes to code that is no longer in a cache, and here more of that code is Python."""
 
 COST_TARGET = 1 / 1000
 """The most processor time allowed while nothing changes, as a share of a core: 5 ms of 5 s."""
