@@ -107,22 +107,34 @@ def test_readers_beside_writers_see_only_changes_that_were_made(status: WorkerSt
         writer.join(DEADLINE)
 
 
+@pytest.mark.parametrize("after", ["the clock", "the new entry"])
 def test_a_signal_handler_that_writes_in_the_middle_of_a_write_is_in_the_history(
-    monkeypatch: pytest.MonkeyPatch,
+    after: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     handlers: list[Callable[[], None]] = []
-    real_time = time.time
+    real_time, real_fence = time.time, words._fence
+
+    def handle_signals() -> None:
+        while handlers:
+            handlers.pop()()
 
     def be_interrupted() -> float:
-        if handlers:
-            handlers.pop()()
+        if after == "the clock":
+            handle_signals()
         return real_time()
 
+    def be_interrupted_later() -> None:
+        if after == "the new entry":
+            handle_signals()
+        real_fence()
+
     monkeypatch.setattr(words.time, "time", be_interrupted)
-    written_to = WorkerStatus(IDLE)  # its writer takes the patched clock
-    handlers[:] = [lambda: written_to.set(UNAVAILABLE)]
-    written_to.set(CALCULATING)
-    assert [(change.number, change.after) for change in history(written_to)] == [
+    monkeypatch.setattr(words, "_NEEDS_FENCE", True)
+    monkeypatch.setattr(words, "_fence", be_interrupted_later)
+    status = WorkerStatus(IDLE)  # its writer takes the patched clock
+    handlers.append(lambda: status.set(UNAVAILABLE))
+    status.set(CALCULATING)
+    assert [(change.number, change.after) for change in history(status)] == [
         (0, IDLE),
         (1, UNAVAILABLE),
         (2, CALCULATING),
