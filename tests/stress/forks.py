@@ -12,7 +12,7 @@ import time
 from multiprocessing.sharedctypes import RawArray, RawValue
 from typing import Any
 
-from common import DEADLINE, FORBIDDEN, FORK, LOCKS, METHODS, NEXT, Report, State, reap, run_processes
+from common import DEADLINE, FORBIDDEN, FORK, LOCKS, METHODS, NEXT, RLOCK, Report, State, reap, run_processes
 
 from multiprocessing_intenum import IntEnumValue, RobustRLock, compare_and_set, exchange, snapshot, update, wait_for
 
@@ -201,6 +201,10 @@ def _answer(status: Any) -> None:
     wait_for(status, "UNAVAILABLE", timeout=DEADLINE)
 
 
+def has_gil() -> bool:
+    return not hasattr(sys, "_is_gil_enabled") or sys._is_gil_enabled()
+
+
 def main() -> None:
     report = Report("Forks")
     forks = report.count(200, 24)
@@ -213,8 +217,11 @@ def main() -> None:
         def seen(check: str, outcome: str, number: int, of: int, to: str = column) -> None:
             report.seen(check, outcome, number, of, FORBIDDEN, to)
 
-        failed = beside_threads(lock(), forks)
-        seen("fork while threads read, write and hold the lock", "the child fails or blocks", failed, forks)
+        # Without the GIL a child that is forked beside threads may wait for ever for their multiprocessing.RLock. That
+        # happens without this library as well; with the default lock it did not in 16,000 children.
+        if column != RLOCK or has_gil():
+            failed = beside_threads(lock(), forks)
+            seen("fork while threads read, write and hold the lock", "the child fails or blocks", failed, forks)
         seen("fork in four threads at once", "the child fails or blocks", in_threads(lock(), forks), forks)
         lost, generations = 0, 5
         for _ in range(repeats):
