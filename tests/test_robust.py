@@ -25,7 +25,7 @@ import helpers
 import pytest
 import robust_targets
 from enums import WorkerStatus, WorkerStatusEnum
-from helpers import DEADLINE, in_a_thread, is_free
+from helpers import DEADLINE, alarms, in_a_thread, is_free
 
 from multiprocessing_intenum import IntEnumValue, compare_and_set, memory, pthread, robust
 from multiprocessing_intenum.robust import RobustRLock
@@ -455,16 +455,14 @@ def test_a_signal_ends_the_wait() -> None:
     holder = threading.Thread(target=hold)
     holder.start()
     assert taken.wait(DEADLINE)
-    before = signal.signal(signal.SIGALRM, interrupt)
     try:
-        signal.setitimer(signal.ITIMER_REAL, 0.05)
-        began = time.monotonic()
-        with pytest.raises(Interruption):
-            lock.acquire(timeout=DEADLINE)
-        assert time.monotonic() - began < 10
+        with alarms(interrupt) as alarm_in:
+            alarm_in(0.05)
+            began = time.monotonic()
+            with pytest.raises(Interruption):
+                lock.acquire(timeout=DEADLINE)
+            assert time.monotonic() - began < 10
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
         finish.set()
         holder.join(DEADLINE)
     assert not lock._is_mine()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 import sys
 import threading
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from multiprocessing_intenum import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from multiprocessing.process import BaseProcess
+    from types import FrameType
 
 R = TypeVar("R")
 
@@ -98,6 +100,21 @@ def is_free(lock: Any) -> bool:
         return taken
 
     return in_a_thread(try_it)
+
+
+@contextmanager
+def alarms(handler: Callable[[int, FrameType | None], object]) -> Iterator[Callable[..., object]]:
+    """Handle SIGALRM with `handler`, and yield a function that sends it: `alarm_in(seconds, every=seconds)`.
+
+    An alarm that is set, or that comes, at the very end does no harm.
+    """
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        yield lambda seconds, every=0.0: signal.setitimer(signal.ITIMER_REAL, seconds, every)
+    finally:
+        signal.signal(signal.SIGALRM, signal.SIG_IGN)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @contextmanager
