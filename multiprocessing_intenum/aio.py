@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar
 
 from typing_extensions import Self
 
-from multiprocessing_intenum.cell import Cell, HasCell, has_cell, refuse_target
+from multiprocessing_intenum.cell import Cell, HasCell, cell_of
 from multiprocessing_intenum.change import Change, Feed
 from multiprocessing_intenum.locks import lock_of_threads
 from multiprocessing_intenum.members import IntEnumMember
@@ -158,9 +158,7 @@ async def wait_for(
         >>> asyncio.run(work(WorkerStatus("IDLE"))).name
         'CALCULATING'
     """
-    if not has_cell(status):
-        refuse_target(status)
-    cell = status._self_cell
+    cell = cell_of(status)
     look = Look(cell, condition)
     deadline = Deadline(timeout)
     while True:
@@ -200,10 +198,9 @@ def changes(status: HasCell[T], *, timeout: float | None = None) -> AsyncIterato
         >>> asyncio.run(follow(WorkerStatus("IDLE")))
         ['CALCULATING']
     """
-    if not has_cell(status):
-        refuse_target(status)
+    cell = cell_of(status)
     Deadline(timeout)  # a wrong one is an error now, not at the first change
-    return _Changes(status._self_cell, timeout)
+    return _Changes(cell, timeout)
 
 
 class _Changes(Generic[T]):

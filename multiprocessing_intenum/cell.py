@@ -20,7 +20,7 @@ from multiprocessing_intenum.members import IntEnumMember, Members, members_of
 from multiprocessing_intenum.robust import RobustRLock
 from multiprocessing_intenum.words import SIZE, Words
 
-__all__ = ["SLOTS", "Cell", "HasCell", "default_lock", "has_cell", "refuse_target", "snapshot"]
+__all__ = ["SLOTS", "Cell", "HasCell", "cell_of", "default_lock", "has_cell", "snapshot"]
 
 T = TypeVar("T", bound=IntEnumMember)
 R = TypeVar("R")
@@ -219,16 +219,26 @@ def snapshot(status: HasCell[T]) -> T:
         True
     """
     if not has_cell(status):
-        refuse_target(status)
+        _refuse_target(status)
     cell = status._self_cell
-    try:  # the lines of Cell.load(), without the call
+    try:  # the lines of cell_of() and Cell.load(), without the calls
         return cell.by_number[cell.view[()]]
     except KeyError:
         return cell.members[cell.view[()]]
 
 
-def refuse_target(target: object) -> NoReturn:
-    """Raise the TypeError of a function that needs a shared value and was given something else."""
+def cell_of(status: HasCell[T]) -> Cell[T]:
+    """Return the cell of a shared value.
+
+    Raises:
+        TypeError: `status` is no `IntEnumValue`.
+    """
+    if not has_cell(status):
+        _refuse_target(status)
+    return status._self_cell
+
+
+def _refuse_target(target: object) -> NoReturn:
     message = (
         f"expected an IntEnumValue, not {type(target)}: a member or an attribute's value is a copy of the state; "
         "for an IntEnumAttribute give Class.attribute.proxy_of(instance)"

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 from typing_extensions import NamedTuple
 
-from multiprocessing_intenum.cell import Cell, HasCell, has_cell, refuse_target
+from multiprocessing_intenum.cell import Cell, HasCell, cell_of
 from multiprocessing_intenum.members import IntEnumMember
 from multiprocessing_intenum.waiting import Deadline, Sleeper
 from multiprocessing_intenum.words import Entry
@@ -51,12 +51,6 @@ def _change(cell: Cell[T], entry: Entry) -> Change[T]:
     before = None if entry.before is None else members[entry.before]
     at = datetime.fromtimestamp(entry.time, timezone.utc)
     return Change(before, members[entry.after], at, entry.pid, entry.number)
-
-
-def _cell_of(status: HasCell[T]) -> Cell[T]:
-    if not has_cell(status):
-        refuse_target(status)
-    return status._self_cell
 
 
 def last_change(status: HasCell[T]) -> Change[T]:
@@ -104,7 +98,7 @@ def history(status: HasCell[T]) -> list[Change[T]]:
         >>> [change.after.name for change in history(status)]
         ['IDLE', 'CALCULATING', 'IDLE']
     """
-    cell = _cell_of(status)
+    cell = cell_of(status)
     while True:  # so many writes may come meanwhile that all that was read is overwritten
         _, entries = cell.words.changes_since(-1)
         if entries:
@@ -160,7 +154,7 @@ def changes(status: HasCell[T], *, timeout: float | None = None) -> Iterator[Cha
         >>> [f"{change.before.name} -> {change.after.name}" for change in feed]
         ['IDLE -> CALCULATING', 'CALCULATING -> UNAVAILABLE']
     """
-    cell = _cell_of(status)
+    cell = cell_of(status)
     Deadline(timeout)  # a wrong one is an error now, not at the first change
     return _follow(cell, Feed(cell), timeout)  # the feed begins now
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from multiprocessing_intenum.cell import Cell, HasCell, has_cell, refuse_target
+from multiprocessing_intenum.cell import HasCell, cell_of, has_cell
 from multiprocessing_intenum.members import IntEnumMember, Members
 
 __all__ = ["compare_and_exchange", "compare_and_set", "exchange", "resolve", "set_member", "update"]
@@ -53,12 +53,6 @@ def set_member(self: HasCell[T], value: T | str | HasCell[T]) -> None:  # noqa: 
 set_member.__name__, set_member.__qualname__ = "set", "IntEnumValue.set"
 
 
-def _cell_of(target: HasCell[T]) -> Cell[T]:
-    if not has_cell(target):
-        refuse_target(target)
-    return target._self_cell
-
-
 def exchange(status: HasCell[T], new: T | str | HasCell[T], timeout: float | None = None) -> T:
     """Set a shared value and return its previous member, in one step.
 
@@ -82,7 +76,7 @@ def exchange(status: HasCell[T], new: T | str | HasCell[T], timeout: float | Non
         >>> exchange(status, "UNAVAILABLE").name
         'IDLE'
     """
-    cell = _cell_of(status)
+    cell = cell_of(status)
     new = resolve(cell.members, new)
 
     def step() -> T:
@@ -122,7 +116,7 @@ def compare_and_set(
         >>> compare_and_set(status, "IDLE", "CALCULATING"), compare_and_set(status, "IDLE", "CALCULATING")
         (True, False)
     """
-    expected = resolve(_cell_of(status).members, expected, "expect")
+    expected = resolve(cell_of(status).members, expected, "expect")
     return compare_and_exchange(status, expected, new, timeout) is expected
 
 
@@ -155,7 +149,7 @@ def compare_and_exchange(
         >>> compare_and_exchange(status, "IDLE", "CALCULATING").name
         'UNAVAILABLE'
     """
-    cell = _cell_of(status)
+    cell = cell_of(status)
     expected = resolve(cell.members, expected, "expect")
     new = resolve(cell.members, new)
 
@@ -196,7 +190,7 @@ def update(status: HasCell[T], function: Callable[[T], T | str | HasCell[T]], ti
         >>> update(status, lambda member: rotation[member % 3]).name
         'CALCULATING'
     """
-    cell = _cell_of(status)
+    cell = cell_of(status)
     if not callable(function):
         message = f"expected a function from member to member, not {type(function)}"
         raise TypeError(message)

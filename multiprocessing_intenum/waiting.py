@@ -9,7 +9,7 @@ from threading import TIMEOUT_MAX
 from typing import Generic, TypeVar, cast
 
 from multiprocessing_intenum import futex
-from multiprocessing_intenum.cell import Cell, HasCell, has_cell, refuse_target
+from multiprocessing_intenum.cell import Cell, HasCell, cell_of
 from multiprocessing_intenum.locks import seconds
 from multiprocessing_intenum.members import IntEnumMember
 from multiprocessing_intenum.mutator import resolve
@@ -150,9 +150,7 @@ def wait_for(
         Traceback (most recent call last):
         TimeoutError: waited 0.01 s for CALCULATING, the state is <WorkerStatusEnum.IDLE: 2>
     """
-    if not has_cell(status):
-        refuse_target(status)
-    cell = status._self_cell
+    cell = cell_of(status)
     look = Look(cell, condition)
     deadline = Deadline(timeout)
     longest = seconds(max_interval, "max_interval")

@@ -175,7 +175,7 @@ class Words:
         found = [(each, self._read(each)) for each in range(max(first, 0), count + 1)]
         if _NEEDS_FENCE:
             _fence()
-        oldest = self.count[()] - _ENTRIES + 3  # what is older may have been overwritten while we read
+        oldest = self.count[()] - READABLE  # what is older may have been overwritten while we read
         entries: list[Entry] = []
         before: int | None = None
         for each, (after, at, entry_number, pid) in found:
