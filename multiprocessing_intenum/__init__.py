@@ -1,18 +1,25 @@
 """A multiprocessing-safe enum value: one integer in shared memory that looks like the enum member it names."""
 
+from typing import TYPE_CHECKING, Any
+
 from multiprocessing_intenum.attribute import IntEnumAttribute
 from multiprocessing_intenum.cell import snapshot
 from multiprocessing_intenum.change import Change, changes, history, last_change
 from multiprocessing_intenum.mutator import compare_and_exchange, compare_and_set, exchange, update
 from multiprocessing_intenum.proxy import IntEnumValue
 from multiprocessing_intenum.robust import RobustRLock
+from multiprocessing_intenum.shared_file import SharedFile
 from multiprocessing_intenum.waiting import wait_for
+
+if TYPE_CHECKING:
+    from multiprocessing_intenum.by_path import value_at
 
 __all__ = [
     "Change",
     "IntEnumAttribute",
     "IntEnumValue",
     "RobustRLock",
+    "SharedFile",
     "changes",
     "compare_and_exchange",
     "compare_and_set",
@@ -21,5 +28,22 @@ __all__ = [
     "last_change",
     "snapshot",
     "update",
+    "value_at",
     "wait_for",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Who has no values by path does not load what they need.
+    if name == "SharedFile":
+        return SharedFile
+    if name == "value_at":
+        from multiprocessing_intenum.by_path import value_at
+
+        return value_at
+    message = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(message)
+
+
+def __dir__() -> list[str]:
+    return sorted(globals().keys() | set(__all__))

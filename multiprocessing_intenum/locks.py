@@ -68,7 +68,7 @@ def operations_of(lock: LockLike) -> Operations:
         _semaphores.add(known)
         memory.track(known)
         return known.acquire, known.release, known._semlock._is_mine
-    if issubclass(kind, RobustRLock):  # it tracks its own memory
+    if hasattr(kind, "_is_mine"):  # RobustRLock and FileLock, which look after their memory themselves
         return known.acquire, known.release, known._is_mine
     if issubclass(kind, _THREADING_RLOCKS):  # belongs to one process: no child can use it
         return known.acquire, known.release, known._is_owned

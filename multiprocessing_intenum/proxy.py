@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import enum
+import os
 import sys
 import types
 import typing
@@ -11,7 +12,7 @@ import warnings
 import weakref
 from collections.abc import Callable
 from multiprocessing.context import BaseContext
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from typing_extensions import Self, TypeAliasType
 
@@ -20,10 +21,13 @@ from multiprocessing_intenum.cell import Cell, default_lock, has_cell, snapshot
 from multiprocessing_intenum.forwarding import _OWN_NAMES, _MemberProxy, methods_of
 from multiprocessing_intenum.locks import Lock, LockLike, lock_of_threads
 from multiprocessing_intenum.members import IntEnumMember, Members, members_of, number_of, refuse
+from multiprocessing_intenum.shared_file import SharedFile
 
 __all__ = ["IntEnumValue", "copied"]
 
 T = TypeVar("T", bound=IntEnumMember)
+
+_NOTHING: Any = object()
 
 
 class _ClassText(str):
@@ -67,19 +71,27 @@ class IntEnumValue(_MemberProxy[T]):
 
     Args:
         value: the first member; its name as str, if the class is bound to an enum; or another shared value, whose
-            current member is used.
+            current member is used. It may be left out with `at=`: then there must be a value already.
         lock: the lock that writers take: any object with acquire and release. Several values may share a lock. None
             makes a `RobustRLock`, which no killed process can keep, or a `multiprocessing.RLock` where the platform has
             no robust mutex. On Linux `lock=multiprocessing.RLock()` makes `set()` faster, but a killed holder leaves
             that lock locked.
         ctx: the context that makes the `multiprocessing.RLock`, instead of the default context. It matters only where
             there is no robust mutex: a lock of the fork context cannot be sent to a spawned process.
+        at: the path of a file, or a `SharedFile`, to share the value with processes that have no common parent (Linux,
+            macOS). The first process that opens it makes the value with its `value`; the others find it. It lives as
+            long as a process uses it. Its lock excludes all of them. `lock` can only be that of another such value.
 
     Raises:
-        TypeError: `value` is not a member of the enum, the enum's members are not ints, `lock` is not a lock, or both
-            `lock` and `ctx` were given.
+        TypeError: `value` is not a member of the enum, the enum's members are not ints, `lock` is not a lock, or two
+            arguments exclude each other.
         KeyError: no member has this name.
         OverflowError: the member does not fit 64 bits.
+        FileNotFoundError: there is no value at the path yet and none was given, or there is no such directory.
+        ValueError: the file at the path holds something else: another enum, or an older version of it. It is left as
+            it is.
+        OSError: the path names no file that is safe to use (see `SharedFile`), or the system refuses.
+        NotImplementedError: the platform has no values by path.
 
     Example:
         >>> class WorkerStatus(IntEnumValue[WorkerStatusEnum]):
@@ -155,8 +167,19 @@ class IntEnumValue(_MemberProxy[T]):
         return super().__new__(cls)
 
     def __init__(
-        self, value: T | str | IntEnumValue[T], lock: LockLike | None = None, *, ctx: BaseContext | None = None
+        self,
+        value: T | str | IntEnumValue[T] = _NOTHING,
+        lock: LockLike | None = None,
+        *,
+        ctx: BaseContext | None = None,
+        at: str | os.PathLike[str] | SharedFile | None = None,
     ) -> None:
+        if value is _NOTHING and at is None:
+            message = (
+                f"{type(self).__name__}.__init__() missing 1 required positional argument: 'value', the first member; "
+                "only with at= it may be left out"
+            )
+            raise TypeError(message)
         members: Members[T] | None = type(self)._self_table
         if members is None:
             message = (
@@ -164,13 +187,21 @@ class IntEnumValue(_MemberProxy[T]):
                 "derive it from IntEnumValue[YourEnum]"
             )
             raise TypeError(message)
-        member = value if type(value) is members.exact_type else mutator.resolve(members, value)
-        if lock is None:
-            lock = default_lock(ctx)
-        elif ctx is not None:
-            message = "lock= and ctx= exclude each other: ctx only says where the default lock is made"
+        number: int | None = None
+        if value is not _NOTHING:
+            member = value if type(value) is members.exact_type else mutator.resolve(members, value)
+            number = number_of(member)
+        if ctx is not None and not (lock is None and at is None):
+            other = "lock=" if at is None else "at="
+            message = f"{other} and ctx= exclude each other: ctx only says where the default lock is made"
             raise TypeError(message)
-        cell: Cell[T] = Cell[T].in_memory(members, number_of(member), lock)
+        cell: Cell[T]
+        if at is not None:
+            from multiprocessing_intenum.by_path import FileCell  # who has no values by path does not load this
+
+            cell = FileCell(members, at, number, lock)
+        else:
+            cell = Cell[T].in_memory(members, cast("int", number), default_lock(ctx) if lock is None else lock)
         self._attach(cell)
 
     def _attach(self, cell: Cell[T]) -> None:

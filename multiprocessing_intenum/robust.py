@@ -25,7 +25,7 @@ _Block: TypeAlias = "ctypes.Array[ctypes.c_char]"
 _Callback: TypeAlias = Callable[["RobustRLock"], object]
 _State: TypeAlias = "tuple[_Block, int | None, _Callback | None]"
 
-__all__ = ["RobustRLock", "greenlets_share_a_thread"]
+__all__ = ["RobustRLock", "greenlets_share_a_thread", "moment"]
 
 T = TypeVar("T")
 
@@ -88,12 +88,13 @@ def _pid_namespace() -> int | None:
         return None
 
 
-def _moment(timeout: float) -> float:
-    moment = time.monotonic() + timeout
-    if math.isnan(moment):
+def moment(timeout: float) -> float:
+    """Return the moment `timeout` seconds from now, by `time.monotonic`; ValueError if that is not a number."""
+    end = time.monotonic() + timeout
+    if math.isnan(end):
         message = "timeout is not a number"
         raise ValueError(message)
-    return moment
+    return end
 
 
 class RobustRLock:
@@ -178,7 +179,7 @@ class RobustRLock:
             RuntimeError: this process is in another PID namespace than the one that made the lock.
             OSError: the C library refused; the message has the error's name.
         """
-        deadline = math.inf if timeout is None else _moment(timeout)
+        deadline = math.inf if timeout is None else moment(timeout)
         me = _me()
         if self._owner is me:
             self._depth += 1 if self._depth > 0 else -1

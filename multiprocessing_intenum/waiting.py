@@ -60,7 +60,7 @@ class Sleeper:
         self._longest = longest
         self._interval = min(FIRST_INTERVAL, longest)
         # A system call would stop all the greenlets of the thread.
-        self._is_woken = futex.is_available() and not greenlets_share_a_thread()
+        self._is_woken = futex.is_available() and words.can_wake and not greenlets_share_a_thread()
 
     def sleep(self, count: int, limit: float) -> None:
         """Sleep while the count is `count`, but no longer than `limit` seconds. It may return early."""

@@ -6,6 +6,7 @@ The layout, in bytes. All of them are in the processor's own byte order.
     8   count: 64 bits, how often the state has changed. Waiters sleep on its lower half
     16  sleepers: 32 bits, not zero if somebody may be sleeping
     24  settled: 64 bits, the state that the count belongs to
+    32  base: 64 bits, the count when the value was begun anew last; numbers of changes are given out from there
     64  the ring of the last changes, 32 entries of 32 bytes: the state after it, the time, its number, the process id
 
 Everything but the sleepers' word is written with the lock held. A writer may be killed between any two stores:
@@ -34,7 +35,7 @@ from multiprocessing_intenum import futex
 
 __all__ = ["READABLE", "SIZE", "Entry", "Words"]
 
-_STATE, _COUNT, _SLEEPERS, _SETTLED, _RING = 0, 8, 16, 24, 64
+_STATE, _COUNT, _SLEEPERS, _SETTLED, _BASE, _RING = 0, 8, 16, 24, 32, 64
 _ENTRY = struct.Struct("@qdQI4x")  # native: struct then stores each field in one piece
 _ENTRIES = 32
 _LAST = _ENTRIES - 1  # as a mask: 32 is a power of two
@@ -90,15 +91,16 @@ class Words:
     """The words of one cell.
 
     Args:
-        block: the shared memory, of SIZE bytes, aligned to 8.
+        block: the shared memory, of SIZE bytes, aligned to 8. If it is read-only, so are the words.
     """
 
-    __slots__ = ("_address", "_bytes", "count", "settled", "sleepers", "state")
+    __slots__ = ("_address", "_bytes", "base", "count", "settled", "sleepers", "state")
 
     state: memoryview[Any]
     count: memoryview[Any]
     sleepers: memoryview[Any]
     settled: memoryview[Any]
+    base: memoryview[Any]
 
     def __init__(self, block: Any) -> None:
         self._bytes = memoryview(block).cast("B")
@@ -110,13 +112,31 @@ class Words:
         self.count = word(_COUNT, "Q")
         self.sleepers = word(_SLEEPERS, "I")
         self.settled = word(_SETTLED, "q")
-        self._address = ctypes.addressof(ctypes.c_char.from_buffer(block)) + _COUNT + 4 * (sys.byteorder == "big")
+        self.base = word(_BASE, "Q")
+        self._address = 0
+        if not self._bytes.readonly:
+            self._address = ctypes.addressof(ctypes.c_char.from_buffer(block)) + _COUNT + 4 * (sys.byteorder == "big")
 
     def begin(self, number: int) -> None:
-        """Write the first state: the change number 0."""
+        """Write the first state into memory that is new: the change number 0."""
         self._write_entry(number, 0, _pid)
         self.settled[()] = number
         self.state[()] = number
+
+    def begin_anew(self, number: int) -> None:
+        """Write the first state over that of a value that nobody uses any more: the change number 0 again.
+
+        Somebody may be reading it all the same, so the count goes on: a waiter must never find it lower than before.
+        """
+        if self.settled[()] != self.state[()]:
+            self._settle()
+        count = self.count[()] + 1
+        self._write_entry(number, count, _pid)
+        self.state[()] = number
+        self.count[()] = count
+        self.settled[()] = number
+        self.base[()] = count
+        self.sleepers[()] = 0
 
     def writer(self, members: dict[int, Any]) -> Callable[[Any], None]:
         """Return the function that stores a member. It must be called with the lock held.
@@ -167,12 +187,16 @@ class Words:
         return _ENTRY.unpack_from(self._bytes, _PLACES[number & _LAST])
 
     def changes_since(self, number: int) -> tuple[int, list[Entry]]:
-        """Return the count, and the changes after `number` in order. Those that were overwritten are missing."""
+        """Return the count, and the changes after `number` in order. Those that were overwritten are missing.
+
+        The count is that of all changes. The entries are numbered from the one with which the value began anew last.
+        """
         count = self.count[()]
         if _NEEDS_FENCE:
             _fence()
-        first = max(number, count - READABLE)  # the one before the first that is asked for
-        found = [(each, self._read(each)) for each in range(max(first, 0), count + 1)]
+        base: int = self.base[()]
+        first = max(number, count - READABLE, base)  # the one before the first that is asked for
+        found = [(each, self._read(each)) for each in range(first, count + 1)]
         if _NEEDS_FENCE:
             _fence()
         oldest = self.count[()] - READABLE  # what is older may have been overwritten while we read
@@ -182,10 +206,15 @@ class Words:
             if entry_number != each or each < oldest:
                 before = None
                 continue
-            if each > number and (each == 0 or before is not None):
-                entries.append(Entry(before, after, at, each, pid))
+            if each > number and (each == base or before is not None):
+                entries.append(Entry(before, after, at, each - base, pid))
             before = after
         return count, entries
+
+    @property
+    def can_wake(self) -> bool:
+        """Whether `sleep` can be called: not in read-only memory, where a sleeper cannot say that he sleeps."""
+        return self._address != 0
 
     def wake(self) -> None:
         """Wake those who sleep on the count. To be called where the sleepers' word is not zero, after a change."""

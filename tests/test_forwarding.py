@@ -181,5 +181,5 @@ def test_a_class_that_is_abstract_answers_as_its_member_too() -> None:
 
 
 def test_the_class_is_no_wrapper_to_inspect() -> None:
-    assert list(inspect.signature(IntEnumValue.__init__).parameters) == ["self", "value", "lock", "ctx"]
+    assert list(inspect.signature(IntEnumValue.__init__).parameters) == ["self", "value", "lock", "ctx", "at"]
     assert inspect.unwrap(WorkerStatus) is WorkerStatus

@@ -38,6 +38,7 @@ SCRIPTS = (
     "torn_values",
     "own_writes",
     "waiting",
+    "by_path",
     "growth",
     "lock_table",
 )

@@ -57,7 +57,6 @@ def construction(fruit: IntEnumValue[FrutEnum]) -> None:
     WorkerStatus(2)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     WorkerStatus(None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     WorkerStatus(fruit)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    WorkerStatus()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     WorkerStatus(IDLE, lock=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     WorkerStatus(IDLE, ctx="spawn")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     WorkerStatus(IDLE, locks=None)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

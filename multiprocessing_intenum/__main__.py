@@ -1,0 +1,251 @@
+"""The command line: show, watch, wait for and set a value by path, with no code of the application imported."""
+
+from __future__ import annotations
+
+import argparse
+import enum
+import json
+import os
+import sys
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, NoReturn
+
+from multiprocessing_intenum import change, mutator, waiting
+from multiprocessing_intenum.by_path import FileCell, is_enum
+from multiprocessing_intenum.cell import snapshot
+from multiprocessing_intenum.locks import seconds
+from multiprocessing_intenum.opening import description_of
+from multiprocessing_intenum.proxy import IntEnumValue
+from multiprocessing_intenum.shared_file import SharedFile
+
+__all__ = ["main"]
+
+_LOOK_AT_THE_NAME = 1.0
+"""Seconds after which `watch` and `wait` look whether the path names another file by now."""
+
+
+class _Ints(enum.IntEnum):
+    """The base of an enum that is made from the header of a file."""
+
+    @classmethod
+    def _missing_(cls, value: Any) -> Any:
+        # The application's enum may make members that the header does not have. They have a number, and no name here.
+        member = int.__new__(cls, value)
+        member._name_, member._value_ = str(value), value
+        return member
+
+
+_keep_all: dict[str, Any] = {"boundary": vars(enum)["KEEP"]} if sys.version_info >= (3, 11) else {}
+
+
+class _Flags(enum.IntFlag, **_keep_all):
+    """The same for flags."""
+
+
+class _NotMetError(Exception):
+    """What was asked for did not come about: exit code 1."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def _timeout(text: str) -> float | None:
+    try:
+        return seconds(float(text))
+    except ValueError:
+        message = f"expected seconds, such as 2.5, not {text!r}"
+        raise argparse.ArgumentTypeError(message) from None
+
+
+def _parser(prog: str) -> argparse.ArgumentParser:
+    parser = _Parser(prog=prog, description="Look at a shared enum value by its path, or change it.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+
+    def command(name: str, text: str) -> argparse.ArgumentParser:
+        found = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        found.add_argument("path", metavar="PATH", help="the file that the application gives as at=")
+        return found
+
+    show = command("show", "print the state, since when it holds, and the last changes")
+    show.add_argument("--json", action="store_true", help="as one JSON object")
+    command("watch", "print a line for each change from now on, until Ctrl-C")
+    wait = command("wait", "wait until the state is one of these; exit code 1 if it is not in time")
+    wait.add_argument("names", metavar="NAME", nargs="+", help="a member of the enum")
+    new = command("set", "set the state; exit code 1 if it was not the expected one, or not to be had in time")
+    new.add_argument("name", metavar="NAME", help="the member to set; of flags also A|B")
+    new.add_argument("--expect", metavar="NAME", help="only if this is the state now")
+    for each, what in ((wait, "state"), (new, "lock")):
+        each.add_argument("--timeout", metavar="S", type=_timeout, help=f"seconds to wait for the {what}")
+    return parser
+
+
+def _enum_of(description: Mapping[str, Any]) -> Any:
+    base: Any = _Flags if description["kind"] == "flags" else _Ints
+    return base(description["enum"], description["members"])
+
+
+def _open(path: str, *, write: bool = False) -> IntEnumValue[Any]:
+    """Open the value of a file. Who only reads is not counted among those who use it."""
+    # The path was given by hand, so that its owner is not asked for: who may open it, may.
+    file = SharedFile(path, readonly=not write, keep=True, mode=0o666)
+    description = description_of(file)
+    if not is_enum(description):
+        message = f"{path!r} holds a multiprocessing value, not the state of an enum"
+        raise ValueError(message)
+    cls: Any = IntEnumValue
+    return cls[_enum_of(description)](at=file)  # type: ignore[no-any-return]
+
+
+def _file_of(status: IntEnumValue[Any]) -> Any:
+    cell = status._self_cell
+    assert isinstance(cell, FileCell)
+    return cell.open_file
+
+
+def _name(member: Any) -> str | None:
+    return None if member is None else member._name_ or str(int(member))
+
+
+def _member(status: IntEnumValue[Any], name: str) -> Any:
+    members = status.EnumType.__members__
+    names = name.split("|") if issubclass(status.EnumType, _Flags) else [name]
+    unknown = [each for each in names if each not in members]
+    if unknown:
+        message = f"no member is named {unknown[0]!r}; the names are {', '.join(members)}"
+        raise ValueError(message)
+    found = members[names[0]]
+    for each in names[1:]:
+        found |= members[each]
+    return found
+
+
+def _moment(at: datetime) -> str:
+    return f"{at.astimezone():%Y-%m-%d %H:%M:%S.%f}"[:-3]
+
+
+def _line(each: change.Change[Any]) -> str:
+    what = f"made {_name(each.after)}" if each.before is None else f"{_name(each.before)} -> {_name(each.after)}"
+    return f"{_moment(each.at)}  {what}  pid {each.pid}"
+
+
+def _bold(text: str) -> str:
+    # See https://no-color.org
+    return f"\033[1m{text}\033[0m" if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else text
+
+
+def _show(options: argparse.Namespace) -> None:
+    status = _open(options.path)
+    last_changes = change.history(status)
+    last, is_used = last_changes[-1], _file_of(status).is_used()
+    if options.json:
+        names = ((_name(each.before), _name(each.after), each.at.isoformat()) for each in last_changes)
+        shown = [
+            {"before": before, "after": after, "at": at, "pid": each.pid, "number": each.number}
+            for each, (before, after, at) in zip(last_changes, names, strict=True)
+        ]
+        found = {
+            "path": os.path.abspath(options.path),
+            "enum": status.EnumType.__name__,
+            "state": _name(last.after),
+            "value": int(last.after),
+            "since": last.at.isoformat(),
+            "pid": last.pid,
+            "used": is_used,
+            "changes": shown,
+        }
+        print(json.dumps(found))
+        return
+    print(f"{_bold(str(_name(last.after)))} since {_moment(last.at)}, set by process {last.pid}")
+    print("in use" if is_used else "no process uses it: the next one begins it anew, unless it is kept")
+    print(f"the last changes of {status.EnumType.__name__}:")
+    for each in last_changes:
+        print(f"  {_line(each)}")
+
+
+def _watch(options: argparse.Namespace) -> None:
+    while True:
+        status = _open(options.path)
+        feed = change.changes(status, timeout=_LOOK_AT_THE_NAME)
+        while True:
+            for each in feed:
+                print(_line(each), flush=True)
+            if not _file_of(status).is_named():
+                break
+            feed = change.changes(status, timeout=_LOOK_AT_THE_NAME)
+
+
+def _wait(options: argparse.Namespace) -> None:
+    deadline = waiting.Deadline(options.timeout)
+    while True:
+        status = _open(options.path)
+        wanted = [_member(status, name) for name in options.names]
+        while True:
+            left = deadline.left()
+            try:
+                member = waiting.wait_for(status, wanted, max(0.0, min(left, _LOOK_AT_THE_NAME)))
+            except TimeoutError:
+                if left <= _LOOK_AT_THE_NAME:
+                    message = f"not in time: the state is {_name(snapshot(status))}"
+                    raise _NotMetError(message) from None
+            else:
+                print(_name(member))
+                return
+            if not _file_of(status).is_named():
+                break
+
+
+def _set(options: argparse.Namespace) -> None:
+    status = _open(options.path, write=True)
+    new = _member(status, options.name)
+    expected = None if options.expect is None else _member(status, options.expect)
+    try:
+        if expected is None:
+            found = mutator.exchange(status, new, options.timeout)
+        else:
+            found = mutator.compare_and_exchange(status, expected, new, options.timeout)
+            if found is not expected:
+                message = f"not set: the state is {_name(found)}, expected {_name(expected)}"
+                raise _NotMetError(message)
+    except TimeoutError:
+        message = f"not set: the lock was not free within {options.timeout:g} s, the state is {_name(snapshot(status))}"
+        raise _NotMetError(message) from None
+    print(f"{_name(found)} -> {_name(new)}")
+
+
+_COMMANDS = {"show": _show, "watch": _watch, "wait": _wait, "set": _set}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line, and return the exit code: 0 done, 1 not met or refused, 2 an error.
+
+    Args:
+        arguments: those of the command line, without its name; None: those of this process.
+    """
+    prog = os.path.basename(sys.argv[0])
+    if prog == "__main__.py":
+        prog = "python -m multiprocessing_intenum"
+    options = _parser(prog).parse_args(arguments)
+    try:
+        _COMMANDS[options.command](options)
+        sys.stdout.flush()
+    except BrokenPipeError:  # | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        return 0 if options.command == "watch" else 130
+    except _NotMetError as refused:
+        print(f"{prog}: {refused}", file=sys.stderr)
+        return 1
+    except (OSError, ValueError, NotImplementedError) as error:
+        text = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
+        print(f"{prog}: {text}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,260 @@
+"""Values by path: the cell in a file, and `value_at`, a `multiprocessing.Value` in one."""
+
+from __future__ import annotations
+
+import ctypes
+import enum
+import os
+from collections.abc import Callable, Mapping
+from multiprocessing import sharedctypes
+from multiprocessing.sharedctypes import Synchronized, SynchronizedBase
+from typing import Any, TypeAlias, TypeVar, cast, overload
+
+from multiprocessing_intenum.cell import Cell
+from multiprocessing_intenum.file_lock import FileLock
+from multiprocessing_intenum.locks import LockLike
+from multiprocessing_intenum.members import IntEnumMember, Members, members_of, number_of
+from multiprocessing_intenum.opening import Contents, open_file
+from multiprocessing_intenum.shared_file import SharedFile
+from multiprocessing_intenum.words import SIZE, Words
+
+__all__ = ["FileCell", "is_enum", "value_at"]
+
+T = TypeVar("T", bound=IntEnumMember)
+C = TypeVar("C", bound="ctypes._CDataType")
+S = TypeVar("S")
+
+_sharedctypes: Any = sharedctypes
+
+Path: TypeAlias = "str | os.PathLike[str] | SharedFile"
+
+
+def _shared_file(at: Path) -> SharedFile:
+    return at if isinstance(at, SharedFile) else SharedFile(at)
+
+
+def _checked(lock: LockLike | None) -> FileLock | None:
+    if lock is None or isinstance(lock, FileLock):
+        return lock
+    message = (
+        f"Can not use {type(lock)} as lock of a value by path: expected None, for the lock of its own file, or "
+        "the lock of another value by path, other.get_lock(), which all processes must give"
+    )
+    raise TypeError(message)
+
+
+class FileCell(Cell[T]):
+    """A cell in a file, which all that open the file share.
+
+    Args:
+        members: the table of the enum.
+        at: the file.
+        number: the first state, for who makes the file or begins it anew; None: only attach.
+        lock: the lock of another file, instead of this one's own.
+
+    Raises:
+        TypeError: `at` is no path, or `lock` is of another kind.
+        NotImplementedError, FileNotFoundError, ValueError, OSError: see `opening.open_file`.
+    """
+
+    __slots__ = ("_file", "open_file")
+
+    open_file: FileLock
+    """The lock of its file, kept because it says that the file is in use."""
+
+    def __init__(self, members: Members[T], at: Path, number: int | None, lock: LockLike | None = None) -> None:
+        self._file = _shared_file(at)
+        other = _checked(lock)
+        description = _description(members)
+
+        def begin(body: memoryview, is_new: bool) -> None:
+            words = Words(body)
+            (words.begin if is_new else words.begin_anew)(cast("int", number))
+
+        def differs(found: Mapping[str, Any]) -> str:
+            return _enum_difference(found, description)
+
+        contents = Contents(description, SIZE, differs, None if number is None else begin)
+        self.open_file = opened = open_file(self._file, contents)
+        super().__init__(members, opened.body, other or opened)
+
+    def copy(self) -> FileCell[T]:
+        """Return this cell: a copy of what holds a value by path shares it."""
+        return self
+
+    def pickled(self, name: str) -> tuple[Callable[..., Cell[Any]], tuple[Any, ...]]:
+        """Return a function and its arguments, with which any process of the machine opens the same file."""
+        other = None if self.lock is self.open_file else self.lock
+        return _unpickled, (self.members.enum_type, self._file, other)
+
+
+def _unpickled(enum_type: type[Any], file: SharedFile, lock: LockLike | None) -> FileCell[Any]:
+    return FileCell(members_of(enum_type), file, None, lock)
+
+
+def _description(members: Members[Any]) -> dict[str, Any]:
+    enum_type = members.enum_type
+    return {
+        "enum": enum_type.__qualname__,
+        "kind": "flags" if issubclass(enum_type, enum.Flag) else "ints",
+        "members": {name: number_of(member) for name, member in members.by_name.items()},
+    }
+
+
+def is_enum(description: Mapping[str, Any]) -> bool:
+    """Whether a description is that of an enum. What is in a file may be anything."""
+    members = description.get("members")
+    return (
+        isinstance(description.get("enum"), str)
+        and description.get("kind") in ("ints", "flags")
+        and isinstance(members, dict)
+        and all(type(number) is int for number in cast("dict[str, Any]", members).values())
+    )
+
+
+def _enum_difference(found: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
+    """Return how the enum in a file differs from the one that is expected. Its own name and order do not matter."""
+    if not is_enum(found):
+        return f"it holds {_what(found)}, expected the enum {expected['enum']}"
+    theirs, ours = found["members"], expected["members"]
+    differences: list[str] = []
+    for name in dict.fromkeys([*theirs, *ours]):
+        if name not in ours:
+            differences.append(f"{name} = {theirs[name]} only in the file")
+        elif name not in theirs:
+            differences.append(f"{name} = {ours[name]} not in the file")
+        elif theirs[name] != ours[name]:
+            differences.append(f"{name} = {theirs[name]} in the file, {ours[name]} here")
+    if not differences and found["kind"] != expected["kind"]:
+        differences.append(f"{found['kind']} in the file, {expected['kind']} here")
+    if not differences:
+        return ""
+    return f"the enum {found['enum']} in the file is not {expected['enum']} here ({'; '.join(differences)})"
+
+
+def _what(description: Mapping[str, Any]) -> str:
+    if "format" not in description:
+        return "something that this version does not know"
+    return f"a ctypes object of format {description['format']!r} and shape {description.get('shape')}"
+
+
+@overload
+def value_at(
+    path: Path, typecode_or_type: type[ctypes._SimpleCData[S]], *args: Any, lock: LockLike | None = None
+) -> Synchronized[S]: ...
+@overload
+def value_at(
+    path: Path, typecode_or_type: type[C], *args: Any, lock: LockLike | None = None
+) -> SynchronizedBase[C]: ...
+@overload
+def value_at(path: Path, typecode_or_type: str, *args: Any, lock: LockLike | None = None) -> Synchronized[Any]: ...
+def value_at(path: Path, typecode_or_type: Any, *args: Any, lock: LockLike | None = None) -> Any:
+    """Return a `multiprocessing.Value` by path, for processes that have no common parent.
+
+    What `multiprocessing.Value` returns, in a file instead of inherited memory: made by the first process that opens
+    it, and there as long as a process uses it. It can be pickled at any time, for any process of the machine.
+
+    Args:
+        path: the path of the file, or a `SharedFile`. One file holds one value.
+        typecode_or_type: as for `multiprocessing.Value`: "q", `ctypes.c_double`, an array `ctypes.c_int * 8`, a
+            `ctypes.Structure`; nothing that holds a pointer.
+        args: what the type is called with for the first value.
+        lock: the lock of another value by path, to guard both together; None: the lock of its own file. All processes
+            must give the same.
+
+    Returns:
+        A wrapper of `multiprocessing.sharedctypes`, with `value`, `get_lock()` and the like.
+
+    Raises:
+        TypeError: an argument is of the wrong kind.
+        ValueError: the file holds something else, which is left as it is; or it is to be opened read-only, but the
+            wrapper takes its lock for each read.
+        NotImplementedError, OSError: as for `IntEnumValue(..., at=...)`.
+
+    Example:
+        >>> import tempfile
+        >>> job_id = value_at(tempfile.mkdtemp() + "/job", "q", 0)
+        >>> with job_id.get_lock():
+        ...     job_id.value += 1
+        >>> job_id.value
+        1
+    """
+    kind = _ctypes_type(typecode_or_type)
+    file = _shared_file(path)
+    if file.readonly:
+        message = f"{file!r} is readonly, but a multiprocessing value takes its lock for each read, which is a write"
+        raise ValueError(message)
+    other = _checked(lock)
+    first: Any = kind(*args)
+    view = memoryview(first)
+    description = {"format": view.format, "shape": list(view.shape or ()), "type": kind.__name__}
+
+    def differs(found: Mapping[str, Any]) -> str:
+        if is_enum(found):
+            return f"it holds the enum {found['enum']}, expected {_what(description)}"
+        if any(found.get(key) != description[key] for key in ("format", "shape")):
+            return f"it holds {_what(found)}, expected {_what(description)}"
+        return ""
+
+    def begin(body: memoryview, is_new: bool) -> None:
+        body[:] = bytes(first)
+
+    lock_of_file = open_file(file, Contents(description, ctypes.sizeof(kind), differs, begin))
+    shared = kind.from_buffer(lock_of_file.body)
+    wrapper = _sharedctypes.synchronized(shared, other or lock_of_file)
+    wrapper.__class__ = _by_path(wrapper.__class__)
+    wrapper._reduced = _value_again, (file, kind, args, other)
+    wrapper._open_file = lock_of_file  # kept: it says that the file is in use
+    return wrapper
+
+
+def _value_again(file: SharedFile, kind: Any, args: tuple[Any, ...], lock: LockLike | None) -> Any:
+    at: Callable[..., Any] = value_at
+    return at(file, kind, *args, lock=lock)
+
+
+_classes: dict[Any, Any] = {}
+
+
+def _by_path(wrapper: Any) -> Any:
+    """Return the wrapper's class with a `__reduce__` that any process can undo."""
+    if wrapper not in _classes:
+        namespace: dict[str, Any] = {"__module__": wrapper.__module__, "__reduce__": _reduced}
+        _classes[wrapper] = type(wrapper.__name__, (wrapper,), namespace)
+    return _classes[wrapper]
+
+
+def _reduced(self: Any) -> Any:
+    return self._reduced
+
+
+_CDATA: Any = ctypes.c_int.__mro__[2]  # the base of all types of ctypes has no public name
+_POINTERS: tuple[type[Any], ...] = (
+    ctypes.c_char_p,
+    ctypes.c_wchar_p,
+    ctypes.c_void_p,
+    ctypes.py_object,
+    getattr(ctypes, "_Pointer"),  # noqa: B009 # the bases of pointers and of functions have no public names either
+    getattr(ctypes, "_CFuncPtr"),  # noqa: B009
+)
+
+
+def _ctypes_type(typecode_or_type: Any) -> Any:
+    codes = cast("dict[Any, Any]", _sharedctypes.typecode_to_type)
+    kind = codes.get(typecode_or_type, typecode_or_type)
+    if not (isinstance(kind, type) and issubclass(kind, _CDATA)):
+        message = f"expected a ctypes type or one of the codes {', '.join(sorted(codes))}; not {typecode_or_type!r}"
+        raise TypeError(message)
+    _refuse_pointers(kind)
+    return kind
+
+
+def _refuse_pointers(kind: Any) -> None:
+    if issubclass(kind, _POINTERS):
+        message = f"Can not share a {kind.__name__}: an address means nothing to another process"
+        raise TypeError(message)
+    element = getattr(kind, "_type_", None)
+    if isinstance(element, type):  # an array
+        _refuse_pointers(element)
+    for field in getattr(kind, "_fields_", ()):
+        _refuse_pointers(field[1])

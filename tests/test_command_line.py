@@ -1,0 +1,309 @@
+"""The command line: what it prints, its exit codes, and that its errors are one line."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from enums import Perm, RecordType, WorkerStatus, WorkerStatusEnum
+from helpers import DEADLINE
+
+from multiprocessing_intenum import IntEnumValue, SharedFile, value_at
+from multiprocessing_intenum.__main__ import main
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+UNAVAILABLE, IDLE, CALCULATING = WorkerStatusEnum
+
+COMMAND = [sys.executable, "-m", "multiprocessing_intenum"]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return str(tmp_path / "status")
+
+
+@pytest.fixture
+def status(path: str) -> WorkerStatus:
+    return WorkerStatus(IDLE, at=path)
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=DEADLINE)
+
+
+@contextmanager
+def started(*arguments: str, **options: Any) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, text=True, **options) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.fixture
+def show(capsys: pytest.CaptureFixture[str]) -> Any:
+    """Run a command in this process, and return its exit code, its output and its errors."""
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        try:
+            code = main(list(arguments))
+        except SystemExit as end:
+            code = int(str(end.code))
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return call
+
+
+# show
+
+
+def test_show_says_state_time_writer_users_and_changes(path: str, status: WorkerStatus) -> None:
+    status.set(CALCULATING)
+    moment = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}"
+    expected = (
+        rf"CALCULATING since {moment}, set by process {os.getpid()}\n"
+        r"in use\n"
+        r"the last changes of WorkerStatusEnum:\n"
+        rf"  {moment}  made IDLE  pid {os.getpid()}\n"
+        rf"  {moment}  IDLE -> CALCULATING  pid {os.getpid()}\n"
+    )
+    found = run("show", path)
+    assert re.fullmatch(expected, found.stdout)
+    assert (found.returncode, found.stderr) == (0, "")
+
+
+def test_show_json_is_one_object(path: str, status: WorkerStatus, show: Any) -> None:
+    status.set(CALCULATING)
+    code, printed, _ = show("show", path, "--json")
+    found = json.loads(printed)
+    assert code == 0
+    assert printed.count("\n") == 1
+    assert {key: found[key] for key in ("path", "enum", "state", "value", "pid", "used")} == {
+        "path": path,
+        "enum": "WorkerStatusEnum",
+        "state": "CALCULATING",
+        "value": 3,
+        "pid": os.getpid(),
+        "used": True,
+    }
+    assert [(each["before"], each["after"], each["number"]) for each in found["changes"]] == [
+        (None, "IDLE", 0),
+        ("IDLE", "CALCULATING", 1),
+    ]
+    assert found["since"] == found["changes"][-1]["at"]
+
+
+def test_show_does_not_count_as_a_user(path: str, show: Any) -> None:
+    WorkerStatus(IDLE, at=path)
+    assert "no process uses it" in show("show", path)[1]
+    assert json.loads(show("show", path, "--json")[1])["used"] is False
+
+
+def test_a_number_without_a_name_is_shown_as_it_is(path: str, show: Any) -> None:
+    record = IntEnumValue(RecordType(65), at=path)
+    assert show("show", path)[1].startswith("65 since ")
+    assert record == 65
+
+
+def test_flags_are_shown_and_set_by_their_names(path: str, show: Any) -> None:
+    perm = IntEnumValue(Perm.R, at=path)
+    both = "R|W" if sys.version_info >= (3, 11) else "6"  # a combination of flags has no name before
+    assert show("set", path, "R|W")[:2] == (0, f"R -> {both}\n")
+    assert perm == Perm.R | Perm.W
+    assert show("wait", path, "R|W")[:2] == (0, f"{both}\n")
+    assert "no member is named 'Z'" in show("set", path, "R|Z")[2]
+
+
+@pytest.mark.parametrize(("variables", "bold"), [({}, True), ({"NO_COLOR": "1"}, False)], ids=str)
+def test_the_state_is_bold_on_a_terminal_only(
+    path: str, status: WorkerStatus, variables: dict[str, str], bold: bool
+) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "NO_COLOR"} | variables
+    terminal, other_end = pty.openpty()
+    with os.fdopen(terminal, "rb", buffering=0) as screen:
+        subprocess.run([*COMMAND, "show", path], stdout=other_end, env=environment, check=True)
+        os.close(other_end)
+        assert screen.read(1000).startswith(b"\033[1mIDLE\033[0m since" if bold else b"IDLE since")
+
+
+# watch
+
+
+def test_watch_prints_a_line_for_each_change_until_it_is_interrupted(path: str, status: WorkerStatus) -> None:
+    with started("watch", path) as process:
+        assert process.stdout is not None
+        lines = [status_changes_until(process, status)]
+        for member, text in ((CALCULATING, "IDLE -> CALCULATING"), (IDLE, "CALCULATING -> IDLE")):
+            status.set(member)
+            lines.append(process.stdout.readline())
+            assert f"  {text}  pid {os.getpid()}\n" in lines[-1]
+        process.send_signal(signal.SIGINT)
+        assert process.wait(DEADLINE) == 0
+
+
+def status_changes_until(process: subprocess.Popen[str], status: WorkerStatus) -> str:
+    """Change the state until the process has begun to watch, end with IDLE, and return the first line."""
+    assert process.stdout is not None
+    while not select.select([process.stdout], [], [], 0.05)[0]:
+        status.set(UNAVAILABLE)
+        status.set(IDLE)
+    line = process.stdout.readline()
+    while "UNAVAILABLE -> IDLE" not in line:
+        line = process.stdout.readline()
+    return line
+
+
+def test_watch_goes_on_with_the_file_that_has_taken_the_name(path: str, status: WorkerStatus) -> None:
+    with started("watch", path) as process:
+        assert process.stdout is not None
+        status_changes_until(process, status)
+        os.unlink(path)
+        other = WorkerStatus(UNAVAILABLE, at=path)
+        while "UNAVAILABLE -> CALCULATING" not in status_line(process, other):
+            pass
+
+
+def status_line(process: subprocess.Popen[str], status: WorkerStatus) -> str:
+    assert process.stdout is not None
+    status.set(CALCULATING)
+    status.set(UNAVAILABLE)
+    return process.stdout.readline() if select.select([process.stdout], [], [], 0.05)[0] else ""
+
+
+def test_a_reader_that_has_gone_ends_it_without_a_word(path: str, status: WorkerStatus) -> None:
+    with started("watch", path, stderr=subprocess.PIPE) as process:
+        status_changes_until(process, status)
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        while process.poll() is None:
+            status.set(CALCULATING)
+            status.set(IDLE)
+        assert process.stderr.read() == ""
+
+
+# wait
+
+
+def test_wait_ends_when_the_state_is_one_of_those(path: str, status: WorkerStatus) -> None:
+    assert run("wait", path, "IDLE").stdout == "IDLE\n"
+    with started("wait", path, "UNAVAILABLE", "CALCULATING") as process:
+        assert process.poll() is None
+        status.set(CALCULATING)
+        assert process.communicate(timeout=DEADLINE)[0] == "CALCULATING\n"
+        assert process.returncode == 0
+
+
+def test_wait_goes_on_with_the_file_that_has_taken_the_name(path: str, status: WorkerStatus) -> None:
+    with started("wait", path, "CALCULATING") as process:
+        os.unlink(path)
+        other = WorkerStatus(CALCULATING, at=path)
+        assert process.wait(DEADLINE) in (0, 2)  # 2: it has looked while there was none
+        assert other == CALCULATING
+
+
+def test_wait_says_that_it_was_not_in_time(path: str, status: WorkerStatus, show: Any) -> None:
+    for seconds in ("0", "0.05", "1.1"):
+        code, printed, errors = show("wait", path, "CALCULATING", "UNAVAILABLE", "--timeout", seconds)
+        assert (code, printed) == (1, "")
+        assert errors.endswith(": not in time: the state is IDLE\n")
+    assert status == IDLE
+
+
+# set
+
+
+def test_set_writes_and_says_what_it_was(path: str, status: WorkerStatus, show: Any) -> None:
+    assert show("set", path, "CALCULATING") == (0, "IDLE -> CALCULATING\n", "")
+    assert show("set", path, "IDLE", "--expect", "CALCULATING", "--timeout", "1") == (0, "CALCULATING -> IDLE\n", "")
+    code, printed, errors = show("set", path, "UNAVAILABLE", "--expect", "CALCULATING")
+    assert (code, printed) == (1, "")
+    assert errors.endswith(": not set: the state is IDLE, expected CALCULATING\n")
+    assert status == IDLE
+
+
+def test_set_waits_for_the_lock_as_long_as_it_may(path: str, status: WorkerStatus) -> None:
+    with status.get_lock():
+        found = run("set", path, "CALCULATING", "--timeout", "0.05")
+    assert (found.returncode, found.stdout) == (1, "")
+    assert "the lock was not free within 0.05 s, the state is IDLE\n" in found.stderr
+    assert status == IDLE
+
+
+def test_set_writes_to_a_kept_file_that_nobody_uses(path: str, show: Any) -> None:
+    WorkerStatus(IDLE, at=path)
+    assert show("set", path, "CALCULATING")[0] == 0
+    assert WorkerStatus(IDLE, at=SharedFile(path, keep=True)) == CALCULATING
+
+
+# Errors
+
+
+WRONG: dict[str, tuple[list[str], str]] = {
+    "no command": ([], "the following arguments are required: COMMAND"),
+    "unknown command": (["frobnicate"], "invalid choice: 'frobnicate'"),
+    "no path": (["show"], "the following arguments are required: PATH"),
+    "no name": (["wait", "{path}"], "the following arguments are required: NAME"),
+    "unknown name": (
+        ["wait", "{path}", "FOO"],
+        "no member is named 'FOO'; the names are UNAVAILABLE, IDLE, CALCULATING",
+    ),
+    "unknown name to set": (["set", "{path}", "FOO"], "no member is named 'FOO'"),
+    "unknown name to expect": (["set", "{path}", "IDLE", "--expect", "FOO"], "no member is named 'FOO'"),
+    "no number": (["wait", "{path}", "IDLE", "--timeout", "soon"], "expected seconds, such as 2.5, not 'soon'"),
+    "a negative number": (["wait", "{path}", "IDLE", "--timeout", "-1"], "expected seconds"),
+    "no file": (["show", "{path}2"], "{path}2: there is no shared value here"),
+    "no file to set": (["set", "{path}2", "IDLE"], "{path}2: there is no shared value here"),
+    "no directory": (["show", "{path}2/status"], "{path}2: no such directory"),
+    "a directory": (["show", "/"], "/: is a directory"),
+    "another file": (["watch", __file__], "holds something else than a shared value"),
+    "no text": (["show", ""], "expected the path of a file"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "text"), WRONG.values(), ids=WRONG)
+def test_an_error_is_one_line_and_exit_code_2(
+    path: str, status: WorkerStatus, show: Any, arguments: list[str], text: str
+) -> None:
+    code, printed, errors = show(*[each.format(path=path) for each in arguments])
+    assert (code, printed, errors.count("\n")) == (2, "", 1)
+    assert text.format(path=path) in errors
+    assert status == IDLE
+
+
+def test_a_value_of_multiprocessing_is_no_state(path: str, show: Any) -> None:
+    job = value_at(path, "q", 0)
+    code, _, errors = show("show", path)
+    assert (code, errors.count("\n")) == (2, 1)
+    assert "holds a multiprocessing value, not the state of an enum" in errors
+    assert job.value == 0
+
+
+def test_the_program_is_named_in_its_errors_as_it_was_called(
+    path: str, monkeypatch: pytest.MonkeyPatch, show: Any
+) -> None:
+    assert run("show", path).stderr.startswith("python -m multiprocessing_intenum: ")
+    monkeypatch.setattr(sys, "argv", ["/usr/bin/intenum-value"])
+    assert show("show", path)[2].startswith("intenum-value: ")
+
+
+def test_an_interrupt_ends_it_without_a_traceback(path: str, status: WorkerStatus, show: Any, monkeypatch: Any) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("multiprocessing_intenum.waiting.wait_for", interrupt)
+    assert show("wait", path, "CALCULATING") == (130, "", "")
+    assert status == IDLE

@@ -1,0 +1,451 @@
+"""`SharedFile`: what is refused and left as it is, and what is left of a process that is killed while it makes one."""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import shutil
+import signal
+import socket
+import stat
+import struct
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from enums import WorkerStatus, WorkerStatusEnum
+from helpers import DEADLINE
+from path_targets import strangers
+
+from multiprocessing_intenum import SharedFile, file_lock, history, opening, snapshot
+from multiprocessing_intenum.file_lock import MAKING, USE, is_locked, lock_range, unlock_range
+
+UNAVAILABLE, IDLE, CALCULATING = WorkerStatusEnum
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "status"
+
+
+def made(path: Path) -> bytes:
+    """Make a file, use it no more, and return its content."""
+    WorkerStatus(IDLE, at=path)
+    return path.read_bytes()
+
+
+# The object
+
+
+def test_its_arguments_are_checked() -> None:
+    for path, error in ((5, TypeError), (b"x", TypeError), (None, TypeError), ("", ValueError), ("a\0b", ValueError)):
+        with pytest.raises(error):
+            SharedFile(path)  # type: ignore[arg-type]
+    for mode, wrong in (
+        ("0o600", TypeError),
+        (True, TypeError),
+        (0o777, ValueError),
+        (0o060, ValueError),
+        (-1, ValueError),
+    ):
+        with pytest.raises(wrong, match="mode must be"):
+            SharedFile("x", mode=mode)  # type: ignore[arg-type]
+
+
+def test_its_path_is_absolute_from_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    status = WorkerStatus(IDLE, at="status")
+    assert status.get_lock().path == str(tmp_path / "status")  # type: ignore[attr-defined]
+    monkeypatch.chdir("/")
+    assert WorkerStatus(at=tmp_path / "status").get_lock() is status.get_lock()
+
+
+def test_its_repr_is_what_made_it() -> None:
+    assert repr(SharedFile("/x")) == "SharedFile('/x')"
+    assert repr(SharedFile("/x", keep=True, mode=0o660, readonly=True)) == (
+        "SharedFile('/x', keep=True, readonly=True, mode=0o660)"
+    )
+
+
+# The file
+
+
+def test_it_is_one_page_with_the_mode_that_was_asked_for(path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        status = WorkerStatus(IDLE, at=SharedFile(path, mode=0o664))
+    finally:
+        os.umask(before)
+    info = path.stat()
+    assert (stat.S_IMODE(info.st_mode), info.st_size, info.st_blocks * 512) == (0o664, 4096, 4096)
+    assert path.read_bytes().startswith(b"multiprocessing-intenum file, layout 1, little-endian\n")
+    assert status == IDLE
+
+
+def changed(content: bytes, at: int, to: bytes) -> bytes:
+    return content[:at] + to + content[at + len(to) :]
+
+
+def with_text(content: bytes, text: bytes) -> bytes:
+    """Replace the description."""
+    return changed(changed(content, 64, struct.pack("@Q", len(text))), 128, text)
+
+
+FOREIGN: dict[str, Any] = {
+    "empty": lambda content: b"",
+    "text": lambda content: b"Dear diary\n" * 400,
+    "a part of our magic": lambda content: content[:20],
+    "a part of the header": lambda content: content[:100],
+    "no body": lambda content: content[:512],
+    "another layout": lambda content: content.replace(b"layout 1", b"layout 2", 1),
+    "another byte order": lambda content: content.replace(b"little", b"big", 1),
+    "no end of the line": lambda content: changed(content, 50, b"x" * 20),
+    "a description that is too long": lambda content: changed(content, 64, b"\xff" * 8),
+    "a body elsewhere": lambda content: changed(content, 72, struct.pack("@Q", 2**40)),
+    "a body that is not aligned": lambda content: changed(content, 72, struct.pack("@Q", 257)),
+    "a body that is too long": lambda content: changed(content, 80, struct.pack("@Q", 2**63)),
+    "no JSON": lambda content: changed(content, 128, b"\xff"),
+    "JSON of something else": lambda content: with_text(content, b"[1, 2]"),
+}
+
+
+@pytest.mark.parametrize("options", [{}, {"keep": True}, {"readonly": True}], ids=str)
+@pytest.mark.parametrize("spoil", FOREIGN.values(), ids=FOREIGN)
+def test_what_is_not_ours_is_refused_and_left_as_it_is(path: Path, spoil: Any, options: Any) -> None:
+    content = spoil(made(path))
+    path.write_bytes(content)
+    before = path.stat()
+    with pytest.raises(ValueError, match="It was left as it is") as caught:
+        WorkerStatus(IDLE, at=SharedFile(path, **options))
+    assert str(path) in str(caught.value)
+    after = path.stat()
+    assert path.read_bytes() == content
+    assert (after.st_mtime_ns, after.st_ino) == (before.st_mtime_ns, before.st_ino)
+    assert os.listdir(path.parent) == ["status"]
+
+
+UNKNOWN: dict[str, Any] = {
+    "a body that is too short": lambda content: changed(content, 80, struct.pack("@Q", 8)),
+    "an object of something else": lambda content: with_text(content, b"{}"),
+    "members that are a list": lambda content: with_text(content, b'{"enum":"X","kind":"ints","members":[1]}'),
+    "numbers that are text": lambda content: with_text(content, b'{"enum":"X","kind":"ints","members":{"IDLE":"1"}}'),
+    "no kind": lambda content: with_text(content, b'{"enum":"X","members":{"IDLE":1}}'),
+    "a name that is a number": lambda content: with_text(content, b'{"enum":5,"kind":"ints","members":{"IDLE":1}}'),
+}
+
+
+@pytest.mark.parametrize("spoil", UNKNOWN.values(), ids=UNKNOWN)
+def test_a_description_that_nobody_knows_is_another_value(path: Path, spoil: Any) -> None:
+    content = spoil(made(path))
+    path.write_bytes(content)
+    for options in ({"keep": True}, {"readonly": True}):
+        with pytest.raises(ValueError, match="holds another value"):
+            WorkerStatus(IDLE, at=SharedFile(path, **options))  # type: ignore[arg-type]
+    with pytest.raises(FileNotFoundError):
+        WorkerStatus(at=path)
+    assert path.read_bytes() == content
+    assert WorkerStatus(CALCULATING, at=path) == CALCULATING  # nobody uses it
+
+
+def test_a_huge_file_is_not_ours(path: Path) -> None:
+    made(path)
+    os.truncate(path, 2**30)
+    with pytest.raises(ValueError, match="is damaged"):
+        WorkerStatus(IDLE, at=path)
+
+
+def a_symbolic_link(path: Path) -> None:
+    made(path.parent / "target")
+    path.symlink_to("target")
+
+
+def a_broken_link(path: Path) -> None:
+    path.symlink_to("nothing")
+
+
+def a_socket(path: Path) -> None:
+    before = Path.cwd()
+    os.chdir(path.parent)  # the name of a socket must be short
+    try:
+        with socket.socket(socket.AF_UNIX) as made:
+            made.bind(path.name)
+    finally:
+        os.chdir(before)
+
+
+NO_FILES: dict[str, tuple[Any, int, str]] = {
+    "a symbolic link": (a_symbolic_link, errno.ELOOP, "is a symbolic link, which is not followed"),
+    "a broken link": (a_broken_link, errno.ELOOP, "is a symbolic link, which is not followed"),
+    "a directory": (Path.mkdir, errno.EISDIR, "is a directory"),
+    "a fifo": (os.mkfifo, errno.EINVAL, "is no regular file"),
+    "a socket": (a_socket, errno.EINVAL, "is no regular file"),
+}
+
+
+@pytest.mark.parametrize("readonly", [False, True])
+@pytest.mark.parametrize(("make", "number", "text"), NO_FILES.values(), ids=NO_FILES)
+def test_what_is_no_regular_file_is_refused(path: Path, make: Any, number: int, text: str, readonly: bool) -> None:
+    make(path)
+    before = sorted(os.listdir(path.parent))
+    with pytest.raises(OSError, match=text) as caught:
+        WorkerStatus(IDLE, at=SharedFile(path, readonly=readonly))
+    assert (caught.value.errno, caught.value.filename) == (number, str(path))
+    assert sorted(os.listdir(path.parent)) == before
+
+
+def test_a_missing_directory_is_named(path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="no such directory: make it first") as caught:
+        WorkerStatus(IDLE, at=path / "status")
+    assert caught.value.filename == str(path)
+
+
+@pytest.mark.parametrize(("mode", "allowed"), [(0o620, 0o620), (0o602, 0o602), (0o666, 0o666), (0o660, 0o660)], ids=oct)
+def test_a_file_that_others_can_write_is_refused_unless_mode_says_so(path: Path, mode: int, allowed: int) -> None:
+    made(path)
+    path.chmod(mode)
+    with pytest.raises(PermissionError, match="can be written by others") as caught:
+        WorkerStatus(IDLE, at=path)
+    assert f"mode={allowed & 0o622 | 0o600:#o}" in str(caught.value)
+    assert WorkerStatus(IDLE, at=SharedFile(path, mode=allowed)) == IDLE
+
+
+def test_another_users_file_is_refused_unless_mode_says_that_others_take_part(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(path)
+    monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1)
+    for readonly in (False, True):
+        with pytest.raises(PermissionError, match="belongs to another user"):
+            WorkerStatus(IDLE, at=SharedFile(path, readonly=readonly))
+    assert WorkerStatus(IDLE, at=SharedFile(path, mode=0o660)) == IDLE
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT], ids=errno.errorcode.get)
+def test_a_full_file_system_is_an_error_when_the_value_is_made(
+    path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
+    with pytest.raises(OSError, match="no room for the 4,096 bytes of a shared value") as caught:
+        WorkerStatus(IDLE, at=path)
+    assert (caught.value.errno, caught.value.filename) == (number, str(path))
+    assert not os.listdir(path.parent)
+
+
+def test_where_posix_fallocate_is_missing_the_file_is_written_all_the_same(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "posix_fallocate")  # macOS
+    made(path)
+    assert path.stat().st_blocks * 512 == 4096
+
+
+def test_any_other_error_while_it_is_made_leaves_nothing_behind(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "no links here")
+
+    monkeypatch.setattr(os, "link", refuse)
+    with pytest.raises(PermissionError, match="no links here"):
+        WorkerStatus(IDLE, at=path)
+    assert not os.listdir(path.parent)
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOLCK], ids=errno.errorcode.get)
+def test_a_kernel_without_such_locks_is_an_error(path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(file_lock, "_call", refuse)
+    with pytest.raises(NotImplementedError, match="has no open-file-description locks"):
+        WorkerStatus(IDLE, at=path)
+
+
+def test_on_windows_it_says_that_there_is_no_such_thing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = SharedFile(path)
+    monkeypatch.setattr(opening.os, "name", "nt")
+    with pytest.raises(NotImplementedError, match="Windows"):
+        WorkerStatus(IDLE, at=file)
+
+
+def test_the_package_can_be_loaded_without_the_modules_of_posix() -> None:
+    code = """if True:
+        import sys
+        sys.modules["fcntl"] = None
+        from multiprocessing_intenum import IntEnumValue, SharedFile, value_at
+        import multiprocessing_intenum.__main__
+        print(SharedFile("x").keep)
+    """
+    assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True).stdout == b"False\n"
+
+
+# Races and kills while it is made
+
+
+def test_threads_that_open_at_once_get_one_value(path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: WorkerStatus(IDLE, at=path), range(50)))
+    assert len({id(status.get_lock()) for status in found}) == 1
+
+
+def test_strangers_that_open_at_once_get_one_value(path: Path) -> None:
+    with strangers(4) as all_of_them:
+        for _ in range(25):
+            for each in all_of_them:
+                each.tell(
+                    f"status = WorkerStatus('IDLE', at={str(path)!r}); "
+                    "won = compare_and_set(status, 'IDLE', 'CALCULATING')"
+                )
+            assert [each.answer() for each in all_of_them] == ["None"] * 4
+            assert sum(each.ask("won") == "True" for each in all_of_them) == 1
+            for each in all_of_them:
+                each.ask("del status")
+    assert os.listdir(path.parent) == ["status"]
+
+
+def test_a_file_that_loses_its_name_while_it_is_opened_is_opened_anew(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(path)
+    waited = opening.lock_range
+
+    def lose_it(fd: int, byte: int, **how: Any) -> bool:
+        if byte == MAKING and path.exists():
+            monkeypatch.setattr(opening, "lock_range", waited)
+            path.unlink()
+        return waited(fd, byte, **how)
+
+    monkeypatch.setattr(opening, "lock_range", lose_it)
+    assert WorkerStatus(CALCULATING, at=path) == CALCULATING
+    assert path.exists()
+
+
+def test_who_was_faster_in_making_it_wins(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with strangers(1) as (stranger,):
+        fill = opening._fill
+
+        def be_too_late(*args: Any) -> Any:
+            path.write_bytes(spare.read_bytes())  # a maker that does not know our lock: a restored backup
+            return fill(*args)
+
+        spare = path.parent / "spare"
+        stranger.ask(f"status = WorkerStatus('UNAVAILABLE', at={str(spare)!r})")
+        monkeypatch.setattr(opening, "_fill", be_too_late)
+        assert WorkerStatus(IDLE, at=SharedFile(path, mode=0o644)) == IDLE
+        assert sorted(os.listdir(path.parent)) == ["spare", "status"]
+
+
+def test_what_a_killed_maker_has_left_is_used_or_removed(path: Path) -> None:
+    temporary = path.parent / f".status.{os.geteuid()}.new"
+    temporary.write_bytes(b"half")  # killed while it was filled
+    status = WorkerStatus(IDLE, at=path)
+    assert os.listdir(path.parent) == ["status"]
+    os.link(path, temporary)  # killed after it was linked: it is in use
+    path.unlink()
+    other = WorkerStatus(CALCULATING, at=path)
+    assert (snapshot(status), snapshot(other)) == (IDLE, CALCULATING)
+    assert os.listdir(path.parent) == ["status"]
+
+
+def test_another_maker_has_taken_the_temporary_name(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    temporary = path.parent / f".status.{os.geteuid()}.new"
+    is_named = opening._is_named
+
+    def lose_it(name: str, fd: int) -> bool:
+        if name == str(temporary):
+            monkeypatch.setattr(opening, "_is_named", is_named)
+            temporary.unlink()
+        return is_named(name, fd)
+
+    monkeypatch.setattr(opening, "_is_named", lose_it)
+    assert WorkerStatus(IDLE, at=path) == IDLE
+
+
+def test_a_process_killed_at_a_random_moment_of_opening_harms_nobody(path: Path) -> None:
+    code = f"""if True:
+        import sys; sys.path.insert(0, {str(Path(__file__).parent / "support")!r})
+        from enums import *
+        print(flush=True)
+        while True:
+            status = WorkerStatus("IDLE", at={str(path)!r})
+            del status
+            status = IntEnumValue(FrutEnum.APPLE, at={str(path)!r})
+            del status
+    """
+    for _ in range(15):
+        with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            time.sleep(random.uniform(0, 0.002))  # the random moment itself
+            process.send_signal(signal.SIGKILL)
+            process.wait(DEADLINE)
+        status = WorkerStatus(CALCULATING, at=path)
+        assert [change.after for change in history(status)] == [CALCULATING]
+        del status
+        assert len(os.listdir(path.parent)) <= 2
+
+
+# The kernel's locks
+
+
+def test_ranges_exclude_descriptions_not_processes(path: Path) -> None:
+    path.touch()
+    one, other = os.open(path, os.O_RDWR), os.open(path, os.O_RDWR)
+    try:
+        assert not is_locked(one, USE)
+        assert lock_range(one, USE, exclusive=False)
+        assert lock_range(other, USE, exclusive=False)
+        assert is_locked(one, USE)
+        assert not lock_range(one, USE)
+        assert lock_range(one, MAKING)
+        unlock_range(other, USE)
+        assert lock_range(one, USE)
+        assert not lock_range(other, USE, exclusive=False)
+        again = file_lock.open_again(one, str(path), os.O_RDONLY)
+        os.close(again)
+        assert is_locked(other, USE)
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            lock_range(again, USE)
+    finally:
+        os.close(one)
+        os.close(other)
+
+
+def test_without_proc_a_file_is_opened_again_by_its_name(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    open_file = os.open
+
+    def without_proc(name: Any, *args: Any) -> int:
+        if str(name).startswith("/proc"):
+            raise FileNotFoundError
+        return open_file(name, *args)
+
+    monkeypatch.setattr(os, "open", without_proc)
+    status = WorkerStatus(IDLE, at=path)
+    status.set(CALCULATING)
+    fd = open_file(path, os.O_RDWR)
+    try:
+        os.close(file_lock.open_again(fd, str(path), os.O_RDWR))
+        shutil.copy(path, path.parent / "other")
+        with pytest.raises(FileNotFoundError, match="another file has this name now"):
+            file_lock.open_again(fd, str(path.parent / "other"), os.O_RDWR)
+    finally:
+        os.close(fd)
+
+
+def test_a_thousand_openings_leave_no_descriptor_behind(path: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(1_000):
+        WorkerStatus(IDLE, at=path)
+    status = WorkerStatus(IDLE, at=path)
+    other = opening.Contents({}, 8, lambda found: "another", None)
+    for _ in range(1_000):
+        with pytest.raises(ValueError, match="holds another value"):
+            opening.open_file(SharedFile(path), other)
+    del status
+    assert len(os.listdir("/proc/self/fd")) <= before + 1
