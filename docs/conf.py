@@ -16,6 +16,11 @@ exclude_patterns = ["_build", "benchmarks/*.md", "*-results.md", "**/.venv", "**
 myst_enable_extensions = ["colon_fence", "attrs_inline"]
 myst_heading_anchors = 3
 nitpicky = True
+# In the signature of value_at: names of ctypes and of multiprocessing that have no page of their own.
+nitpick_ignore_regex = [
+    ("py:.*", r"(ctypes|multiprocessing\.sharedctypes)\..*|Synchronized(Base)?|(os\.)?PathLike"),
+    ("py:.*", r"(multiprocessing_intenum\.by_path\.)?[SC]"),
+]
 
 # A local inventory with the few names of Python's documentation that the signatures use, so the build needs no network.
 intersphinx_mapping = {"python": ("https://docs.python.org/3", "python.inv")}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import enum
+import io
 import json
 import os
 import sys
@@ -22,7 +23,7 @@ from multiprocessing_intenum.shared_file import SharedFile
 __all__ = ["main"]
 
 _LOOK_AT_THE_NAME = 1.0
-"""Seconds after which `watch` and `wait` look whether the path names another file by now."""
+"""Seconds after which `watch` and `wait` look at the latest whether the path names another file by now."""
 
 
 class _Ints(enum.IntEnum):
@@ -76,6 +77,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     command("watch", "print a line for each change from now on, until Ctrl-C")
     wait = command("wait", "wait until the state is one of these; exit code 1 if it is not in time")
     wait.add_argument("names", metavar="NAME", nargs="+", help="a member of the enum")
+    wait.add_argument("--used", action="store_true", help="only while a process uses the value, for a readiness probe")
     new = command("set", "set the state; exit code 1 if it was not the expected one, or not to be had in time")
     new.add_argument("name", metavar="NAME", help="the member to set; of flags also A|B")
     new.add_argument("--expect", metavar="NAME", help="only if this is the state now")
@@ -108,7 +110,14 @@ def _file_of(status: IntEnumValue[Any]) -> Any:
 
 
 def _name(member: Any) -> str | None:
-    return None if member is None else member._name_ or str(int(member))
+    if member is None:
+        return None
+    if member._name_ is not None:
+        return str(member._name_)
+    # Before Python 3.11 a combination of flags has no name.
+    kind: Any = member.__class__
+    names = [str(name) for name, each in kind.__members__.items() if each and each & member == each]
+    return "|".join(names) or str(int(member))
 
 
 def _member(status: IntEnumValue[Any], name: str) -> Any:
@@ -134,8 +143,8 @@ def _line(each: change.Change[Any]) -> str:
 
 
 def _bold(text: str) -> str:
-    # See https://no-color.org
-    return f"\033[1m{text}\033[0m" if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else text
+    is_terminal = sys.stdout is not None and sys.stdout.isatty()  # pyright: ignore[reportUnnecessaryComparison]
+    return f"\033[1m{text}\033[0m" if is_terminal and not os.environ.get("NO_COLOR") else text  # see no-color.org
 
 
 def _show(options: argparse.Namespace) -> None:
@@ -170,13 +179,15 @@ def _show(options: argparse.Namespace) -> None:
 def _watch(options: argparse.Namespace) -> None:
     while True:
         status = _open(options.path)
-        feed = change.changes(status, timeout=_LOOK_AT_THE_NAME)
+        feed, sleeper = change.Feed(status._self_cell), waiting.Sleeper(status._self_cell.words)
         while True:
-            for each in feed:
+            each = feed.next()
+            if each is not None:
                 print(_line(each), flush=True)
-            if not _file_of(status).is_named():
+            elif _file_of(status).is_named():
+                sleeper.sleep(feed.count, _LOOK_AT_THE_NAME)
+            else:
                 break
-            feed = change.changes(status, timeout=_LOOK_AT_THE_NAME)
 
 
 def _wait(options: argparse.Namespace) -> None:
@@ -184,19 +195,19 @@ def _wait(options: argparse.Namespace) -> None:
     while True:
         status = _open(options.path)
         wanted = [_member(status, name) for name in options.names]
-        while True:
+        opened = _file_of(status)
+        look, sleeper = waiting.Look(status._self_cell, wanted), waiting.Sleeper(status._self_cell.words)
+        while opened.is_named():
             left = deadline.left()
-            try:
-                member = waiting.wait_for(status, wanted, max(0.0, min(left, _LOOK_AT_THE_NAME)))
-            except TimeoutError:
-                if left <= _LOOK_AT_THE_NAME:
-                    message = f"not in time: the state is {_name(snapshot(status))}"
-                    raise _NotMetError(message) from None
-            else:
+            member = look() if opened.is_used() or not options.used else None
+            if member is not None:
                 print(_name(member))
                 return
-            if not _file_of(status).is_named():
-                break
+            if left <= 0:
+                used = "" if opened.is_used() else ", and no process uses it"
+                message = f"not in time: the state is {_name(snapshot(status))}{used}"
+                raise _NotMetError(message)
+            sleeper.sleep(look.count, min(left, _LOOK_AT_THE_NAME))
 
 
 def _set(options: argparse.Namespace) -> None:
@@ -229,10 +240,13 @@ def main(arguments: list[str] | None = None) -> int:
     prog = os.path.basename(sys.argv[0])
     if prog == "__main__.py":
         prog = "python -m multiprocessing_intenum"
+    for stream in sys.stdout, sys.stderr:
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name may have letters that the terminal does not know
     options = _parser(prog).parse_args(arguments)
     try:
         _COMMANDS[options.command](options)
-        sys.stdout.flush()
+        print(end="", flush=True)  # sys.stdout is None if it was closed by >&-
     except BrokenPipeError:  # | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
@@ -240,9 +254,9 @@ def main(arguments: list[str] | None = None) -> int:
     except _NotMetError as refused:
         print(f"{prog}: {refused}", file=sys.stderr)
         return 1
-    except (OSError, ValueError, NotImplementedError) as error:
+    except Exception as error:  # what is in the file may be anything
         text = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
-        print(f"{prog}: {text}", file=sys.stderr)
+        print(f"{prog}: {text or type(error).__name__}", file=sys.stderr)
         return 2
     return 0
 

@@ -77,6 +77,9 @@ class FileCell(Cell[T]):
         contents = Contents(description, SIZE, differs, None if number is None else begin)
         self.open_file = opened = open_file(self._file, contents)
         super().__init__(members, opened.body, other or opened)
+        if not self.words.are_whole():
+            message = f"{self._file.path!r} is damaged: stop the processes that use it, and remove it"
+            raise ValueError(message)
 
     def copy(self) -> FileCell[T]:
         """Return this cell: a copy of what holds a value by path shares it."""
@@ -133,9 +136,9 @@ def _enum_difference(found: Mapping[str, Any], expected: Mapping[str, Any]) -> s
 
 
 def _what(description: Mapping[str, Any]) -> str:
-    if "format" not in description:
+    if "ctypes" not in description:
         return "something that this version does not know"
-    return f"a ctypes object of format {description['format']!r} and shape {description.get('shape')}"
+    return f"a ctypes object, {description['ctypes']}"
 
 
 @overload
@@ -180,21 +183,19 @@ def value_at(path: Path, typecode_or_type: Any, *args: Any, lock: LockLike | Non
         1
     """
     kind = _ctypes_type(typecode_or_type)
+    layout = _layout(kind)
     file = _shared_file(path)
     if file.readonly:
         message = f"{file!r} is readonly, but a multiprocessing value takes its lock for each read, which is a write"
         raise ValueError(message)
     other = _checked(lock)
     first: Any = kind(*args)
-    view = memoryview(first)
-    description = {"format": view.format, "shape": list(view.shape or ()), "type": kind.__name__}
+    description = {"ctypes": layout}
 
     def differs(found: Mapping[str, Any]) -> str:
         if is_enum(found):
             return f"it holds the enum {found['enum']}, expected {_what(description)}"
-        if any(found.get(key) != description[key] for key in ("format", "shape")):
-            return f"it holds {_what(found)}, expected {_what(description)}"
-        return ""
+        return "" if found == description else f"it holds {_what(found)}, expected {_what(description)}"
 
     def begin(body: memoryview, is_new: bool) -> None:
         body[:] = bytes(first)
@@ -203,14 +204,25 @@ def value_at(path: Path, typecode_or_type: Any, *args: Any, lock: LockLike | Non
     shared = kind.from_buffer(lock_of_file.body)
     wrapper = _sharedctypes.synchronized(shared, other or lock_of_file)
     wrapper.__class__ = _by_path(wrapper.__class__)
-    wrapper._reduced = _value_again, (file, kind, args, other)
-    wrapper._open_file = lock_of_file  # kept: it says that the file is in use
+    wrapper._reduced = _value_again, (file, _picklable(kind), args, other)
     return wrapper
 
 
 def _value_again(file: SharedFile, kind: Any, args: tuple[Any, ...], lock: LockLike | None) -> Any:
     at: Callable[..., Any] = value_at
-    return at(file, kind, *args, lock=lock)
+    return at(file, _type_again(kind), *args, lock=lock)
+
+
+def _picklable(kind: Any) -> Any:
+    """Return the type itself, or for an array, whose type has no name, its element and its length."""
+    return (_picklable(kind._type_), kind._length_) if issubclass(kind, ctypes.Array) else kind
+
+
+def _type_again(kind: Any) -> Any:
+    if not isinstance(kind, tuple):
+        return kind
+    element, length = cast("tuple[Any, int]", kind)
+    return _type_again(element) * length
 
 
 _classes: dict[Any, Any] = {}
@@ -245,16 +257,26 @@ def _ctypes_type(typecode_or_type: Any) -> Any:
     if not (isinstance(kind, type) and issubclass(kind, _CDATA)):
         message = f"expected a ctypes type or one of the codes {', '.join(sorted(codes))}; not {typecode_or_type!r}"
         raise TypeError(message)
-    _refuse_pointers(kind)
     return kind
 
 
-def _refuse_pointers(kind: Any) -> None:
+def _layout(kind: Any) -> str:
+    """Return a text that is the same for types of the same layout.
+
+    Raises:
+        TypeError: the type has a pointer in it.
+    """
     if issubclass(kind, _POINTERS):
         message = f"Can not share a {kind.__name__}: an address means nothing to another process"
         raise TypeError(message)
-    element = getattr(kind, "_type_", None)
-    if isinstance(element, type):  # an array
-        _refuse_pointers(element)
-    for field in getattr(kind, "_fields_", ()):
-        _refuse_pointers(field[1])
+    if issubclass(kind, ctypes.Array):
+        return f"{_layout(kind._type_)}[{kind._length_}]"
+    if not issubclass(kind, (ctypes.Structure, ctypes.Union)):
+        return f"{memoryview(kind()).format}"
+    fields: list[str] = []
+    for base in reversed(kind.__mro__):
+        for name, field, *bits in vars(base).get("_fields_", ()):
+            place = getattr(kind, name)
+            fields.append(f"{name}:{_layout(field)}{''.join(f':{each}' for each in bits)}@{place.offset}")
+    word = "union" if issubclass(kind, ctypes.Union) else "struct"
+    return f"{word} of {ctypes.sizeof(kind)} {{{', '.join(fields)}}}"

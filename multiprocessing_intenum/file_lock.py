@@ -7,22 +7,21 @@ import math
 import os
 import struct
 import sys
-import threading
 import time
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from typing_extensions import Self
 
-from multiprocessing_intenum.robust import greenlets_share_a_thread, moment
+from multiprocessing_intenum.robust import execution, greenlets_share_a_thread, moment
 
 try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["MAKING", "USE", "FileLock", "is_locked", "lock_range", "open_again", "unlock_range"]
+__all__ = ["MAKING", "USE", "Description", "FileLock", "is_locked", "lock_range", "unlock_range"]
 
 # Open-file-description locks, Linux 3.15 and macOS: they exclude two descriptions of the file, whatever process or
 # container has them, and end when the last descriptor is closed. POSIX's own file locks belong to a process, exclude
@@ -98,57 +97,116 @@ def is_locked(fd: int, byte: int) -> bool:
     return answer[_TYPE] != _UNLOCKED
 
 
-def open_again(fd: int, path: str, flags: int) -> int:
-    """Return a descriptor of a new description of the open file, whose name may be another by now.
+class Description:
+    """An open file description, closed with this object.
 
-    Raises:
-        OSError: there is no file of this name any more and no /proc, or the process has lost the right to open it.
+    Args:
+        path: the name of the file.
+        flags: as for `os.open`.
+        mode: as for `os.open`.
+        follow: whether a symbolic link is followed.
     """
-    try:
-        return os.open(f"/proc/self/fd/{fd}", flags | os.O_CLOEXEC)
-    except FileNotFoundError:  # no /proc: macOS, some containers
-        again = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW)
-        if not os.path.samestat(os.fstat(again), os.fstat(fd)):
-            os.close(again)
-            message = "another file has this name now"
-            raise FileNotFoundError(errno.ENOENT, message, path) from None
-        return again
+
+    fd = -1  # until it is open: an interrupt may come before that
+
+    def __init__(self, path: str, flags: int, mode: int = 0, *, follow: bool = False) -> None:
+        self.path = path
+        self.fd = os.open(path, flags | _FLAGS | (0 if follow else _NO_FOLLOW), mode)
+
+    def again(self, flags: int) -> Description:
+        """Return another description of the same file, whose name may be another by now.
+
+        Raises:
+            OSError: there is no file of this name any more and no /proc, or the process has lost the right to open it.
+        """
+        try:
+            return Description(f"/proc/self/fd/{self.fd}", flags, follow=True)
+        except FileNotFoundError:  # no /proc: macOS, some containers
+            found = Description(self.path, flags)
+            if not found.is_same(self):
+                found.close()
+                message = "another file has this name now"
+                raise FileNotFoundError(errno.ENOENT, message, self.path) from None
+            return found
+
+    def is_same(self, other: Description) -> bool:
+        """Whether both are of one file."""
+        return os.path.samestat(os.fstat(self.fd), os.fstat(other.fd))
+
+    def is_named(self) -> bool:
+        """Whether the path still names this file."""
+        try:
+            return os.path.samestat(os.lstat(self.path), os.fstat(self.fd))
+        except FileNotFoundError:
+            return False
+
+    def close(self, close: Callable[[int], None] = os.close) -> None:
+        """Close it. The kernel gives back the locks that it has."""
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            close(fd)
+
+    __del__ = close
+
+
+_FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+
+
+class _Turn:
+    """What one thread, or greenlet, has of a lock: a description of its own, and how often it has acquired it."""
+
+    __slots__ = ("__weakref__", "depth", "description", "end", "is_locked")
+
+    end: weakref.ref[Any]
+    """Gives the turn back when the thread or greenlet ends."""
+
+    def __init__(self, description: Description) -> None:
+        self.description = description
+        self.depth = 0
+        self.is_locked = False  # set after the kernel's lock was taken, cleared before it is given back
 
 
 class FileLock:
     """The lock of a value by path. It excludes threads, processes and containers, and ends with its holder.
 
-    It is what `get_lock()` of such a value returns. It is re-entrant, and holds the file open: as long as it lives, the
-    value is in use. It can be pickled for any process of the machine, by its path. A forked child has a description of
-    the file of its own, so that it does not keep what its parent held.
+    It is what `get_lock()` of such a value returns. It is re-entrant. As long as it lives, the value is in use. It can
+    be pickled for any process of the machine, by its path.
+
+    Each thread that takes it opens the file once more, since the kernel's lock belongs to the opening: so a thread that
+    ends gives the lock back as a process does. A forked child closes what it has inherited.
 
     The interface is that of `multiprocessing.RLock`. After Linux's open-file-description locks (fcntl(2)).
 
     Args:
-        fd: a descriptor of the file. Nobody else may have one of the same description.
-        path: the name of the file.
-        body: the shared memory, kept mapped.
+        use: the description that says that the file is in use.
+        body: the shared memory.
         readonly: whether to refuse to be acquired.
         reduced: what `__reduce__` returns.
     """
 
-    __slots__ = ("__weakref__", "_depth", "_fd", "_locked", "_readonly", "_reduced", "_turn", "body", "path")
+    __slots__ = ("__weakref__", "_readonly", "_reduced", "_turns", "_use", "body")
 
     def __init__(
-        self, fd: int, path: str, body: memoryview, *, readonly: bool, reduced: tuple[Callable[..., Self], Any]
+        self, use: Description, body: memoryview, *, readonly: bool, reduced: tuple[Callable[..., Self], Any]
     ) -> None:
-        self._fd, self.path, self.body, self._readonly, self._reduced = fd, path, body, readonly, reduced
-        self._start()
-        if not readonly:
-            _all.add(self)
+        self._use, self.body, self._readonly, self._reduced = use, body, readonly, reduced
+        self._turns: dict[Any, _Turn] = {}
 
-    def _start(self) -> None:
-        # Only the thread that has the turn reads or writes the two others.
-        self._turn: Any = threading.RLock()
-        self._depth = 0  # how often it has acquired the lock
-        self._locked = (
-            False  # whether the kernel's lock is ours; set after it was taken, cleared before it is given back
-        )
+    @property
+    def path(self) -> str:
+        """The name of the file."""
+        return self._use.path
+
+    def _turn(self) -> _Turn:
+        """Return the turn of the calling thread or greenlet."""
+        turns, me = self._turns, execution()
+        turn = turns.get(me)
+        if turn is None or turn.description.fd < 0:  # closed in a forked child
+            turn = turns[me] = _Turn(self._use.again(os.O_RDWR))
+            turn.end = weakref.ref(cast("Any", me()), lambda _: turns.pop(me, None))
+            _all_turns.add(turn)
+        return turn
 
     def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
         """Take the lock, or take it once more.
@@ -163,38 +221,25 @@ class FileLock:
         Raises:
             PermissionError: the file was opened with `readonly=True`.
             ValueError: the timeout is not a number (NaN).
-            OSError: this process was forked, and could not open the file again.
+            OSError: this thread could not open the file once more.
         """
         if self._readonly:
             message = "can not write: it was opened with SharedFile(..., readonly=True)"
             raise PermissionError(errno.EACCES, message, self.path)
         deadline = math.inf if timeout is None else moment(timeout)
-        if not block:
-            deadline = -math.inf
-        turn = self._turn
-        if turn._is_owned():
-            # It is ours already. Or we are a signal handler, and the frame below us is somewhere in the lines below or
-            # in release(): then the depth is what that frame has come to, and the kernel's lock may be still to take.
-            turn.acquire()
-            self._depth += 1
-            if self._locked or self._lock_file(deadline):
-                return True
-            self._depth -= 1
-            turn.release()
-            return False
+        turn = self._turn()
+        depth = turn.depth
         try:
-            if deadline == math.inf:
-                turn.acquire()
-            elif not turn.acquire(True, min(max(0, deadline - time.monotonic()), threading.TIMEOUT_MAX)):
-                return False
-            self._depth = 1
-            if self._locked or self._lock_file(deadline):
+            # The depth comes first: a signal handler that takes the lock anywhere below, and releases it, then leaves
+            # the kernel's lock to this frame. To take that again changes nothing.
+            turn.depth = depth + 1
+            if turn.is_locked or self._lock(turn.description.fd, deadline if block else -math.inf):
+                turn.is_locked = True
                 return True
         except BaseException:  # KeyboardInterrupt too, at any point
-            if turn._is_owned():
-                self.release()
+            self._leave(turn, depth)
             raise
-        self.release()
+        self._leave(turn, depth)
         return False
 
     __enter__ = acquire
@@ -205,57 +250,61 @@ class FileLock:
         Raises:
             RuntimeError: the calling thread does not hold the lock.
         """
-        if not self._turn._is_owned():
-            message = f"cannot release {self!r}: this thread does not hold it"
+        turn = self._turns.get(execution())
+        if turn is None or not turn.is_locked:
+            message = f"cannot release {self!r}"
             raise RuntimeError(message)
-        if self._depth > 1:
-            self._depth -= 1
-        else:
-            self._depth = 0
-            self._locked = False
-            if self._fd >= 0:
-                _call(self._fd, _TRY, _UNLOCK_WRITING)
-        self._turn.release()
+        depth = turn.depth - 1
+        try:
+            self._leave(turn, depth)
+        except BaseException:  # KeyboardInterrupt, in the middle
+            self._leave(turn, depth)
+            raise
 
     def __exit__(self, *_: object) -> None:
         self.release()
 
-    def _is_mine(self) -> bool:
-        return self._turn._is_owned()  # type: ignore[no-any-return]
+    @staticmethod
+    def _leave(turn: _Turn, depth: int) -> None:
+        """Go back to this depth."""
+        turn.depth = depth
+        if depth <= 0:
+            turn.depth = 0
+            turn.is_locked = False
+            _call(turn.description.fd, _TRY, _UNLOCK_WRITING)
 
-    def _lock_file(self, deadline: float) -> bool:
-        if self._fd < 0:
-            message = "can not write: this process was forked, and could not open the file again"
-            raise OSError(errno.EBADF, message, self.path)
+    def _is_mine(self) -> bool:
+        turn = self._turns.get(execution())
+        return turn is not None and turn.is_locked
+
+    @staticmethod
+    def _lock(fd: int, deadline: float) -> bool:
+        """Take the kernel's lock for this description. Return False at the deadline."""
         interval = _FIRST_INTERVAL
         while True:
             try:
-                _call(self._fd, _TRY, _LOCK_WRITING)
-                break
+                _call(fd, _TRY, _LOCK_WRITING)
             except OSError as error:
                 if error.errno not in _BUSY:
                     raise
+            else:
+                return True
             left = deadline - time.monotonic()
             if left <= 0:
                 return False
             if left == math.inf and not greenlets_share_a_thread():
-                _call(self._fd, _WAIT, _LOCK_WRITING)
-                break
+                _call(fd, _WAIT, _LOCK_WRITING)
+                return True
             time.sleep(min(left, interval))
             interval = min(2 * interval, _LONGEST_INTERVAL)
-        self._locked = True
-        return True
 
     def is_used(self) -> bool:
         """Whether anybody uses the file. Who has opened it with `readonly=True` does not count."""
-        return not self._readonly or is_locked(self._fd, USE)
+        return not self._readonly or is_locked(self._use.fd, USE)
 
     def is_named(self) -> bool:
         """Whether the path still names this file."""
-        try:
-            return os.path.samestat(os.lstat(self.path), os.fstat(self._fd))
-        except FileNotFoundError:
-            return False
+        return self._use.is_named()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.path!r} {'' if self._is_mine() else 'not '}held by this thread>"
@@ -263,30 +312,14 @@ class FileLock:
     def __reduce__(self) -> tuple[Callable[..., Self], Any]:
         return self._reduced
 
-    def _begin_in_child(self) -> None:
-        """Open the file again in a forked child, which has its parent's descriptor, and with it the parent's locks."""
-        inherited = self._fd
-        self._start()
-        self._fd = -1
-        if inherited >= 0:
-            try:
-                self._fd = open_again(inherited, self.path, os.O_RDWR)
-                lock_range(self._fd, USE, exclusive=False)  # before the inherited one goes: nobody finds it unused
-            except OSError:
-                pass  # a child that may not write any more can still read
-            os.close(inherited)
 
-    def __del__(self, close: Callable[[int], None] = os.close) -> None:
-        if self._fd >= 0:
-            close(self._fd)
-
-
-_all: weakref.WeakSet[FileLock] = weakref.WeakSet()
+# A forked child shares these descriptions with its parent, and so would keep what the parent has locked.
+_all_turns: weakref.WeakSet[_Turn] = weakref.WeakSet()
 
 
 def _begin_in_child() -> None:
-    for lock in list(_all):
-        lock._begin_in_child()
+    for turn in list(_all_turns):
+        turn.description.close()
 
 
 if hasattr(os, "register_at_fork"):

@@ -28,7 +28,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple, NoReturn
 
-from multiprocessing_intenum.file_lock import MAKING, USE, FileLock, lock_range, open_again, unlock_range
+from multiprocessing_intenum.file_lock import MAKING, USE, Description, FileLock, lock_range, unlock_range
 from multiprocessing_intenum.locks import lock_of_threads
 from multiprocessing_intenum.shared_file import SharedFile
 
@@ -40,10 +40,8 @@ _LINE = _MAGIC + b"%d, %s-endian\n" % (_LAYOUT, sys.byteorder.encode())
 _NUMBERS = struct.Struct("@QQQQ")
 _NUMBERS_AT, _TEXT_AT = 64, 128
 _BEGINNING_AT = _NUMBERS_AT + 24
-_LARGEST = 2**24
-"""Bytes of the largest file that is believed to be ours."""
-
-_FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+_LONGEST_TEXT = 2**24
+"""Bytes of the longest description that is believed to be one."""
 
 
 class Contents(NamedTuple):
@@ -70,6 +68,7 @@ class _Header(NamedTuple):
 # is the same memory under the same lock.
 _opened: weakref.WeakValueDictionary[tuple[int, int, bool], FileLock] = weakref.WeakValueDictionary()
 _opening = lock_of_threads()
+_is_opening = False
 
 
 def open_file(file: SharedFile, contents: Contents | None) -> FileLock:
@@ -80,29 +79,46 @@ def open_file(file: SharedFile, contents: Contents | None) -> FileLock:
         contents: what it must hold; None for anything.
 
     Returns:
-        The lock, which keeps the file open, with its body.
+        The lock, with the body of the file.
 
     Raises:
         NotImplementedError: the platform, the kernel or the file system lacks what this needs.
         FileNotFoundError: there is no directory of this name; or no file, or one that nobody uses, and no first value.
         ValueError: the file holds something else. It is left as it is.
         OSError: the path names no regular file, or one that is not safe to use, or the system refuses.
+        RuntimeError: a signal handler opens a file while the thread that it has interrupted opens one.
     """
+    global _is_opening
     if os.name == "nt":
         message = "values by path need Linux or macOS: Windows has no open-file-description locks"
         raise NotImplementedError(message)
     with _opening:
-        lock: FileLock | None = None
-        while lock is None:
-            opened = _open(file)
-            if opened is not None:
-                lock = _attach(opened, file, contents)
-            elif contents is None or contents.begin is None or file.readonly:
-                message = "there is no shared value here yet: start the process that makes it, with a first value"
-                raise FileNotFoundError(errno.ENOENT, message, file.path)
-            else:
-                lock = _make(file, contents, replaces=False)
-        return lock
+        if _is_opening:
+            message = "a signal handler can not open a value by path while its thread opens one: open it before"
+            raise RuntimeError(message)
+        _is_opening = True
+        try:
+            while True:
+                lock = _try_to_open(file, contents)
+                if lock is not None:
+                    return lock
+        finally:
+            _is_opening = False
+
+
+def _try_to_open(file: SharedFile, contents: Contents | None) -> FileLock | None:
+    opened = _open(file)
+    if opened is None:
+        if contents is None or contents.begin is None or file.readonly:
+            message = "there is no shared value here yet: start the process that makes it, with a first value"
+            raise FileNotFoundError(errno.ENOENT, message, file.path)
+        return _make(file, contents, None)
+    try:
+        return _attach(opened, file, contents)
+    except BaseException:
+        # Not left to the garbage collector: the traceback of an exception that is kept would keep others waiting.
+        opened.close()
+        raise
 
 
 def description_of(file: SharedFile) -> dict[str, Any]:
@@ -111,38 +127,29 @@ def description_of(file: SharedFile) -> dict[str, Any]:
     if opened is None:
         message = "there is no shared value here"
         raise FileNotFoundError(errno.ENOENT, message, file.path)
-    return _read_header(opened.fd, file).description
+    try:
+        return _read_header(opened.fd, file).description
+    finally:
+        opened.close()
 
 
-class _Descriptor:
-    """A file descriptor, closed with this object unless somebody has taken it over."""
-
-    def __init__(self, path: str, flags: int, mode: int = 0) -> None:
-        self.fd = -1
-        self.fd = os.open(path, flags | _FLAGS, mode)
-
-    def take_over(self) -> int:
-        fd, self.fd = self.fd, -1
-        return fd
-
-    def __del__(self, close: Callable[[int], None] = os.close) -> None:
-        if self.fd >= 0:
-            close(self.fd)
-
-
-def _open(file: SharedFile) -> _Descriptor | None:
+def _open(file: SharedFile) -> Description | None:
     """Open the file, which is regular and safe. Return None if there is none."""
     path = file.path
     try:
         _refuse(os.lstat(path), file)  # before it is opened: that alone has an effect on a device
-        opened = _Descriptor(path, os.O_RDONLY if file.readonly else os.O_RDWR)
+        opened = Description(path, os.O_RDONLY if file.readonly else os.O_RDWR)
     except FileNotFoundError:
         directory = os.path.dirname(path)
         if not os.path.isdir(directory):
             message = "no such directory: make it first, with RuntimeDirectory= of systemd for example"
             raise FileNotFoundError(errno.ENOENT, message, directory) from None
         return None
-    _refuse(os.fstat(opened.fd), file)
+    try:
+        _refuse(os.fstat(opened.fd), file)
+    except BaseException:
+        opened.close()
+        raise
     return opened
 
 
@@ -173,14 +180,6 @@ def _refuse(info: os.stat_result, file: SharedFile) -> None:
         raise PermissionError(errno.EPERM, message, file.path)
 
 
-def _is_named(path: str, fd: int) -> bool:
-    """Whether the open file has this name still."""
-    try:
-        return os.path.samestat(os.lstat(path), os.fstat(fd))
-    except FileNotFoundError:
-        return False
-
-
 def _read_header(fd: int, file: SharedFile) -> _Header:
     """Return the header; ValueError if the file has none of ours."""
     start = os.pread(fd, _TEXT_AT, 0)
@@ -195,15 +194,15 @@ def _read_header(fd: int, file: SharedFile) -> _Header:
             f"expected layout {expected}; stop the processes that use it, and remove it",
         )
     damaged = "is damaged: stop the processes that use it, and remove it"
-    size = os.fstat(fd).st_size
-    if len(start) < _TEXT_AT or size > _LARGEST:
+    if len(start) < _TEXT_AT:
         _is_not_ours(file, damaged)
     length, begin, body, beginning = _NUMBERS.unpack_from(start, _NUMBERS_AT)
-    if begin % 64 or not _TEXT_AT + length <= begin <= begin + body <= size:
+    is_whole = _TEXT_AT + length <= begin <= begin + body <= os.fstat(fd).st_size
+    if begin % 64 or length > _LONGEST_TEXT or not is_whole:
         _is_not_ours(file, damaged)
     try:
         description = json.loads(os.pread(fd, length, _TEXT_AT))
-    except ValueError:
+    except (ValueError, RecursionError):
         description = None
     if not isinstance(description, dict):
         _is_not_ours(file, damaged)
@@ -215,19 +214,23 @@ def _is_not_ours(file: SharedFile, why: str) -> NoReturn:
     raise ValueError(message)
 
 
-def _attach(opened: _Descriptor, file: SharedFile, contents: Contents | None) -> FileLock | None:
+def _attach(opened: Description, file: SharedFile, contents: Contents | None) -> FileLock | None:
     """Return the lock of an open file, or None if it has lost its name meanwhile."""
     fd = opened.fd
-    lock = _opened.get(_key(fd, file))
-    if lock is not None:
-        _check(_read_header(fd, file), file, contents)
-        return lock
+    key = _key(fd, file)
+    if key in _opened:
+        _check(_read_header(fd, file), file, contents)  # first: an error that is kept must not keep the lock
+        lock = _opened.get(key)
+        if lock is not None:
+            opened.close()
+            return lock
     if file.readonly:
         header = _read_header(fd, file)
         _check(header, file, contents)
-        return _kept_open(opened, file, _mapped(fd, file, header))
+        return _lock_of(opened, file, _mapped(fd, file, header))
     lock_range(fd, MAKING, wait=True)
-    if not _is_named(file.path, fd):
+    if not opened.is_named():
+        opened.close()
         return None
     header = _read_header(fd, file)
     is_over = lock_range(fd, USE)  # nobody else uses it
@@ -239,7 +242,9 @@ def _attach(opened: _Descriptor, file: SharedFile, contents: Contents | None) ->
             )
             raise FileNotFoundError(errno.ENOENT, message, file.path)
         if not file.keep and _difference(header, contents):
-            return _make(file, contents, replaces=True)
+            lock = _make(file, contents, opened)
+            opened.close()
+            return lock
         _check(header, file, contents)
         body = _mapped(fd, file, header)
         os.pwrite(fd, b"\1", _BEGINNING_AT)
@@ -250,7 +255,7 @@ def _attach(opened: _Descriptor, file: SharedFile, contents: Contents | None) ->
         body = _mapped(fd, file, header)
     lock_range(fd, USE, exclusive=False)
     unlock_range(fd, MAKING)
-    return _kept_open(opened, file, body)
+    return _lock_of(opened, file, body)
 
 
 def _difference(header: _Header, contents: Contents) -> str:
@@ -276,25 +281,18 @@ def _key(fd: int, file: SharedFile) -> tuple[int, int, bool]:
 
 
 def _mapped(fd: int, file: SharedFile, header: _Header) -> memoryview:
-    """Return the body of the file, in memory that is shared with all that have it open."""
-    # mmap keeps a duplicate of the descriptor. It must have a description of its own: a forked child would keep what
-    # the parent has locked, as long as it has the parent's description open.
-    flags, protection = (
-        (os.O_RDONLY, mmap.PROT_READ) if file.readonly else (os.O_RDWR, mmap.PROT_READ | mmap.PROT_WRITE)
-    )
-    again = open_again(fd, file.path, flags)
-    try:
-        memory = mmap.mmap(again, header.start + header.size, mmap.MAP_SHARED, protection)
-    finally:
-        os.close(again)
+    """Return the body of the file, in memory that is shared with all that have it open.
+
+    mmap keeps a duplicate of the descriptor, and with it the lock on USE: the value is in use as long as the memory is.
+    """
+    protection = mmap.PROT_READ if file.readonly else mmap.PROT_READ | mmap.PROT_WRITE
+    memory = mmap.mmap(fd, header.start + header.size, mmap.MAP_SHARED, protection)
     return memoryview(memory)[header.start : header.start + header.size]
 
 
-def _kept_open(opened: _Descriptor, file: SharedFile, body: memoryview) -> FileLock:
-    key = _key(opened.fd, file)
-    reduced = (_open_lock, (file,))
-    lock = FileLock(opened.take_over(), file.path, body, readonly=file.readonly, reduced=reduced)
-    _opened[key] = lock
+def _lock_of(opened: Description, file: SharedFile, body: memoryview) -> FileLock:
+    lock = FileLock(opened, body, readonly=file.readonly, reduced=(_open_lock, (file,)))
+    _opened[_key(opened.fd, file)] = lock
     return lock
 
 
@@ -303,54 +301,63 @@ def _open_lock(file: SharedFile) -> FileLock:
     return open_file(file, None)
 
 
-def _make(file: SharedFile, contents: Contents, *, replaces: bool) -> FileLock | None:
+def _make(file: SharedFile, contents: Contents, replaced: Description | None) -> FileLock | None:
     """Make the file, and return its lock, or None if another process was faster.
 
     Args:
         file: the file.
         contents: what it is to hold.
-        replaces: whether there is a file with another description, which nobody uses.
+        replaced: a file with another description that has this name, and that nobody uses.
     """
-    # One name for each user, so that makers who are killed leave no more than one file behind, which the next one uses.
-    directory, name = os.path.split(file.path)
-    temporary = os.path.join(directory, f".{name}.{os.geteuid()}.new")
-    while True:
-        made = _Descriptor(temporary, os.O_RDWR | os.O_CREAT, 0o600)
-        fd = made.fd
-        _refuse(os.fstat(fd), SharedFile(temporary, mode=file.mode))
-        lock_range(fd, MAKING, wait=True)
-        if not _is_named(temporary, fd):
-            continue
-        if os.fstat(fd).st_nlink > 1 or not lock_range(fd, USE):  # a maker was killed after linking it: it is a value
-            os.unlink(temporary)
-            continue
+    try:
+        made = _new_temporary(_temporary(file.path), replaced)
+    except OSError as error:
+        raise _explained(error, file, contents) from error
+    try:
+        header = _fill(made, file, contents)
+        lock_range(made.fd, USE, exclusive=False)
         try:
-            header = _fill(fd, file, contents)
-            lock_range(fd, USE, exclusive=False)
-            if replaces:
-                os.rename(temporary, file.path)
+            if replaced is not None:
+                os.rename(made.path, file.path)
             else:
-                os.link(temporary, file.path)
-                os.unlink(temporary)
+                os.link(made.path, file.path)
         except FileExistsError:
-            os.unlink(temporary)
+            made.close()
             return None
-        except BaseException as error:
-            with suppress(OSError):
-                os.unlink(temporary)
-            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-                message = (
-                    f"no room for the {_size(contents):,} bytes of a shared value: free some, or give another path"
-                )
-                raise OSError(error.errno, message, file.path) from error
-            raise
-        body = _mapped(fd, file, header)
-        unlock_range(fd, MAKING)
-        return _kept_open(made, file, body)
+        finally:
+            with suppress(FileNotFoundError):  # renamed
+                os.unlink(made.path)
+        made.path = file.path
+        body = _mapped(made.fd, file, header)
+        unlock_range(made.fd, MAKING)
+        return _lock_of(made, file, body)
+    except BaseException as error:
+        made.close()
+        if isinstance(error, OSError):
+            raise _explained(error, file, contents) from error
+        raise
 
 
-def _fill(fd: int, file: SharedFile, contents: Contents) -> _Header:
-    """Write all that the file is to hold, with the first value."""
+def _explained(error: OSError, file: SharedFile, contents: Contents) -> OSError:
+    """Return the error that says what the user can do."""
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return error
+    message = f"no room for the {_size(contents):,} bytes of a shared value: free some, or give another path"
+    return OSError(error.errno, message, file.path)
+
+
+def _temporary(path: str) -> str:
+    """Return the name under which a file is filled.
+
+    It is one name for each user, so that makers who are killed leave no more than one file behind.
+    """
+    directory, name = os.path.split(path)
+    shortened = os.fsdecode(os.fsencode(name)[:200])  # a file's name has at most 255 bytes
+    return os.path.join(directory, f".{shortened}.{os.geteuid()}.new")
+
+
+def _fill(made: Description, file: SharedFile, contents: Contents) -> _Header:
+    """Fill an empty file with all that it is to hold."""
     content = bytearray(_size(contents))
     text = _text(contents)
     start = _start(text)
@@ -359,14 +366,57 @@ def _fill(fd: int, file: SharedFile, contents: Contents) -> _Header:
     content[_TEXT_AT : _TEXT_AT + len(text)] = text
     if contents.begin is not None:
         contents.begin(memoryview(content)[start : start + contents.size], True)
-    os.ftruncate(fd, 0)
-    if hasattr(os, "posix_fallocate"):  # a full file system is an error now, not a SIGBUS at some later write
-        os.posix_fallocate(fd, 0, len(content))
-    written = 0
-    while written < len(content):
-        written += os.pwrite(fd, content[written:], written)
-    os.fchmod(fd, file.mode)
+    try:
+        os.pwrite(made.fd, _LINE, 0)  # first: who finds this file knows that it is ours
+        if hasattr(os, "posix_fallocate"):  # a full file system is an error now, not a SIGBUS at some later write
+            os.posix_fallocate(made.fd, 0, len(content))
+        written = 0
+        while written < len(content):
+            written += os.pwrite(made.fd, content[written:], written)
+        os.fchmod(made.fd, file.mode)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(made.path)
+        raise
     return _Header({}, start, contents.size, False)
+
+
+def _new_temporary(path: str, replaced: Description | None) -> Description:
+    """Return an empty file of this name, with MAKING locked. What a killed maker has left is removed."""
+    while True:
+        try:
+            made = Description(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            _remove_leftover(path, replaced)
+            continue
+        try:
+            lock_range(made.fd, MAKING, wait=True)
+            if made.is_named():  # else another maker has taken it for a leftover
+                return made
+        except BaseException:
+            made.close()
+            raise
+        made.close()
+
+
+def _remove_leftover(path: str, replaced: Description | None) -> None:
+    """Wait for the maker of a temporary file, and remove the file if he has been killed."""
+    file = SharedFile(path, mode=0o666)
+    opened = _open(file)
+    if opened is None:
+        return
+    try:
+        info = os.fstat(opened.fd)
+        if info.st_uid != os.geteuid() or (info.st_size and not os.pread(opened.fd, 64, 0).startswith(_MAGIC)):
+            message = "is in the way: this name is needed to make a shared value, but the file is not ours; remove it"
+            raise FileExistsError(errno.EEXIST, message, path)
+        # If it was linked to the name of the value that we replace, we have locked MAKING of it already.
+        if replaced is None or not opened.is_same(replaced):
+            lock_range(opened.fd, MAKING, wait=True)
+        if opened.is_named():
+            os.unlink(path)
+    finally:
+        opened.close()
 
 
 def _text(contents: Contents) -> bytes:

@@ -25,7 +25,7 @@ _Block: TypeAlias = "ctypes.Array[ctypes.c_char]"
 _Callback: TypeAlias = Callable[["RobustRLock"], object]
 _State: TypeAlias = "tuple[_Block, int | None, _Callback | None]"
 
-__all__ = ["RobustRLock", "greenlets_share_a_thread", "moment"]
+__all__ = ["RobustRLock", "execution", "greenlets_share_a_thread", "moment"]
 
 T = TypeVar("T")
 
@@ -69,8 +69,8 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_start_anew)
 
 
-def _me() -> weakref.ref[_Execution]:
-    """Return the calling execution."""
+def execution() -> weakref.ref[_Execution]:
+    """Return a weak reference to the calling thread, or greenlet. It is the same one each time."""
     if threading.local is not _local_class:  # gevent or eventlet has patched it meanwhile
         _start_anew()
     return _local.me  # type: ignore[no-any-return]
@@ -180,7 +180,7 @@ class RobustRLock:
             OSError: the C library refused; the message has the error's name.
         """
         deadline = math.inf if timeout is None else moment(timeout)
-        me = _me()
+        me = execution()
         if self._owner is me:
             self._depth += 1 if self._depth > 0 else -1
             self._repair(me)
@@ -209,7 +209,7 @@ class RobustRLock:
             OSError: the C library refused; the message has the error's name.
         """
         # An interrupt that comes before the first line of release() leaves the lock held.
-        if self._owner is not _me():
+        if self._owner is not execution():
             message = "cannot release a RobustRLock that this thread does not hold"
             raise RuntimeError(message)
         depth = self._depth
@@ -234,7 +234,7 @@ class RobustRLock:
         return self
 
     def _is_mine(self) -> bool:
-        me = _me()
+        me = execution()
         if self._owner is me:
             self._repair(me)
             return True
@@ -258,7 +258,7 @@ class RobustRLock:
             try:
                 error = trylock(mutex)
                 if error:
-                    error = self._acquire_busy(_me(), error, math.inf)
+                    error = self._acquire_busy(execution(), error, math.inf)
                     if not error:
                         store(value)
                         self.release()
@@ -268,7 +268,7 @@ class RobustRLock:
                     store(value)
                     unlock(mutex)
             except BaseException:
-                self._back_out(_me())
+                self._back_out(execution())
                 raise
             if error:
                 raise named(error)

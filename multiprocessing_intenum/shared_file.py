@@ -39,7 +39,7 @@ class SharedFile:
         if not isinstance(given, str):
             message = f"expected a path as str or os.PathLike, not {type(path)}"
             raise TypeError(message)
-        if not given or "\0" in given:
+        if not given or "\0" in given or given.endswith(os.sep):
             message = f"expected the path of a file, not {given!r}"
             raise ValueError(message)
         if type(mode) is not int:

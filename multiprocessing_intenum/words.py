@@ -138,6 +138,14 @@ class Words:
         self.base[()] = count
         self.sleepers[()] = 0
 
+    def are_whole(self) -> bool:
+        """Whether these can be the words of a cell: what is in a file may be anything."""
+        for _ in range(100):  # so many writes may come between the two loads that the entry is another one
+            count = self.count[()]
+            if self._read(count)[2] == count:
+                return bool(self.base[()] <= count)
+        return False
+
     def writer(self, members: dict[int, Any]) -> Callable[[Any], None]:
         """Return the function that stores a member. It must be called with the lock held.
 

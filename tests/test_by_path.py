@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import ctypes
 import enum
+import errno
 import multiprocessing
 import os
 import pickle
@@ -381,7 +382,7 @@ def test_its_lock_is_re_entrant_and_excludes_everybody_else(path: str, stranger:
     assert stranger.ask("status.get_lock().acquire(timeout=0.01)") == "True"
     assert lock.acquire(False) is False
     assert lock.acquire(timeout=SHORT) is False
-    with pytest.raises(RuntimeError, match="does not hold it"):
+    with pytest.raises(RuntimeError, match=r"cannot release .* not held by this thread"):
         lock.release()
     with pytest.raises(ValueError, match="not a number"):
         lock.acquire(timeout=float("nan"))
@@ -416,24 +417,150 @@ def test_a_forked_child_does_not_keep_what_its_parent_held(path: str, stranger: 
         os.kill(child, signal.SIGKILL)
 
 
-def test_a_forked_child_that_may_not_open_the_file_again_can_still_read(
+def test_a_thread_that_may_not_open_the_file_once_more_can_still_read(
     path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     status = WorkerStatus(IDLE, at=path)
 
-    def refuse(*_: object) -> int:
-        raise FileNotFoundError
+    def refuse(*_: object) -> Any:
+        raise PermissionError
 
-    monkeypatch.setattr(file_lock, "open_again", refuse)
-    run(multiprocessing.get_context("fork"), reads_but_cannot_write, status)
+    monkeypatch.setattr(file_lock.Description, "again", refuse)
+    assert status == IDLE
+    with pytest.raises(PermissionError):
+        status.set(CALCULATING)
     monkeypatch.undo()
     status.set(CALCULATING)
+    assert status == CALCULATING
 
 
-def reads_but_cannot_write(status: Any) -> None:
-    assert status == IDLE
-    with pytest.raises(OSError, match="was forked, and could not open the file again"):
-        status.set(CALCULATING)
+def test_a_forked_child_takes_the_lock_for_itself(path: str) -> None:
+    status = WorkerStatus(IDLE, at=path)
+    lock: Any = status.get_lock()
+    with lock:
+        run(multiprocessing.get_context("fork"), does_not_hold_it, lock)
+        assert lock._is_mine()
+    run(multiprocessing.get_context("fork"), holds_it, lock)
+    assert is_free(lock)
+
+
+def does_not_hold_it(lock: Any) -> None:
+    assert not lock._is_mine()
+    assert lock.acquire(False) is False
+    with pytest.raises(RuntimeError):
+        lock.release()
+
+
+def holds_it(lock: Any) -> None:
+    with lock:
+        assert lock._is_mine()
+
+
+def test_a_thread_that_ends_gives_the_lock_back(path: str) -> None:
+    lock: Any = WorkerStatus(IDLE, at=path).get_lock()
+    thread = threading.Thread(target=lock.acquire)
+    thread.start()
+    thread.join(DEADLINE)
+    assert lock.acquire(timeout=DEADLINE)
+    assert not in_a_thread(lock._is_mine)
+    lock.release()
+
+
+def test_threads_that_have_written_leave_no_descriptor_behind(path: str) -> None:
+    status = WorkerStatus(IDLE, at=path)
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(50):
+        in_a_thread(lambda: status.set(CALCULATING))
+    assert len(os.listdir("/proc/self/fd")) <= before + 1
+
+
+def test_a_signal_handler_does_not_write_while_another_process_holds_the_lock(path: str, stranger: Stranger) -> None:
+    status = WorkerStatus(IDLE, at=path)
+    stranger.ask(opens(path))
+    stranger.ask("status.get_lock().acquire()")
+    tries: list[object] = []
+
+    def handle(*_: object) -> None:
+        try:
+            tries.append(compare_and_set(status, IDLE, CALCULATING, timeout=0))
+        except TimeoutError as error:
+            tries.append(error)
+
+    with alarms(handle) as alarm_in:
+        alarm_in(0.02)
+        assert not status.get_lock().acquire(timeout=0.2)
+    assert [type(each) for each in tries] == [TimeoutError]
+    assert stranger.ask("status.get_lock().release(), status.name") == "(None, 'IDLE')"
+    assert is_free(status.get_lock())
+
+
+def interruptible(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+    """Raise KeyboardInterrupt in the call of the kernel of this number, after it is done."""
+    call = file_lock._call
+    calls = iter(range(1, 100))
+
+    def interrupted(*args: Any) -> Any:
+        answer = call(*args)
+        if next(calls) == at:
+            raise KeyboardInterrupt
+        return answer
+
+    monkeypatch.setattr(file_lock, "_call", interrupted)
+
+
+@pytest.mark.parametrize("at", [1, 2])
+def test_an_interrupt_in_acquire_or_release_leaves_the_lock_free(
+    path: str, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    lock: Any = WorkerStatus(IDLE, at=path).get_lock()
+    interruptible(monkeypatch, at)
+    with pytest.raises(KeyboardInterrupt):
+        take_and_give(lock)
+    monkeypatch.undo()
+    assert not lock._is_mine()
+    assert is_free(lock)
+
+
+def take_and_give(lock: Any) -> None:
+    lock.acquire()
+    lock.release()
+
+
+def test_an_error_of_the_kernel_comes_out_of_acquire(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock: Any = WorkerStatus(IDLE, at=path).get_lock()
+    call = file_lock._call
+
+    def refuse(fd: int, command: int, what: bytes) -> bytes:
+        if what == file_lock._LOCK_WRITING:
+            raise OSError(errno.EIO, "the disk is gone")
+        return call(fd, command, what)
+
+    monkeypatch.setattr(file_lock, "_call", refuse)
+    with pytest.raises(OSError, match="the disk is gone"):
+        lock.acquire()
+    monkeypatch.undo()
+    assert is_free(lock)
+
+
+def test_where_greenlets_share_a_thread_it_waits_without_blocking_it(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock: Any = WorkerStatus(IDLE, at=path).get_lock()
+    monkeypatch.setattr(file_lock, "greenlets_share_a_thread", lambda: True)
+    taken, finish = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with lock:
+            taken.set()
+            finish.wait(DEADLINE)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert taken.wait(DEADLINE)
+    threading.Timer(SHORT, finish.set).start()
+    assert lock.acquire()
+    lock.release()
+    thread.join(DEADLINE)
 
 
 @pytest.mark.usefixtures("untraced")
@@ -534,19 +661,63 @@ def test_a_state_and_a_job_id_under_one_lock(path: str, stranger: Stranger) -> N
     assert stranger.ask("job.value, status.name") == "(5, 'CALCULATING')"
 
 
-@pytest.mark.parametrize("kind", [ctypes.c_double, ctypes.c_int * 5, ctypes.c_char * 20, Point, Point * 3], ids=str)
+class Based(Point):
+    _fields_ = (("z", ctypes.c_short),)
+
+
+class Bits(ctypes.Structure):
+    _fields_ = (("x", ctypes.c_int, 3), ("y", ctypes.c_int, 5))
+
+
+class OtherBits(ctypes.Structure):
+    _fields_ = (("x", ctypes.c_int, 4), ("y", ctypes.c_int, 4))
+
+
+class Big(ctypes.BigEndianStructure):
+    _fields_ = (("x", ctypes.c_int),)
+
+
+class Union(ctypes.Union):
+    _fields_ = (("x", ctypes.c_int), ("y", ctypes.c_double))
+
+
+class OtherUnion(ctypes.Union):
+    _fields_ = (("x", ctypes.c_long), ("y", ctypes.c_double))
+
+
+KINDS: list[Any] = [
+    ctypes.c_double, ctypes.c_int * 5, ctypes.c_int * 6, ctypes.c_uint * 5, (ctypes.c_int * 2) * 3, ctypes.c_char * 20,
+    Point, Point * 3, Based, Bits, OtherBits, Big, Union, OtherUnion,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_any_ctypes_object_without_pointers(path: str, kind: Any) -> None:
     value: Any = value_at(path, kind)
     with value.get_lock():
         memoryview(value.get_obj()).cast("B")[0] = 65
     again: Any = value_at(path, kind)
     assert bytes(again.get_obj())[0] == 65
-    with pytest.raises(ValueError, match="holds another value: it holds a ctypes object"):
-        value_at(path, ctypes.c_int16)
+    assert bytes(pickle.loads(pickle.dumps(value)).get_obj())[0] == 65
+    for other in KINDS:
+        if other is not kind:
+            with pytest.raises(ValueError, match="holds another value: it holds a ctypes object"):
+                value_at(path, other)
     with pytest.raises(ValueError, match="holds another value: it holds a ctypes object"):
         WorkerStatus(IDLE, at=path)
     del value, again
     assert value_at(path, ctypes.c_int16, 3).value == 3
+
+
+def test_its_memory_alone_uses_the_file(path: str) -> None:
+    numbers: Any = value_at(path, ctypes.c_int * 5).get_obj()
+    numbers[0] = 99
+    assert value_at(path, ctypes.c_int * 5)[0] == 99
+
+
+def test_a_value_of_any_size(path: str) -> None:
+    value: Any = value_at(path, ctypes.c_char * 2**24)
+    assert value_at(path, ctypes.c_char * 2**24).get_lock() is value.get_lock()
 
 
 def test_a_state_is_no_ctypes_object(path: str) -> None:
@@ -556,26 +727,17 @@ def test_a_state_is_no_ctypes_object(path: str) -> None:
     assert status == IDLE
 
 
-class Union(ctypes.Union):
-    _fields_ = (("x", ctypes.c_int), ("y", ctypes.c_double))
-
-
-class Wide(ctypes.Union):
-    _fields_ = (("x", ctypes.c_int), ("y", ctypes.c_double * 2))
-
-
-def test_unions_are_told_apart_by_their_size(path: str) -> None:
-    union = value_at(path, Union)
-    with pytest.raises(ValueError, match="its size is 8 bytes, expected 16"):
-        value_at(path, Wide)
-    del union
-
-
 class Pointing(ctypes.Structure):
     _fields_ = (("names", ctypes.c_char_p * 2),)
 
 
-@pytest.mark.parametrize("kind", [ctypes.c_char_p, ctypes.py_object, ctypes.POINTER(ctypes.c_int), Pointing], ids=str)
+class BasedOnIt(Pointing):
+    _fields_ = (("x", ctypes.c_int),)
+
+
+@pytest.mark.parametrize(
+    "kind", [ctypes.c_char_p, ctypes.py_object, ctypes.POINTER(ctypes.c_int), Pointing, BasedOnIt], ids=str
+)
 def test_an_address_cannot_be_shared(path: str, kind: Any) -> None:
     with pytest.raises(TypeError, match="an address means nothing to another process"):
         value_at(path, kind)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import enum
 import json
 import os
 import pty
 import re
 import select
 import signal
+import struct
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -216,11 +218,21 @@ def test_wait_goes_on_with_the_file_that_has_taken_the_name(path: str, status: W
 
 
 def test_wait_says_that_it_was_not_in_time(path: str, status: WorkerStatus, show: Any) -> None:
-    for seconds in ("0", "0.05", "1.1"):
+    for seconds in ("0", "0.05"):
         code, printed, errors = show("wait", path, "CALCULATING", "UNAVAILABLE", "--timeout", seconds)
         assert (code, printed) == (1, "")
         assert errors.endswith(": not in time: the state is IDLE\n")
     assert status == IDLE
+
+
+def test_a_probe_can_ask_for_a_state_that_somebody_uses(path: str, show: Any) -> None:
+    status = WorkerStatus(IDLE, at=path)
+    assert show("wait", path, "IDLE", "--used", "--timeout", "0")[:2] == (0, "IDLE\n")
+    del status
+    assert show("wait", path, "IDLE", "--timeout", "0")[0] == 0
+    code, _, errors = show("wait", path, "IDLE", "--used", "--timeout", "0.05")
+    assert code == 1
+    assert errors.endswith(": not in time: the state is IDLE, and no process uses it\n")
 
 
 # set
@@ -268,7 +280,7 @@ WRONG: dict[str, tuple[list[str], str]] = {
     "no file": (["show", "{path}2"], "{path}2: there is no shared value here"),
     "no file to set": (["set", "{path}2", "IDLE"], "{path}2: there is no shared value here"),
     "no directory": (["show", "{path}2/status"], "{path}2: no such directory"),
-    "a directory": (["show", "/"], "/: is a directory"),
+    "a directory": (["show", "/dev"], "/dev: is a directory"),
     "another file": (["watch", __file__], "holds something else than a shared value"),
     "no text": (["show", ""], "expected the path of a file"),
 }
@@ -304,6 +316,39 @@ def test_an_interrupt_ends_it_without_a_traceback(path: str, status: WorkerStatu
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("multiprocessing_intenum.waiting.wait_for", interrupt)
+    monkeypatch.setattr("multiprocessing_intenum.waiting.Sleeper", interrupt)
     assert show("wait", path, "CALCULATING") == (130, "", "")
     assert status == IDLE
+
+
+@pytest.mark.parametrize("command", ["show", "wait IDLE", "set CALCULATING"])
+def test_a_closed_output_is_no_error(path: str, status: WorkerStatus, command: str) -> None:
+    name, *rest = command.split()
+    script = 'exec "$@" >&-'
+    call = ["sh", "-c", script, "sh", *COMMAND, name, path, *rest]
+    found = subprocess.run(call, stderr=subprocess.PIPE, timeout=DEADLINE)
+    assert (found.returncode, found.stderr) == (0, b"")
+    assert status in (IDLE, CALCULATING)
+
+
+def test_names_that_the_terminal_does_not_know_are_escaped(path: str) -> None:
+    status = IntEnumValue(enum.IntEnum("Zustand", ["MÜSSIG"])(1), at=path)
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    found = subprocess.run([*COMMAND, "show", path], stdout=subprocess.PIPE, env=environment, timeout=DEADLINE)
+    assert found.stdout.startswith(b"M\\xdcSSIG since ")
+    assert status == 1
+
+
+def test_a_file_with_anything_in_it_is_one_line(path: str, show: Any) -> None:
+    for members, body in (("{}", b""), ('{"_missing_":1}', b""), ('{"IDLE":1}', b"\xff" * 1088), ('{"IDLE":1}', b"")):
+        text = f'{{"enum":"X","kind":"ints","members":{members}}}'.encode()
+        begin = (128 + len(text) + 63) // 64 * 64
+        line = f"multiprocessing-intenum file, layout 1, {sys.byteorder}-endian\n".encode().ljust(64, b"\0")
+        header = (line + struct.pack("@QQQQ", len(text), begin, 1088, 0)).ljust(128, b"\0")
+        with open(path, "wb") as file:
+            file.write(header + text.ljust(begin - 128) + body.ljust(1088, b"\0"))
+        os.chmod(path, 0o600)
+        for command in (["show", path], ["set", path, "IDLE"], ["wait", path, "IDLE", "--timeout", "0"]):
+            code, _, errors = show(*command)
+            assert code == 0 or (code in (1, 2) and errors.count("\n") == 1)
+        assert show("show", path)[0] == 2 or members == '{"IDLE":1}'

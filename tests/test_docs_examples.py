@@ -3,6 +3,7 @@
 import doctest
 import enum
 import importlib
+import json
 import os
 import pkgutil
 import re
@@ -28,7 +29,10 @@ OPTIONS = doctest.ELLIPSIS
 DEADLINE = 120  # seconds for a script; they take less than one, on an idle machine
 
 # The examples that need a server: `tox -e docs` has it and runs them, see RUN_SERVERS there.
-SERVERS = {"uvicorn_workers.py", "celery_tasks.py"}
+SERVERS = {"try_server.py", "try_celery.py"}
+
+# Where the pages put their values. A test puts a directory of its own in the place of this one.
+DIRECTORY = "/run/worker"
 
 # What the pages tell the reader to type and no test types for him, and who does.
 SHELL_COMMANDS = {
@@ -50,7 +54,7 @@ SHELL_COMMANDS = {
     "git tag v2.0.0 && git push origin v2.0.0",
 }
 # Fences that hold no code of ours: printed text, diagrams, settings of other programs.
-NOT_CODE = {"text", "ini", "toml", "yaml", "json", "mermaid"}
+NOT_CODE = {"text", "ini", "toml", "json", "mermaid"}
 
 
 def run_console_block(example: Example) -> None:
@@ -81,16 +85,29 @@ def check_shell_block(example: Example) -> None:
     assert not unknown, f"{example.path}: nobody runs {unknown}"
 
 
+def run_commands_of_settings(example: Example) -> None:
+    """Run each `command: [...]` of a YAML block, as Kubernetes does."""
+    path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
+    commands = re.findall(r"^ *command: (\[.*\])$", example.parsed, re.MULTILINE)
+    assert len(commands) == example.parsed.count("command:")
+    for command in map(json.loads, commands):
+        done = subprocess.run(command, cwd=ROOT, env={**os.environ, "PATH": path}, timeout=DEADLINE, check=False)
+        assert done.returncode == 0, command
+
+
 PARSERS = [
     PythonCodeBlockParser(doctest_optionflags=OPTIONS),
     CodeBlockParser("console", run_console_block),
     CodeBlockParser("sh", check_shell_block),
+    CodeBlockParser("yaml", run_commands_of_settings),
 ]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_every_block_of_the_page_does_what_it_says(page: Path, monkeypatch: pytest.MonkeyPatch):
-    document = Document.parse(str(page), *PARSERS)
+def test_every_block_of_the_page_does_what_it_says(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    here = tmp_path / page.name
+    here.write_text(page.read_text(encoding="utf-8").replace(DIRECTORY, tmp_path.as_posix()), encoding="utf-8")
+    document = Document.parse(str(here), *PARSERS)
     module = types.ModuleType("page")  # a real one, so that the page's enums can be pickled
     monkeypatch.setitem(sys.modules, "page", module)
     document.namespace = vars(module)
@@ -102,7 +119,7 @@ def test_every_block_of_the_page_does_what_it_says(page: Path, monkeypatch: pyte
 def test_no_block_of_the_page_is_passed_over(page: Path):
     fences = re.findall(r"^ *(?:```+|~~~+|:::+)(\S*)", page.read_text(encoding="utf-8"), re.MULTILINE)
     languages = {fence for fence in fences if fence and not fence.startswith("{")}
-    assert languages <= {"python", "console", "sh"} | NOT_CODE
+    assert languages <= {"python", "console", "sh", "yaml"} | NOT_CODE
 
 
 @pytest.mark.parametrize("page", sorted(ROOT.glob("*.md")), ids=lambda page: page.name)
@@ -115,10 +132,12 @@ def test_the_links_of_a_page_outside_the_site_lead_somewhere(page: Path):
 def test_each_example_script_is_run_by_a_page_or_by_a_test_of_its_own():
     pages = "".join(page.read_text(encoding="utf-8") for page in PAGES)
     tests = "".join(test.read_text(encoding="utf-8") for test in ROOT.glob("tests/**/*.py") if test != Path(__file__))
-    scripts = {script.name for script in (DOCS / "examples").glob("*.py")}
-    run_by_a_page = set(re.findall(r"^\$ python docs/examples/(\w+\.py)", pages, re.MULTILINE))
-    tested = set(re.findall(r"\b(\w+)\.py\b|from (\w+) import", tests))
-    assert scripts - run_by_a_page <= {f"{name}.py" for names in tested for name in names}
+    scripts = {script.stem: script.read_text(encoding="utf-8") for script in (DOCS / "examples").glob("*.py")}
+    commands = "".join(re.findall(r"^\$ python docs/examples/.*\n", pages, re.MULTILINE))
+    run = set(re.findall(r"\w+", commands)) & scripts.keys()  # gunicorn_app:app is one, too
+    run |= {name for script in run for name in re.findall(r"from (\w+) import", scripts[script])}
+    tested = {name for names in re.findall(r"\b(\w+)\.py\b|from (\w+) import", tests) for name in names}
+    assert scripts.keys() <= run | tested
 
 
 def test_the_reference_has_every_public_name():
@@ -132,8 +151,8 @@ def test_the_readme_shows_the_quickstart_as_it_is():
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_the_examples_in_the_docstrings_do_what_they_say(name: str, monkeypatch: pytest.MonkeyPatch):
-    exec("from multiprocessing_intenum import *", names := {})
+def test_the_examples_in_the_docstrings_do_what_they_say(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    exec("from multiprocessing_intenum import *", names := {"directory": tmp_path})
     # The reference shows them without the enum that the other pages begin with.
     page = types.ModuleType("page")
     monkeypatch.setitem(sys.modules, "page", page)
@@ -148,10 +167,11 @@ def test_the_examples_in_the_docstrings_do_what_they_say(name: str, monkeypatch:
 
 def test_a_wrong_example_would_be_noticed(tmp_path: Path):
     page = tmp_path / "page.md"
-    page.write_text("```python\n>>> 1 + 1\n3\n```\n```python\nassert False\n```\n```sh\nrm -r docs\n```\n", "utf-8")
+    blocks = ["python\n>>> 1 + 1\n3", "python\nassert False", "sh\nrm -r docs", 'yaml\ncommand: ["false"]']
+    page.write_text("".join(f"```{block}\n```\n" for block in blocks), "utf-8")
     examples = list(Document.parse(str(page), *PARSERS).examples())
     assert [type(example.region.evaluator) for example in examples[:2]] == [DocTestEvaluator, PythonEvaluator]
     for example in examples:
         with pytest.raises(AssertionError):
             example.evaluate()
-    assert len(examples) == 3
+    assert len(examples) == len(blocks)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import random
-import shutil
 import signal
 import socket
 import stat
@@ -18,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from enums import WorkerStatus, WorkerStatusEnum
-from helpers import DEADLINE
+from enums import FrutEnum, WorkerStatus, WorkerStatusEnum
+from helpers import DEADLINE, in_a_thread
 from path_targets import strangers
 
-from multiprocessing_intenum import SharedFile, file_lock, history, opening, snapshot
+from multiprocessing_intenum import IntEnumValue, SharedFile, file_lock, history, opening, snapshot
 from multiprocessing_intenum.file_lock import MAKING, USE, is_locked, lock_range, unlock_range
 
 UNAVAILABLE, IDLE, CALCULATING = WorkerStatusEnum
@@ -43,7 +42,14 @@ def made(path: Path) -> bytes:
 
 
 def test_its_arguments_are_checked() -> None:
-    for path, error in ((5, TypeError), (b"x", TypeError), (None, TypeError), ("", ValueError), ("a\0b", ValueError)):
+    for path, error in (
+        ("a/", ValueError),
+        (5, TypeError),
+        (b"x", TypeError),
+        (None, TypeError),
+        ("", ValueError),
+        ("a\0b", ValueError),
+    ):
         with pytest.raises(error):
             SharedFile(path)  # type: ignore[arg-type]
     for mode, wrong in (
@@ -96,6 +102,15 @@ def with_text(content: bytes, text: bytes) -> bytes:
     return changed(changed(content, 64, struct.pack("@Q", len(text))), 128, text)
 
 
+def with_header(text: bytes) -> bytes:
+    """A file of any description, and a body."""
+    begin = (128 + len(text) + 63) // 64 * 64
+    line = b"multiprocessing-intenum file, layout 1, little-endian\n".ljust(64, b"\0")
+    return (
+        (line + struct.pack("@QQQQ", len(text), begin, 64, 0)).ljust(128, b"\0") + text.ljust(begin - 128) + bytes(64)
+    )
+
+
 FOREIGN: dict[str, Any] = {
     "empty": lambda content: b"",
     "text": lambda content: b"Dear diary\n" * 400,
@@ -109,6 +124,7 @@ FOREIGN: dict[str, Any] = {
     "a body elsewhere": lambda content: changed(content, 72, struct.pack("@Q", 2**40)),
     "a body that is not aligned": lambda content: changed(content, 72, struct.pack("@Q", 257)),
     "a body that is too long": lambda content: changed(content, 80, struct.pack("@Q", 2**63)),
+    "JSON that is too deep": lambda content: with_header(b"[" * 100_000),
     "no JSON": lambda content: changed(content, 128, b"\xff"),
     "JSON of something else": lambda content: with_text(content, b"[1, 2]"),
 }
@@ -150,13 +166,6 @@ def test_a_description_that_nobody_knows_is_another_value(path: Path, spoil: Any
         WorkerStatus(at=path)
     assert path.read_bytes() == content
     assert WorkerStatus(CALCULATING, at=path) == CALCULATING  # nobody uses it
-
-
-def test_a_huge_file_is_not_ours(path: Path) -> None:
-    made(path)
-    os.truncate(path, 2**30)
-    with pytest.raises(ValueError, match="is damaged"):
-        WorkerStatus(IDLE, at=path)
 
 
 def a_symbolic_link(path: Path) -> None:
@@ -342,28 +351,110 @@ def test_who_was_faster_in_making_it_wins(path: Path, monkeypatch: pytest.Monkey
 
 
 def test_what_a_killed_maker_has_left_is_used_or_removed(path: Path) -> None:
-    temporary = path.parent / f".status.{os.geteuid()}.new"
-    temporary.write_bytes(b"half")  # killed while it was filled
+    for half in (b"", b"multiprocessing-intenum file, layout 1"):  # killed while it was filled
+        temporary(path).write_bytes(half)
+        status = WorkerStatus(IDLE, at=path)
+        assert os.listdir(path.parent) == ["status"]
+        path.unlink()
     status = WorkerStatus(IDLE, at=path)
-    assert os.listdir(path.parent) == ["status"]
-    os.link(path, temporary)  # killed after it was linked: it is in use
+    os.link(path, temporary(path))  # killed after it was linked: it is in use
     path.unlink()
     other = WorkerStatus(CALCULATING, at=path)
     assert (snapshot(status), snapshot(other)) == (IDLE, CALCULATING)
     assert os.listdir(path.parent) == ["status"]
 
 
-def test_another_maker_has_taken_the_temporary_name(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    temporary = path.parent / f".status.{os.geteuid()}.new"
-    is_named = opening._is_named
+def test_what_a_killed_maker_has_left_may_be_the_very_file_that_is_replaced(path: Path) -> None:
+    WorkerStatus(IDLE, at=path)
+    os.link(path, temporary(path))
+    assert IntEnumValue(FrutEnum.APPLE, at=path) == 1
+    assert os.listdir(path.parent) == ["status"]
 
-    def lose_it(name: str, fd: int) -> bool:
-        if name == str(temporary):
-            monkeypatch.setattr(opening, "_is_named", is_named)
-            temporary.unlink()
-        return is_named(name, fd)
 
-    monkeypatch.setattr(opening, "_is_named", lose_it)
+def test_what_a_killed_maker_with_another_mode_has_left_is_removed(path: Path) -> None:
+    temporary(path).write_bytes(made(path))
+    path.unlink()
+    temporary(path).chmod(0o666)
+    assert WorkerStatus(IDLE, at=path) == IDLE
+    assert os.listdir(path.parent) == ["status"]
+
+
+def test_somebody_elses_file_of_the_temporary_name_is_left_as_it_is(path: Path) -> None:
+    temporary(path).write_text("my own notes")
+    with pytest.raises(FileExistsError, match="is in the way: this name is needed"):
+        WorkerStatus(IDLE, at=path)
+    assert temporary(path).read_text() == "my own notes"
+    assert os.listdir(path.parent) == [temporary(path).name]
+
+
+def temporary(path: Path) -> Path:
+    return path.parent / f".{path.name}.{os.geteuid()}.new"
+
+
+def test_a_name_may_be_as_long_as_the_system_allows(tmp_path: Path) -> None:
+    for name in ("x" * 255, "ä" * 127):
+        assert WorkerStatus(IDLE, at=tmp_path / name) == IDLE
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_another_maker_has_taken_the_temporary_name(path: Path, monkeypatch: pytest.MonkeyPatch, when: str) -> None:
+    lock = opening.lock_range
+
+    def lose_it(fd: int, byte: int, **how: Any) -> bool:
+        if byte == MAKING and temporary(path).exists():
+            monkeypatch.setattr(opening, "lock_range", lock)
+            temporary(path).unlink()
+        return lock(fd, byte, **how)
+
+    monkeypatch.setattr(opening, "lock_range", lose_it)
+    if when == "before":
+        temporary(path).touch()
+    assert WorkerStatus(IDLE, at=path) == IDLE
+    assert os.listdir(path.parent) == ["status"]
+
+
+def test_a_leftover_that_another_maker_removes_is_no_error(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    find = opening._open
+
+    def find_nothing(file: SharedFile) -> Any:
+        if file.path == str(temporary(path)):
+            monkeypatch.setattr(opening, "_open", find)
+            temporary(path).unlink()
+        return find(file)
+
+    monkeypatch.setattr(opening, "_open", find_nothing)
+    temporary(path).touch()
+    assert WorkerStatus(IDLE, at=path) == IDLE
+
+
+def test_an_error_that_is_kept_keeps_nobody_waiting(path: Path) -> None:
+    made(path)
+    errors: list[BaseException] = []
+    for attempt in (
+        lambda: WorkerStatus(at=path),
+        lambda: IntEnumValue(FrutEnum.APPLE, at=SharedFile(path, keep=True)),
+    ):
+        with pytest.raises((FileNotFoundError, ValueError)) as caught:
+            attempt()
+        errors.append(caught.value)
+    with strangers(1) as (stranger,):
+        assert stranger.ask(f"WorkerStatus('IDLE', at={str(path)!r}).name") == "'IDLE'"
+    assert WorkerStatus(IDLE, at=path) == IDLE
+    assert all(error.__traceback__ for error in errors)
+
+
+def test_a_signal_handler_that_opens_while_its_thread_opens_gets_an_error(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attach = opening._attach
+
+    def be_interrupted(*args: Any) -> Any:
+        with pytest.raises(RuntimeError, match="a signal handler can not open a value by path"):
+            WorkerStatus(IDLE, at=path)
+        return attach(*args)
+
+    made(path)
+    monkeypatch.setattr(opening, "_attach", be_interrupted)
     assert WorkerStatus(IDLE, at=path) == IDLE
 
 
@@ -407,11 +498,7 @@ def test_ranges_exclude_descriptions_not_processes(path: Path) -> None:
         unlock_range(other, USE)
         assert lock_range(one, USE)
         assert not lock_range(other, USE, exclusive=False)
-        again = file_lock.open_again(one, str(path), os.O_RDONLY)
-        os.close(again)
         assert is_locked(other, USE)
-        with pytest.raises(OSError, match="Bad file descriptor"):
-            lock_range(again, USE)
     finally:
         os.close(one)
         os.close(other)
@@ -428,14 +515,14 @@ def test_without_proc_a_file_is_opened_again_by_its_name(path: Path, monkeypatch
     monkeypatch.setattr(os, "open", without_proc)
     status = WorkerStatus(IDLE, at=path)
     status.set(CALCULATING)
-    fd = open_file(path, os.O_RDWR)
-    try:
-        os.close(file_lock.open_again(fd, str(path), os.O_RDWR))
-        shutil.copy(path, path.parent / "other")
-        with pytest.raises(FileNotFoundError, match="another file has this name now"):
-            file_lock.open_again(fd, str(path.parent / "other"), os.O_RDWR)
-    finally:
-        os.close(fd)
+    path.rename(path.parent / "old")
+    other = WorkerStatus(IDLE, at=path)
+    with pytest.raises(FileNotFoundError, match="another file has this name now"):
+        in_a_thread(lambda: status.set(IDLE))
+    path.unlink()
+    with pytest.raises(FileNotFoundError):
+        in_a_thread(lambda: status.set(IDLE))
+    assert (snapshot(status), snapshot(other)) == (CALCULATING, IDLE)
 
 
 def test_a_thousand_openings_leave_no_descriptor_behind(path: Path) -> None:

@@ -831,11 +831,11 @@ def test_the_lock_of_an_execution_that_has_ended_is_taken_over(deaths: ctypes.c_
 
 
 def test_a_process_that_is_patched_late_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = robust._me()
+    before = robust.execution()
     monkeypatch.setattr(robust, "_local", robust._local)
     monkeypatch.setattr(robust, "_local_class", robust._local_class)
     monkeypatch.setattr(threading, "local", type("local", (threading.local,), {}))
-    assert robust._me() is robust._me() is not before
+    assert robust.execution() is robust.execution() is not before
     assert robust.greenlets_share_a_thread()
 
 
