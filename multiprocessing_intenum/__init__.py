@@ -35,8 +35,6 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     # Who has no values by path does not load what they need.
-    if name == "SharedFile":
-        return SharedFile
     if name == "value_at":
         from multiprocessing_intenum.by_path import value_at
 

@@ -112,12 +112,11 @@ def _file_of(status: IntEnumValue[Any]) -> Any:
 def _name(member: Any) -> str | None:
     if member is None:
         return None
-    if member._name_ is not None:
-        return str(member._name_)
-    # Before Python 3.11 a combination of flags has no name.
-    kind: Any = member.__class__
-    names = [str(name) for name, each in kind.__members__.items() if each and each & member == each]
-    return "|".join(names) or str(int(member))
+    if sys.version_info < (3, 11) and member._name_ is None:  # a combination of flags
+        kind: Any = member.__class__
+        names = [str(name) for name, each in kind.__members__.items() if each and each & member == each]
+        return "|".join(names) or str(int(member))
+    return str(member._name_)
 
 
 def _member(status: IntEnumValue[Any], name: str) -> Any:

@@ -26,7 +26,7 @@ import sys
 import weakref
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, cast
 
 from multiprocessing_intenum.file_lock import MAKING, USE, Description, FileLock, lock_range, unlock_range
 from multiprocessing_intenum.locks import lock_of_threads
@@ -217,13 +217,14 @@ def _is_not_ours(file: SharedFile, why: str) -> NoReturn:
 def _attach(opened: Description, file: SharedFile, contents: Contents | None) -> FileLock | None:
     """Return the lock of an open file, or None if it has lost its name meanwhile."""
     fd = opened.fd
-    key = _key(fd, file)
-    if key in _opened:
-        _check(_read_header(fd, file), file, contents)  # first: an error that is kept must not keep the lock
-        lock = _opened.get(key)
-        if lock is not None:
+    lock = _opened.get(_key(fd, file))
+    if lock is not None:
+        try:
+            _check(_read_header(fd, file), file, contents)
             opened.close()
             return lock
+        finally:
+            del lock  # the traceback of an error that is kept must not keep it
     if file.readonly:
         header = _read_header(fd, file)
         _check(header, file, contents)
@@ -364,8 +365,8 @@ def _fill(made: Description, file: SharedFile, contents: Contents) -> _Header:
     content[: len(_LINE)] = _LINE
     _NUMBERS.pack_into(content, _NUMBERS_AT, len(text), start, contents.size, 0)
     content[_TEXT_AT : _TEXT_AT + len(text)] = text
-    if contents.begin is not None:
-        contents.begin(memoryview(content)[start : start + contents.size], True)
+    begin = cast("Callable[[memoryview, bool], object]", contents.begin)
+    begin(memoryview(content)[start : start + contents.size], True)
     try:
         os.pwrite(made.fd, _LINE, 0)  # first: who finds this file knows that it is ours
         if hasattr(os, "posix_fallocate"):  # a full file system is an error now, not a SIGBUS at some later write

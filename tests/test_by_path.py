@@ -444,6 +444,14 @@ def test_a_forked_child_takes_the_lock_for_itself(path: str) -> None:
     assert is_free(lock)
 
 
+def test_what_a_forked_child_has_closed_is_opened_again(path: str) -> None:
+    status = WorkerStatus(IDLE, at=path)
+    status.set(CALCULATING)
+    file_lock._begin_in_child()
+    status.set(IDLE)
+    assert status == IDLE
+
+
 def does_not_hold_it(lock: Any) -> None:
     assert not lock._is_mine()
     assert lock.acquire(False) is False

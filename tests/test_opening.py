@@ -21,7 +21,7 @@ from enums import FrutEnum, WorkerStatus, WorkerStatusEnum
 from helpers import DEADLINE, in_a_thread
 from path_targets import strangers
 
-from multiprocessing_intenum import IntEnumValue, SharedFile, file_lock, history, opening, snapshot
+from multiprocessing_intenum import IntEnumValue, SharedFile, file_lock, history, last_change, opening, snapshot
 from multiprocessing_intenum.file_lock import MAKING, USE, is_locked, lock_range, unlock_range
 
 UNAVAILABLE, IDLE, CALCULATING = WorkerStatusEnum
@@ -294,6 +294,50 @@ def test_the_package_can_be_loaded_without_the_modules_of_posix() -> None:
     assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True).stdout == b"False\n"
 
 
+def test_words_that_nobody_wrote_are_damaged(path: Path) -> None:
+    content = made(path)
+    begin = struct.unpack_from("@Q", content, 72)[0]
+    path.write_bytes(changed(content, begin + 8, b"\5"))  # a count whose entry is another one's
+    with pytest.raises(ValueError, match="is damaged"):
+        WorkerStatus(IDLE, at=SharedFile(path, keep=True))
+    path.write_bytes(changed(content, begin, b"\3"))  # a writer was killed before he counted his change
+    assert WorkerStatus(IDLE, at=path) == IDLE
+    assert last_change(WorkerStatus(IDLE, at=path)).number == 0
+
+
+def test_what_is_changed_while_it_is_opened_is_looked_at_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made(path)
+    lstat = os.lstat
+
+    def change_it(name: Any) -> os.stat_result:
+        monkeypatch.setattr(os, "lstat", lstat)
+        info = lstat(name)
+        path.chmod(0o622)
+        return info
+
+    monkeypatch.setattr(os, "lstat", change_it)
+    with pytest.raises(PermissionError, match="can be written by others"):
+        WorkerStatus(IDLE, at=path)
+
+
+def test_an_interrupt_while_it_is_made_leaves_nothing_behind(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    for name in ("link", "fchmod"):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, name, interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                WorkerStatus(IDLE, at=path)
+        assert not os.listdir(path.parent)
+    with monkeypatch.context() as patch:
+        patch.setattr(opening, "lock_range", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            WorkerStatus(IDLE, at=path)
+    assert WorkerStatus(IDLE, at=path) == IDLE
+    assert os.listdir(path.parent) == ["status"]
+
+
 # Races and kills while it is made
 
 
@@ -499,6 +543,8 @@ def test_ranges_exclude_descriptions_not_processes(path: Path) -> None:
         assert lock_range(one, USE)
         assert not lock_range(other, USE, exclusive=False)
         assert is_locked(other, USE)
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            lock_range(10**6, USE)
     finally:
         os.close(one)
         os.close(other)
