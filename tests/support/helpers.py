@@ -112,7 +112,8 @@ def alarms(handler: Callable[[int, FrameType | None], object]) -> Iterator[Calla
     try:
         yield lambda seconds, every=0.0: signal.setitimer(signal.ITIMER_REAL, seconds, every)
     finally:
-        signal.signal(signal.SIGALRM, signal.SIG_IGN)
+        # Not SIG_IGN: Python reports a signal that it has received and cannot handle any more.
+        signal.signal(signal.SIGALRM, lambda *_: None)
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
 
