@@ -1,4 +1,4 @@
-"""The settings that Django needs. Change the database with DATABASE_URL, the directory of the state with WORKER_STATE."""
+"""The settings that Django needs. DATABASE_URL names another database, WORKER_STATE the directory of the state."""
 
 import dj_database_url
 

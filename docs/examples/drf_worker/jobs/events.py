@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 from django.views.decorators.http import require_safe
 
 from jobs.state import WorkerStatusEnum, state
 from multiprocessing_intenum import Change, aio, history
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 ALIVE = 1.0  # seconds without a change until the stream says that it is still there, and looks whether it has to end
 

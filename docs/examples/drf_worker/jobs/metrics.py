@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.core import GaugeMetricFamily, StateSetMetricFamily
@@ -10,6 +10,9 @@ from prometheus_client.registry import Collector
 
 from jobs.state import WorkerStatusEnum, state
 from multiprocessing_intenum import last_change, snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class StatusCollector(Collector):

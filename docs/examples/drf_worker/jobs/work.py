@@ -1,7 +1,7 @@
 """How a job is accepted, taken and finished: where the state and the database have to agree.
 
 Each function changes both while it holds the lock of the state. Any process may be killed between two of its lines. The
-kernel then frees the lock, and the calculation, which is the next to want it, finds what is half done and puts it right.
+kernel then frees the lock, and the calculation, which a claim wakes, finds what is half done and puts it right.
 """
 
 from __future__ import annotations
