@@ -7,7 +7,7 @@ import re
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from itertools import pairwise
 
 import pytest
@@ -37,14 +37,14 @@ def assert_one_at_a_time(rows):
 
 @contextmanager
 def event_stream(service):
-    """Open GET /events and yield an iterator over its events, without those that only say that it is there."""
+    """Open GET /events and yield who answers and an iterator over the events, without those that say "alive"."""
     connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=DEADLINE)
     with closing(connection):
         connection.request("GET", "/events")
         response = connection.getresponse()
         assert response.status == 200
         assert response.headers["content-type"] == "text/event-stream"
-        yield events_of(response)
+        yield response.headers["x-process"], events_of(response)
 
 
 def events_of(response):
@@ -81,31 +81,27 @@ def test_of_hundreds_of_concurrent_requests_exactly_the_accepted_jobs_run_and_on
     assert account == [(str(job_id), event) for job_id in accepted for event in ("begins", "is DONE")]
 
 
-def test_all_web_workers_answer_the_same(service):
-    code, content = service.post_job(seconds=1.5)
-    assert code == 202
-    answers = {json.dumps(json.loads(answer)) for answer in service.of_every_worker("/status").values()}
-    assert len(answers) == 1
-    answer = json.loads(answers.pop())
-    assert (answer.keys(), answer["status"], answer["job"]) == (
-        {"status", "since", "job"},
-        "CALCULATING",
-        content["job"],
-    )
-    until(lambda: service.status() == "IDLE")
-    rows = service.of_every_worker(f"/jobs/{content['job']}").values()
-    assert {json.loads(row)["status"] for row in rows} == {"DONE"}
+def test_all_web_workers_answer_the_same(new_service):
+    assert new_service.post_job(seconds=3000) == (202, {"job": 1})
+    [answer] = set(new_service.of_every_worker("/status").values())
+    answer = json.loads(answer)
+    assert (answer.keys(), answer["status"], answer["job"]) == ({"status", "since", "job"}, "CALCULATING", 1)
+    until(lambda: new_service.job(1) == "RUNNING")
+    [answer] = set(new_service.of_every_worker("/jobs/1").values())
+    new_service.kill(*new_service.processes(*CALCULATION))
+    until(lambda: new_service.status() == "IDLE")
+    assert {json.loads(row)["status"] for row in new_service.of_every_worker("/jobs/1").values()} == {"FAILED"}
 
 
-def test_the_metrics_and_the_health_of_every_web_worker_follow_a_change_by_another_process(service):
-    for status in ("UNAVAILABLE", "IDLE"):
-        assert service.run(f"from jobs.state import state; state.status = {status!r}") == 0
-        assert states_of_every_worker(service) == [status] * WEB_WORKERS
-        assert set(service.of_every_worker("/healthz").values()) == {f"{status}\n"}
-        assert service.get("/healthz")[0].status == (503 if status == "UNAVAILABLE" else 200)
-    service.post_job(seconds=1.5)
-    assert states_of_every_worker(service) == ["CALCULATING"] * WEB_WORKERS
-    until(lambda: service.status() == "IDLE")
+def test_the_metrics_and_the_health_of_every_web_worker_follow_a_change_by_another_process(new_service):
+    for status in ("UNAVAILABLE", "IDLE", "CALCULATING"):
+        if status == "CALCULATING":
+            new_service.post_job(seconds=3000)
+        else:
+            assert new_service.run(f"from jobs.state import state; state.status = {status!r}") == 0
+        assert states_of_every_worker(new_service) == [status] * WEB_WORKERS
+        assert set(new_service.of_every_worker("/healthz").values()) == {f"{status}\n"}
+        assert new_service.get("/healthz")[0].status == (503 if status == "UNAVAILABLE" else 200)
 
 
 def states_of_every_worker(service):
@@ -138,8 +134,26 @@ def test_the_page_needs_nothing_from_elsewhere(service):
     assert "https:" not in page
 
 
+def test_every_web_worker_streams_the_changes_that_another_process_makes(new_service):
+    with ExitStack() as stack:
+        streams = {}  # by the process that answers
+
+        def one_of_each():
+            if len(streams) < WEB_WORKERS:
+                process, events = stack.enter_context(event_stream(new_service))
+                streams.setdefault(process, events)
+            return len(streams) == WEB_WORKERS
+
+        until(one_of_each)
+        assert new_service.run("from jobs.state import state; state.status = 'UNAVAILABLE'") == 0
+        for events in streams.values():
+            assert next(events)[0] == "history"
+            name, change = next(events)
+            assert (name, change["status"], change["number"]) == ("change", "UNAVAILABLE", 1)
+
+
 def test_the_event_stream_begins_with_the_last_changes_and_goes_on_with_each_one(service):
-    with event_stream(service) as events:
+    with event_stream(service) as (_, events):
         name, past = next(events)
         assert (name, past[-1]["status"]) == ("history", "IDLE")
         assert past[-1]["since"] == service.request("GET", "/status")[1]["since"]
@@ -150,7 +164,7 @@ def test_the_event_stream_begins_with_the_last_changes_and_goes_on_with_each_one
 
 
 def test_drained_it_refuses_jobs_and_ends_the_running_one(new_service):
-    assert new_service.post_job(seconds=1.5) == (202, {"job": 1})
+    assert new_service.post_job(seconds=3) == (202, {"job": 1})
     code, content = new_service.request("POST", "/drain")
     assert (code, content["status"], content["job"]) == (200, "UNAVAILABLE", 1)
     assert new_service.post_job(seconds=1) == (503, {"status": "UNAVAILABLE"})
@@ -165,8 +179,8 @@ def test_drained_it_refuses_jobs_and_ends_the_running_one(new_service):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_drains_and_ends_the_running_job_the_event_streams_and_all_processes(new_service, number):
-    assert new_service.post_job(seconds=2) == (202, {"job": 1})
-    with event_stream(new_service) as events:
+    assert new_service.post_job(seconds=3) == (202, {"job": 1})
+    with event_stream(new_service) as (_, events):
         assert next(events)[0] == "history"
         new_service.serve.send_signal(number)
         assert [change["status"] for _, change in events] == ["UNAVAILABLE"]  # and then the end of a whole response
@@ -218,10 +232,8 @@ def test_web_workers_killed_under_load_harm_nobody(new_service):
 
     def scheduler():
         while not over.is_set():
-            try:
+            with suppress(OSError, http.client.HTTPException, ValueError):  # its worker was killed
                 answers.append(new_service.post_job(seconds=0.01))
-            except (OSError, http.client.HTTPException, ValueError):
-                continue  # its worker was killed
 
     threads = [threading.Thread(target=scheduler) for _ in range(12)]
     for thread in threads:
@@ -269,7 +281,10 @@ def test_a_killed_serve_py_leaves_no_process_once_the_running_job_has_ended(new_
 
 
 def test_started_again_while_the_last_job_of_a_killed_service_still_runs_it_knows_of_that_job(new_service):
-    assert new_service.post_job(seconds=4) == (202, {"job": 1})
+    assert new_service.post_job(seconds=0.5) == (202, {"job": 1})
+    until(lambda: new_service.job(1) == "RUNNING")
+    [calculation] = new_service.processes(*CALCULATION)
+    new_service.kill(calculation, signal.SIGSTOP)
     new_service.request("POST", "/drain")
     new_service.kill(*new_service.processes(*SERVE))
     new_service.serve.wait(DEADLINE)
@@ -277,10 +292,14 @@ def test_started_again_while_the_last_job_of_a_killed_service_still_runs_it_know
     new_service.start()
     until(new_service.answers)
     assert new_service.post_job(seconds=0)[0] == 409
+    assert (new_service.request("GET", "/status")[1]["job"], new_service.job(1)) == (1, "RUNNING")
+    new_service.kill(calculation, signal.SIGCONT)
     until(lambda: new_service.job(1) == "DONE")
+    until(lambda: new_service.status() == "IDLE")
     new_service.until_ready()
-    code, content = until(lambda: (answer := new_service.post_job(seconds=0))[0] == 202 and answer)
-    until(lambda: new_service.job(content["job"]) == "DONE")
+    assert calculation not in new_service.processes()
+    assert new_service.post_job(seconds=0) == (202, {"job": 2})
+    until(lambda: new_service.job(2) == "DONE")
 
 
 DIE = """

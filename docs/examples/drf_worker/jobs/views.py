@@ -18,7 +18,14 @@ from jobs.models import Job
 from jobs.state import WorkerStatusEnum, state
 from multiprocessing_intenum import last_change
 
-PAGE = (Path(__file__).parent / "page.html").read_text(encoding="utf-8")
+PAGE = Path(__file__).parents[1] / "page"
+
+
+def _page() -> str:
+    """Return the page in one piece. It needs no other address, no build step, and nothing from elsewhere."""
+    files = ("index.html", "style.css", "draw.js", "live.js")
+    html, style, *scripts = ((PAGE / name).read_text(encoding="utf-8") for name in files)
+    return html.replace("/* style.css */", style).replace("/* draw.js live.js */", "\n".join(scripts))
 
 
 class NewJob(serializers.Serializer):
@@ -84,4 +91,4 @@ def metrics(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def page(request: HttpRequest) -> HttpResponse:
-    return HttpResponse(PAGE)
+    return HttpResponse(_page())
