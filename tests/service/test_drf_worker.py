@@ -5,6 +5,8 @@ import json
 import random
 import re
 import signal
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -175,6 +177,22 @@ def test_drained_it_refuses_jobs_and_ends_the_running_one(new_service):
     new_service.serve.terminate()
     assert new_service.serve.wait(DEADLINE) == 0
     assert new_service.processes() == []
+
+
+def test_no_job_is_lost_if_a_drain_is_undone_while_a_job_still_runs(new_service):
+    assert new_service.post_job(seconds=0.2) == (202, {"job": 1})
+    until(lambda: new_service.job(1) == "RUNNING")
+    [calculation] = new_service.processes(*CALCULATION)
+    new_service.kill(calculation, signal.SIGSTOP)
+    new_service.request("POST", "/drain")
+    command = [sys.executable, "-m", "multiprocessing_intenum", "set", str(new_service.directory / "status")]
+    subprocess.run([*command, "IDLE", "--expect", "UNAVAILABLE"], timeout=DEADLINE, check=True)
+    assert new_service.post_job(seconds=0.2) == (202, {"job": 2})
+    new_service.kill(calculation, signal.SIGCONT)
+    until(lambda: new_service.status() == "IDLE")
+    rows = new_service.rows()
+    assert [row["status"] for row in rows] == ["DONE", "DONE"]
+    assert_one_at_a_time(rows)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -47,12 +47,13 @@ def take() -> Job | None:
 
 
 def finish(job: Job, status: Job.Status) -> None:
-    """Write the result of the job, and make the worker idle."""
+    """Write the result of the job, and make the worker idle, unless it was drained."""
     with state.lock:
         job.status, job.ended = status, timezone.now()
         job.save()
         # Killed here: the job is done, and the state still names it. take() sees that it is not to be done again.
-        _release()
+        if state.job_id.value == job.pk:  # not so if somebody undid a drain while the job ran: the next one waits
+            _release()
 
 
 def _release() -> None:
