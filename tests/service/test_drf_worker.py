@@ -1,123 +1,21 @@
-"""docs/examples/drf_worker, started as its README says, with requests over real connections on the loopback device."""
+"""docs/examples/drf_worker: the whole service over real connections, and a kill -9 of each of its processes."""
 
 import http.client
 import json
-import multiprocessing
-import os
+import random
 import re
 import signal
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from contextlib import ExitStack, closing, contextmanager, suppress
+from itertools import pairwise
 
 import pytest
+from drf_service import DEADLINE, WEB_WORKERS, Service, until
 
-EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "drf_worker"
-DEADLINE = 60.0  # seconds, for things that should happen at once
-WEB_PROCESSES = 4
-
-sys.path.insert(0, str(EXAMPLE))
-from worker_state import JobStatusEnum, WorkerState, WorkerStatusEnum  # noqa: E402
-
-IDLE, CALCULATING, UNAVAILABLE = (
-    {"status": member.name}
-    for member in (WorkerStatusEnum.IDLE, WorkerStatusEnum.CALCULATING, WorkerStatusEnum.UNAVAILABLE)
-)
-
-
-def until(condition):
-    """Call the function until its result is true, and return the result."""
-    deadline = time.monotonic() + DEADLINE
-    while not (met := condition()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
-    return met
-
-
-class Service:
-    """The service on a free port, in a new session, by which its processes can be found."""
-
-    def __init__(self, directory, *arguments):
-        self.log_file = directory / "log"
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("GUNICORN")}
-        with self.log_file.open("wb") as log:
-            self.master = subprocess.Popen(
-                [sys.executable, "-m", "gunicorn", "--bind", "127.0.0.1:0", *arguments],
-                cwd=EXAMPLE,
-                env=environment | {"PYTHONDONTWRITEBYTECODE": "1"},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-
-    def __enter__(self):
-        until(lambda: self.found(r"\] ready") or self.master.poll() is not None)
-        self.port = until(lambda: self.found(r"Listening at: http://127\.0\.0\.1:(\d+)") or self.master.poll())[0]
-        return self
-
-    def __exit__(self, *_):
-        for pid in self.processes():
-            os.kill(pid, signal.SIGKILL)
-        self.master.wait(DEADLINE)
-        until(lambda: not self.processes())
-        print(self.log())  # pytest shows it if the test fails
-
-    def log(self):
-        return self.log_file.read_text()
-
-    def found(self, pattern):
-        return re.findall(pattern, self.log())
-
-    def processes(self):
-        """Return the live processes of the session. This also finds processes whose parent has died."""
-        alive = []
-        for stat in Path("/proc").glob("[0-9]*/stat"):
-            try:
-                state, _, _, session = stat.read_text().rpartition(")")[2].split()[:4]
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            if int(session) == self.master.pid and state not in "ZX":
-                alive.append(int(stat.parent.name))
-        return alive
-
-    def request(self, method, path, **data):
-        """Return the status and content of the response. Each request uses a new connection."""
-        connection = http.client.HTTPConnection("127.0.0.1", int(self.port), timeout=DEADLINE)
-        try:
-            connection.request(method, path, json.dumps(data), {"Content-Type": "application/json"})
-            response = connection.getresponse()
-            return response.status, json.loads(response.read())
-        finally:
-            connection.close()
-
-    def post_job(self, seconds):
-        return self.request("POST", "/jobs", seconds=seconds)
-
-    def job(self, job_id):
-        return self.request("GET", f"/jobs/{job_id}")[1]["status"]
-
-    def status(self):
-        return self.request("GET", "/status")[1]["status"]
-
-    def status_in_every_web_process(self):
-        """Send many requests at once until each process has answered, and return the set of answers."""
-        answers = {}
-
-        def all_have_answered():
-            with ThreadPoolExecutor(4 * WEB_PROCESSES) as pool:
-                for _, answer in pool.map(lambda _: self.request("GET", "/status"), range(8 * WEB_PROCESSES)):
-                    answers[answer["answered_by"]] = answer["status"]
-            return len(answers) == WEB_PROCESSES
-
-        until(all_have_answered)
-        return set(answers.values())
-
-    def calculation_process(self):
-        return int(self.found(r"\[calculation (\d+)\] ready")[-1])
+SERVE, WEB, WORKER, CALCULATION = ("serve.py",), ("web.py",), ("spawn_main",), ("manage.py", "calculate")
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +30,35 @@ def new_service(tmp_path):
         yield service
 
 
+def assert_one_at_a_time(rows):
+    """Each job began after the one before it had ended, as the calculation has written it into the database."""
+    done = sorted((row["started"], row["ended"]) for row in rows if row["status"] == "DONE")
+    assert all(started <= ended for started, ended in done)
+    assert all(ended <= started for (_, ended), (started, _) in pairwise(done))
+
+
+@contextmanager
+def event_stream(service):
+    """Open GET /events and yield who answers and an iterator over the events, without those that say "alive"."""
+    connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=DEADLINE)
+    with closing(connection):
+        connection.request("GET", "/events")
+        response = connection.getresponse()
+        assert response.status == 200
+        assert response.headers["content-type"] == "text/event-stream"
+        yield response.headers["x-process"], events_of(response)
+
+
+def events_of(response):
+    lines = (line.decode().rstrip("\n") for line in response)
+    for line in lines:
+        assert line.startswith("event: ")
+        data = json.loads(next(lines).removeprefix("data: "))
+        assert next(lines) == ""
+        if line != "event: alive":
+            yield line.removeprefix("event: "), data
+
+
 def test_of_hundreds_of_concurrent_requests_exactly_the_accepted_jobs_run_and_one_at_a_time(service):
     start = threading.Barrier(40)
 
@@ -144,119 +71,310 @@ def test_of_hundreds_of_concurrent_requests_exactly_the_accepted_jobs_run_and_on
     until(lambda: service.status() == "IDLE")
 
     accepted = sorted(content["job"] for code, content in answers if code == 202)
+    print(f"{len(answers)} requests, {len(accepted)} accepted")
     assert len(accepted) > 1
-    assert accepted == list(range(1, len(accepted) + 1))
-    assert all(content == CALCULATING for code, content in answers if code == 409)
+    assert all(content == {"status": "CALCULATING"} for code, content in answers if code == 409)
     assert {code for code, _ in answers} <= {200, 202, 409}
-    assert {service.job(job_id) for job_id in accepted} == {"DONE"}
-    # According to the calculation's log, each job begins once, and ends before the next one begins.
+    rows = service.rows()
+    assert [(row["id"], row["status"]) for row in rows] == [(job_id, "DONE") for job_id in accepted]
+    assert_one_at_a_time(rows)
+    # The calculation's log says so, too: each job begins once, and ends before the next one begins.
     account = service.found(r"job (\d+) (begins|is \w+)")
     assert account == [(str(job_id), event) for job_id in accepted for event in ("begins", "is DONE")]
 
 
-def test_a_killed_calculation_process_is_replaced_and_every_web_process_sees_the_same_state(service):
-    code, content = service.post_job(seconds=3000)
-    assert code == 202
-    job_id = content["job"]
-    assert service.status_in_every_web_process() == {"CALCULATING"}
-    assert service.job(job_id) == "RUNNING"
-    until(lambda: service.found(rf"job {job_id} begins"))
+def test_all_web_workers_answer_the_same(new_service):
+    assert new_service.post_job(seconds=3000) == (202, {"job": 1})
+    [answer] = set(new_service.of_every_worker("/status").values())
+    answer = json.loads(answer)
+    assert (answer.keys(), answer["status"], answer["job"]) == ({"status", "since", "job"}, "CALCULATING", 1)
+    until(lambda: new_service.job(1) == "RUNNING")
+    [answer] = set(new_service.of_every_worker("/jobs/1").values())
+    new_service.kill(*new_service.processes(*CALCULATION))
+    until(lambda: new_service.status() == "IDLE")
+    assert {json.loads(row)["status"] for row in new_service.of_every_worker("/jobs/1").values()} == {"FAILED"}
 
-    killed = service.calculation_process()
-    os.kill(killed, signal.SIGKILL)
-    until(lambda: service.calculation_process() != killed)
-    assert service.status_in_every_web_process() == {"IDLE"}
-    assert service.job(job_id) == "FAILED"
 
-    assert service.post_job(seconds=0) == (202, {"job": job_id + 1})
-    until(lambda: service.job(job_id + 1) == "DONE")
+def test_the_metrics_and_the_health_of_every_web_worker_follow_a_change_by_another_process(new_service):
+    for status in ("UNAVAILABLE", "IDLE", "CALCULATING"):
+        if status == "CALCULATING":
+            new_service.post_job(seconds=3000)
+        else:
+            assert new_service.run(f"from jobs.state import state; state.status = {status!r}") == 0
+        assert states_of_every_worker(new_service) == [status] * WEB_WORKERS
+        assert set(new_service.of_every_worker("/healthz").values()) == {f"{status}\n"}
+        assert new_service.get("/healthz")[0].status == (503 if status == "UNAVAILABLE" else 200)
+
+
+def states_of_every_worker(service):
+    """Return the state that each web worker tells Prometheus: the one series of three that is 1."""
+    states = []
+    for text in service.of_every_worker("/metrics").values():
+        series = dict(re.findall(r'^worker_status\{worker_status="(\w+)"\} (\S+)$', text, re.MULTILINE))
+        assert sorted(series) == ["CALCULATING", "IDLE", "UNAVAILABLE"]
+        assert sorted(series.values()) == ["0.0", "0.0", "1.0"]
+        states += [name for name, number in series.items() if number == "1.0"]
+    return states
 
 
 def test_what_is_no_job_is_refused_and_changes_nothing(service):
+    before = service.request("GET", "/status")
     for seconds in ("soon", -1, None, float("inf")):
         assert service.post_job(seconds)[0] == 400
-    assert service.status() == "IDLE"
-    assert service.request("GET", "/jobs/0")[0] == 404
-    assert service.request("GET", "/jobs/999999")[0] == 404
+    assert service.request("POST", "/jobs")[0] == 400
+    assert service.request("GET", "/status") == before
+    assert service.get("/jobs/0")[0].status == 404
+    assert service.get("/jobs/999999")[0].status == 404
+    assert service.get("/drain")[0].status == 405
+
+
+def test_the_page_needs_nothing_from_elsewhere(service):
+    response, page = service.get("/")
+    assert (response.status, response.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert "<title>Worker</title>" in page
+    assert "http:" not in page
+    assert "https:" not in page
+
+
+def test_every_web_worker_streams_the_changes_that_another_process_makes(new_service):
+    with ExitStack() as stack:
+        streams = {}  # by the process that answers
+
+        def one_of_each():
+            if len(streams) < WEB_WORKERS:
+                process, events = stack.enter_context(event_stream(new_service))
+                streams.setdefault(process, events)
+            return len(streams) == WEB_WORKERS
+
+        until(one_of_each)
+        assert new_service.run("from jobs.state import state; state.status = 'UNAVAILABLE'") == 0
+        for events in streams.values():
+            assert next(events)[0] == "history"
+            name, change = next(events)
+            assert (name, change["status"], change["number"]) == ("change", "UNAVAILABLE", 1)
+
+
+def test_the_event_stream_begins_with_the_last_changes_and_goes_on_with_each_one(service):
+    with event_stream(service) as (_, events):
+        name, past = next(events)
+        assert (name, past[-1]["status"]) == ("history", "IDLE")
+        assert past[-1]["since"] == service.request("GET", "/status")[1]["since"]
+        service.post_job(seconds=0.1)
+        changes = [next(events) for _ in range(2)]
+    assert [(name, change["status"]) for name, change in changes] == [("change", "CALCULATING"), ("change", "IDLE")]
+    assert [change["number"] for _, change in changes] == [past[-1]["number"] + 1, past[-1]["number"] + 2]
 
 
 def test_drained_it_refuses_jobs_and_ends_the_running_one(new_service):
-    assert new_service.post_job(seconds=1) == (202, {"job": 1})
-    assert new_service.request("POST", "/drain") == (200, UNAVAILABLE)
-    assert new_service.post_job(seconds=1) == (503, UNAVAILABLE)
-    assert new_service.status_in_every_web_process() == {"UNAVAILABLE"}
+    assert new_service.post_job(seconds=3) == (202, {"job": 1})
+    code, content = new_service.request("POST", "/drain")
+    assert (code, content["status"], content["job"]) == (200, "UNAVAILABLE", 1)
+    assert new_service.post_job(seconds=1) == (503, {"status": "UNAVAILABLE"})
+    assert set(new_service.of_every_worker("/healthz").values()) == {"UNAVAILABLE\n"}
     until(lambda: new_service.job(1) == "DONE")
-    new_service.master.terminate()
-    assert new_service.master.wait(DEADLINE) == 0
+    until(lambda: new_service.request("GET", "/status")[1]["job"] is None)
+    assert new_service.status() == "UNAVAILABLE"
+    new_service.serve.terminate()
+    assert new_service.serve.wait(DEADLINE) == 0
     assert new_service.processes() == []
 
 
-def test_sigterm_ends_the_running_job_and_all_processes(new_service):
-    assert new_service.post_job(seconds=1) == (202, {"job": 1})
-    new_service.master.terminate()
-    assert new_service.master.wait(DEADLINE) == 0
+def test_no_job_is_lost_if_a_drain_is_undone_while_a_job_still_runs(new_service):
+    assert new_service.post_job(seconds=0.2) == (202, {"job": 1})
+    until(lambda: new_service.job(1) == "RUNNING")
+    [calculation] = new_service.processes(*CALCULATION)
+    new_service.kill(calculation, signal.SIGSTOP)
+    new_service.request("POST", "/drain")
+    command = [sys.executable, "-m", "multiprocessing_intenum", "set", str(new_service.directory / "status")]
+    subprocess.run([*command, "IDLE", "--expect", "UNAVAILABLE"], timeout=DEADLINE, check=True)
+    assert new_service.post_job(seconds=0.2) == (202, {"job": 2})
+    new_service.kill(calculation, signal.SIGCONT)
+    until(lambda: new_service.status() == "IDLE")
+    rows = new_service.rows()
+    assert [row["status"] for row in rows] == ["DONE", "DONE"]
+    assert_one_at_a_time(rows)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_drains_and_ends_the_running_job_the_event_streams_and_all_processes(new_service, number):
+    assert new_service.post_job(seconds=3) == (202, {"job": 1})
+    with event_stream(new_service) as (_, events):
+        assert next(events)[0] == "history"
+        new_service.serve.send_signal(number)
+        assert [change["status"] for _, change in events] == ["UNAVAILABLE"]  # and then the end of a whole response
+    assert new_service.serve.wait(DEADLINE) == 0
     assert new_service.processes() == []
     assert new_service.found(r"job (\d+) (begins|is \w+)") == [("1", "begins"), ("1", "is DONE")]
+    assert not new_service.found(r"ERROR|Traceback")
 
 
-def test_a_killed_master_leaves_no_process_once_the_running_job_has_ended(new_service):
-    assert new_service.post_job(seconds=1) == (202, {"job": 1})
-    new_service.master.kill()
-    until(lambda: not new_service.processes())
-    assert new_service.found(r"job 1 is (\w+)") == ["DONE"]
-
-
-def test_with_the_watching_process_killed_no_job_is_accepted_that_nobody_would_do(new_service):
-    [stat] = new_service.found(r"\[calculation (\d+)\] ready")
-    watching = int(Path(f"/proc/{stat}/stat").read_text().rpartition(")")[2].split()[1])
-    os.kill(watching, signal.SIGKILL)
+def test_a_second_signal_does_not_wait_for_the_job_which_the_next_start_finds_failed(new_service):
+    assert new_service.post_job(seconds=3000) == (202, {"job": 1})
+    until(lambda: new_service.job(1) == "RUNNING")
+    new_service.serve.terminate()
     until(lambda: new_service.status() == "UNAVAILABLE")
-    assert new_service.post_job(seconds=1) == (503, UNAVAILABLE)
+    new_service.serve.terminate()
+    assert new_service.serve.wait(DEADLINE) == 0
+    assert new_service.processes() == []
+    new_service.start()
+    new_service.until_ready()
+    assert (new_service.status(), new_service.job(1)) == ("IDLE", "FAILED")
+    assert new_service.post_job(seconds=0) == (202, {"job": 2})
 
 
-def test_it_refuses_to_start_with_a_state_for_each_web_process(tmp_path):
-    (tmp_path / "empty.conf.py").touch()
-    options = "--config", tmp_path / "empty.conf.py", "--env", "DJANGO_SETTINGS_MODULE=settings", "api:application"
-    service = Service(tmp_path, *options)
-    assert service.master.wait(DEADLINE) != 0
-    until(lambda: not service.processes())
-    assert "each would have a state of its own: start with the gunicorn.conf.py" in service.log()
+def test_a_killed_calculation_is_replaced_and_its_job_is_failed(new_service):
+    assert new_service.post_job(seconds=3000) == (202, {"job": 1})
+    until(lambda: new_service.job(1) == "RUNNING")
+    [killed] = new_service.processes(*CALCULATION)
+    new_service.kill(killed)
+    until(lambda: new_service.job(1) == "FAILED")
+    until(lambda: new_service.status() == "IDLE")
+    assert killed not in new_service.processes(*CALCULATION)
+    assert new_service.post_job(seconds=0) == (202, {"job": 2})
+    until(lambda: new_service.job(2) == "DONE")
 
 
-def die_while_accepting(state):
-    with state.lock:
-        state.shared_status.set(WorkerStatusEnum.CALCULATING)
-        os.kill(os.getpid(), signal.SIGKILL)
+def test_a_calculation_killed_during_the_drain_does_not_hold_it_up(new_service):
+    assert new_service.post_job(seconds=3000) == (202, {"job": 1})
+    until(lambda: new_service.job(1) == "RUNNING")
+    new_service.serve.terminate()
+    until(lambda: new_service.status() == "UNAVAILABLE")
+    new_service.kill(*new_service.processes(*CALCULATION))
+    assert new_service.serve.wait(DEADLINE) == 0
+    assert new_service.processes() == []
+    assert [row["status"] for row in new_service.rows()] == ["FAILED"]
 
 
-def die_while_finishing(state):
-    with state.lock:
-        state.accept(0)
-        state._job(state.job_id.value).set(JobStatusEnum.DONE)
-        os.kill(os.getpid(), signal.SIGKILL)
+def test_web_workers_killed_under_load_harm_nobody(new_service):
+    answers, over = [], threading.Event()
+
+    def scheduler():
+        while not over.is_set():
+            with suppress(OSError, http.client.HTTPException, ValueError):  # its worker was killed
+                answers.append(new_service.post_job(seconds=0.01))
+
+    threads = [threading.Thread(target=scheduler) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(8):
+            victim = random.choice(until(lambda: new_service.processes(*WORKER)))
+            so_far = len(answers)
+            until(lambda so_far=so_far: len(answers) > so_far + 20)
+            new_service.kill(victim)
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join(DEADLINE)
+    until(lambda: new_service.status() == "IDLE")
+    until(lambda: len(new_service.processes(*WORKER)) == WEB_WORKERS)
+    assert new_service.request("GET", "/status")[1]["job"] is None
+    accepted = {content["job"] for code, content in answers if code == 202}
+    rows = new_service.rows()
+    print(f"{len(answers)} answers, {len(accepted)} accepted, {len(rows)} rows")
+    assert len(accepted) > 1
+    assert accepted <= {row["id"] for row in rows if row["status"] == "DONE"}
+    assert {row["status"] for row in rows} <= {"DONE", "FAILED"}  # failed: of a killed worker, so nobody was told
+    assert_one_at_a_time(rows)
 
 
-@pytest.mark.parametrize("die", [die_while_accepting, die_while_finishing])
-def test_the_state_is_mended_after_a_process_was_killed_in_the_middle_of_a_change(die):
-    state = WorkerState()
-    process = multiprocessing.get_context("fork").Process(target=die, args=(state,))
-    process.start()
-    process.join(DEADLINE)
-    assert process.exitcode == -signal.SIGKILL
-    assert state.status is WorkerStatusEnum.CALCULATING
-    found, job_id = state.accept(seconds=1)
-    assert found is WorkerStatusEnum.IDLE
-    assert state.running_job() == (job_id, 1)
+def test_a_killed_uvicorn_is_replaced_and_the_running_job_goes_on(new_service):
+    assert new_service.post_job(seconds=3) == (202, {"job": 1})
+    [killed] = new_service.processes(*WEB)
+    workers = set(new_service.processes(*WORKER))
+    new_service.kill(killed)
+    until(lambda: not workers & set(new_service.processes(*WORKER)))  # the orphans end by themselves
+    new_service.until_ready()
+    assert killed not in new_service.processes(*WEB)
+    until(lambda: new_service.job(1) == "DONE")
+    until(lambda: new_service.status() == "IDLE")
 
 
-def test_the_ring_of_jobs_forgets_the_oldest():
-    state = WorkerState()
-    for expected in range(1, 1101):
-        found, job_id = state.accept(seconds=0)
-        assert (found, job_id) == (WorkerStatusEnum.IDLE, expected)
-        assert state.job(job_id) is JobStatusEnum.RUNNING
-        assert state.finish(JobStatusEnum.DONE) == job_id
-    assert state.finish(JobStatusEnum.FAILED) is None
-    known = [job_id for job_id in range(1200) if state.job(job_id) is not None]
-    assert known == list(range(101, 1101))
-    assert {state.job(job_id) for job_id in known} == {JobStatusEnum.DONE}
+def test_a_killed_serve_py_leaves_no_process_once_the_running_job_has_ended(new_service):
+    assert new_service.post_job(seconds=1) == (202, {"job": 1})
+    new_service.kill(*new_service.processes(*SERVE))
+    new_service.serve.wait(DEADLINE)
+    until(lambda: not new_service.processes())
+    assert [row["status"] for row in new_service.rows()] == ["DONE"]
+
+
+def test_started_again_while_the_last_job_of_a_killed_service_still_runs_it_knows_of_that_job(new_service):
+    assert new_service.post_job(seconds=0.5) == (202, {"job": 1})
+    until(lambda: new_service.job(1) == "RUNNING")
+    [calculation] = new_service.processes(*CALCULATION)
+    new_service.kill(calculation, signal.SIGSTOP)
+    new_service.request("POST", "/drain")
+    new_service.kill(*new_service.processes(*SERVE))
+    new_service.serve.wait(DEADLINE)
+    until(lambda: not new_service.processes(*WEB) and not new_service.processes(*WORKER))
+    new_service.start()
+    until(new_service.answers)
+    assert new_service.post_job(seconds=0)[0] == 409
+    assert (new_service.request("GET", "/status")[1]["job"], new_service.job(1)) == (1, "RUNNING")
+    new_service.kill(calculation, signal.SIGCONT)
+    until(lambda: new_service.job(1) == "DONE")
+    until(lambda: new_service.status() == "IDLE")
+    new_service.until_ready()
+    until(lambda: calculation not in new_service.processes())
+    assert new_service.post_job(seconds=0) == (202, {"job": 2})
+    until(lambda: new_service.job(2) == "DONE")
+
+
+DIE = """
+import os, signal, django
+os.environ["DJANGO_SETTINGS_MODULE"] = "settings"
+django.setup()
+from jobs import work
+from jobs.models import Job
+from jobs.state import state
+def die(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+AFTER_THE_ROW = """
+save = Job.save
+def save_and_die(*args, **keywords):
+    save(*args, **keywords)
+    die()
+Job.save = save_and_die
+work.accept(3000)
+"""
+
+
+@pytest.mark.parametrize(
+    ("moment", "rows"),
+    [("Job.save = die\nwork.accept(3000)", []), (AFTER_THE_ROW, ["FAILED"])],
+    ids=["after the claim", "after the row"],
+)
+def test_a_claim_of_a_process_that_was_killed_in_the_middle_is_undone(new_service, moment, rows):
+    assert new_service.run(DIE + moment) == -signal.SIGKILL
+    until(lambda: new_service.status() == "IDLE")
+    assert [row["status"] for row in new_service.rows()] == rows
+    code, content = new_service.post_job(seconds=0)
+    assert code == 202
+    until(lambda: new_service.job(content["job"]) == "DONE")
+
+
+def test_a_claim_whose_row_can_not_be_written_is_undone(new_service):
+    assert new_service.run(DIE + "Job.save = None\nwork.accept(3000)") == 1
+    until(lambda: new_service.status() == "IDLE")
+    assert new_service.rows() == []
+
+
+def test_a_job_that_was_accepted_without_a_calculation_is_done_by_the_next_one(new_service):
+    [calculation] = new_service.processes(*CALCULATION)
+    new_service.kill(calculation, signal.SIGSTOP)
+    assert new_service.post_job(seconds=0) == (202, {"job": 1})
+    new_service.kill(calculation)
+    until(lambda: new_service.job(1) == "DONE")
+
+
+def test_a_result_is_kept_when_the_calculation_is_killed_just_after_writing_it(new_service):
+    new_service.kill(*new_service.processes(*CALCULATION), signal.SIGSTOP)
+    assert new_service.post_job(seconds=0) == (202, {"job": 1})
+    moment = "job = work.take()\nwork._release = die\nwork.finish(job, Job.Status.DONE)"
+    assert new_service.run(DIE + moment) == -signal.SIGKILL
+    assert new_service.status() == "CALCULATING"
+    new_service.kill(*new_service.processes(*CALCULATION), signal.SIGCONT)
+    until(lambda: new_service.status() == "IDLE")
+    assert new_service.job(1) == "DONE"
+    assert new_service.request("GET", "/status")[1]["job"] is None

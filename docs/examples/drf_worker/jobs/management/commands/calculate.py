@@ -1,0 +1,83 @@
+"""`python manage.py calculate`: the process that does the jobs. SIGTERM ends it after the job that it is doing."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import signal
+import time
+from typing import IO, Any
+
+from django.core.management.base import BaseCommand
+from django.db import close_old_connections
+
+from jobs import work
+from jobs.models import Job
+from jobs.parent import end_with
+from jobs.state import WorkerStatusEnum, state
+from multiprocessing_intenum import wait_for
+
+LOOK_AGAIN = 0.5  # seconds until it looks whether it has to end; a claim wakes it at once
+
+log = logging.getLogger("calculation")
+
+
+def calculate(seconds: float) -> None:
+    """Put your calculation here."""
+    time.sleep(seconds)
+
+
+class Command(BaseCommand):
+    help = "Do the jobs that the web API accepts, one at a time."
+    stopping = False
+
+    def add_arguments(self, parser: Any) -> None:
+        parser.add_argument("--parent", type=int, help="the process that started this one: end when it has ended")
+
+    def handle(self, *, parent: int | None, **_: Any) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self.stop)
+        if parent:
+            end_with(parent)
+        with (state.directory / "calculation.lock").open("w") as file:
+            if self.is_the_only_one(file):
+                self.do_jobs()
+
+    def stop(self, *_: object) -> None:
+        self.stopping = True
+
+    def is_the_only_one(self, file: IO[str]) -> bool:
+        """Wait until no other calculation runs. The kernel unlocks the file when the process that locked it ends."""
+        while not self.stopping:
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return True
+            time.sleep(LOOK_AGAIN)
+        return False
+
+    def do_jobs(self) -> None:
+        log.info("ready")
+        busy = True  # so that it looks at the start, in any case: the last calculation may have left something behind
+        while not self.stopping:
+            if busy:
+                close_old_connections()
+                if job := work.take():
+                    self.do(job)
+            else:
+                with contextlib.suppress(TimeoutError):
+                    wait_for(state.shared_status, WorkerStatusEnum.CALCULATING, timeout=LOOK_AGAIN)
+            busy = state.has_job()
+        log.info("ends")
+
+    def do(self, job: Job) -> None:
+        log.info("job %d begins", job.pk)
+        result = Job.Status.DONE
+        try:
+            calculate(job.seconds)
+        except Exception:
+            log.exception("job %d", job.pk)
+            result = Job.Status.FAILED
+        close_old_connections()  # the database may have hung up during a long job
+        work.finish(job, result)
+        log.info("job %d is %s", job.pk, result)

@@ -1,0 +1,68 @@
+"""The state of the worker, which all processes of the service open by its path. Nothing here needs Django."""
+
+from __future__ import annotations
+
+import enum
+import os
+from pathlib import Path
+
+from multiprocessing_intenum import IntEnumAttribute, IntEnumValue, value_at
+
+
+class WorkerStatusEnum(enum.IntEnum):
+    UNAVAILABLE = enum.auto()  # drained: no new jobs; one that was accepted before still runs to its end
+    IDLE = enum.auto()
+    CALCULATING = enum.auto()
+
+
+class WorkerStatus(IntEnumValue[WorkerStatusEnum]):
+    pass
+
+
+class WorkerState:
+    """The status and the job, under one lock. Each is a file in the directory.
+
+    When nobody holds the lock, CALCULATING has a job. If a process was killed while it held the lock, this may not be
+    so. The calculation puts it right: see `take` in work.py.
+    """
+
+    status = IntEnumAttribute(WorkerStatus)
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.status = WorkerStatus("IDLE", at=directory / "status")
+        self.lock = self.shared_status.get_lock()
+        self.job_id = value_at(directory / "job", "q", 0, lock=self.lock)  # the job that is to be done, or 0
+
+    @property
+    def shared_status(self) -> WorkerStatus:
+        """The shared value itself, for compare_and_exchange and the like."""
+        return WorkerState.status.proxy_of(self)
+
+    def has_job(self) -> bool:
+        """Whether the worker is claimed or has a job."""
+        with self.lock:
+            return self.status is WorkerStatusEnum.CALCULATING or self.job_id.value != 0
+
+    def drain(self) -> None:
+        """Accept no more jobs."""
+        self.status = WorkerStatusEnum.UNAVAILABLE
+
+    def resume(self) -> None:
+        """Accept jobs again after a drain."""
+        with self.lock:
+            if self.status is WorkerStatusEnum.UNAVAILABLE:
+                busy = self.job_id.value != 0
+                self.status = WorkerStatusEnum.CALCULATING if busy else WorkerStatusEnum.IDLE
+
+
+def _directory() -> Path:
+    """Return the directory of the environment, which must exist; otherwise `run` beside the programs."""
+    if given := os.environ.get("WORKER_STATE"):
+        return Path(given)
+    default = Path(__file__).parents[1] / "run"
+    default.mkdir(mode=0o700, exist_ok=True)
+    return default
+
+
+state = WorkerState(_directory())
