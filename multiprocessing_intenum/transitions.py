@@ -41,11 +41,9 @@ class TransitionError(ValueError):
         super().__init__(before, after, self.allowed)  # what pickle and copy make it of
 
     def __str__(self) -> str:
-        ways = " or ".join(map(_name, self.allowed)) or "nowhere: it is the last state"
-        return (
-            f"{type(self.before).__name__} can not go from {_name(self.before)} to {_name(self.after)}: "
-            f"from {_name(self.before)} it goes to {ways}"
-        )
+        before, after = _name(self.before), _name(self.after)
+        ways = f"only to {' or '.join(map(_name, self.allowed))}" if self.allowed else "nowhere"
+        return f"{type(self.before).__name__} can not go from {before} to {after}: from {before} it goes {ways}"
 
 
 class Transitions:
