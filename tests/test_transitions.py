@@ -91,7 +91,7 @@ def test_a_member_without_an_entry_has_no_way_out() -> None:
     for member in (UNAVAILABLE, CALCULATING):
         status = Ending(member)
         status.set(member)  # staying is always allowed
-        with pytest.raises(TransitionError, match="from .* it goes nowhere$") as caught:
+        with pytest.raises(TransitionError, match=r"from .* it goes nowhere$") as caught:
             status.set(IDLE)
         assert caught.value.allowed == ()
 
