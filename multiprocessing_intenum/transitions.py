@@ -10,6 +10,10 @@ from multiprocessing_intenum.members import Members, number_of
 __all__ = ["TransitionError", "Transitions", "mermaid"]
 
 
+_KEYWORDS = frozenset({"as", "direction", "end", "note", "state"})
+"""Names that mean something else to Mermaid."""
+
+
 class TransitionError(ValueError):
     """A write of a shared value was refused, because its class does not allow this transition. Nothing was written.
 
@@ -155,7 +159,7 @@ def mermaid(value_type: type[Any]) -> str:
     names: dict[int, str] = {}
     for index, member in enumerate(members):
         name = names[id(member)] = _name(member)
-        if not name.isidentifier():  # a combination of flags
+        if not name.isidentifier() or name.lower() in _KEYWORDS:  # a combination of flags, for example
             names[id(member)] = f"state{index}"
             lines.append(f'    state "{name}" as state{index}')
         elif id(member) not in drawn:

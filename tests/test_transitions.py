@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import enum
 import pickle
 import random
 import re
@@ -278,6 +279,15 @@ def test_the_diagram_names_states_without_any_way_and_combinations_of_flags() ->
     assert f"    R --> {name}" in lines
     assert {"    W", "    X"} <= set(lines)
     assert len(lines) == 5
+
+
+def test_the_diagram_gives_other_names_to_the_words_of_its_language() -> None:
+    kind: Any = enum.IntEnum("kind", ["start", "end"])
+
+    class Ending(IntEnumValue[kind], transitions={"start": ["end"]}):
+        pass
+
+    assert mermaid(Ending).split("\n")[1:] == ['    state "end" as state1', "    start --> state1"]
 
 
 def test_a_class_without_transitions_has_no_diagram() -> None:
