@@ -10,11 +10,18 @@ author = "The multiprocessing-intenum authors"
 project_copyright = "2024-2025 credativ GmbH and the multiprocessing-intenum authors"
 version = release = version_of(project)
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.intersphinx"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.intersphinx",
+    "sphinxcontrib.mermaid",
+]
 # Tables of results, which other pages include, and environments of the examples.
 exclude_patterns = ["_build", "benchmarks/*.md", "*-results.md", "**/.venv", "**/node_modules"]
 myst_enable_extensions = ["colon_fence", "attrs_inline"]
 myst_heading_anchors = 3
+myst_fence_as_directive = ["mermaid"]
 nitpicky = True
 # In the signature of value_at: names of ctypes and of multiprocessing that have no page of their own.
 nitpick_ignore_regex = [

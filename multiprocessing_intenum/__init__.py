@@ -9,6 +9,7 @@ from multiprocessing_intenum.mutator import compare_and_exchange, compare_and_se
 from multiprocessing_intenum.proxy import IntEnumValue
 from multiprocessing_intenum.robust import RobustRLock
 from multiprocessing_intenum.shared_file import SharedFile
+from multiprocessing_intenum.transitions import TransitionError, mermaid
 from multiprocessing_intenum.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -20,12 +21,14 @@ __all__ = [
     "IntEnumValue",
     "RobustRLock",
     "SharedFile",
+    "TransitionError",
     "changes",
     "compare_and_exchange",
     "compare_and_set",
     "exchange",
     "history",
     "last_change",
+    "mermaid",
     "snapshot",
     "update",
     "value_at",

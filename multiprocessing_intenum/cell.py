@@ -39,8 +39,8 @@ class Cell(Generic[T]):
     """
 
     __slots__ = (
-        "_block", "acquire", "by_number", "exact_type", "is_mine", "lock", "members", "release", "view", "words",
-        "write",
+        "_block", "_operations", "acquire", "by_number", "exact_type", "is_mine", "lock", "members", "release", "view",
+        "words", "write",
     )  # fmt: skip
 
     acquire: Callable[..., object]
@@ -60,13 +60,19 @@ class Cell(Generic[T]):
     """Store a member under the lock. It must be a member of the table that fits the cell."""
 
     def __init__(self, members: Members[T], block: Any, lock: LockLike) -> None:
-        operations = self.acquire, self.release, self.is_mine = operations_of(lock)
+        self._operations = self.acquire, self.release, self.is_mine = operations_of(lock)
         self._block = block
         self.words = words = Words(block)
         self.view = words.state
-        self.write = guarded(lock, operations, words.writer(members.by_number), words.sleepers, words.wake)
         self.lock = cast("Lock", lock)
         self.members, self.by_number, self.exact_type = members, members.by_number, members.exact_type
+        self.check_writes(None)
+
+    def check_writes(self, check: Callable[[int, T], None] | None) -> None:
+        """Have each write refused that `check` raises an error for. It is called as `Words.writer` says."""
+        words = self.words
+        store = words.writer(self.by_number, check)
+        self.write = guarded(self.lock, self._operations, store, words.sleepers, words.wake)
 
     @classmethod
     def in_memory(cls, members: Members[T], number: int, lock: LockLike) -> Cell[T]:

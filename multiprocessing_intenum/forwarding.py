@@ -7,7 +7,7 @@ answer with an outdated member.
 
 # Type checkers read forwarding.pyi instead. wrapt's annotations do not allow None for a special method. Neither they
 # nor the annotations of `operator` fit the functions below, which turn an operation into a method.
-# pyright: reportAssignmentType=false, reportIncompatibleMethodOverride=false
+# pyright: reportAssignmentType=false, reportIncompatibleMethodOverride=false, reportSelfClsParameterName=false
 # pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 
 from __future__ import annotations
@@ -161,11 +161,27 @@ _changing_own = lock_of_threads()
 
 # The names with `_self_` that a subclass must not use. Version 2.0 used the last three.
 _OWN_NAMES = frozenset(
-    {*SLOTS, "_self_own", "_self_table", "_self_origin", "_self_lock", "_self_members", "_self_word"}
+    {*SLOTS, "_self_own", "_self_table", "_self_transitions", "_self_origin"}
+    | {"_self_lock", "_self_members", "_self_word"}
 )
 
+_metaclass: Any = type(ObjectProxy)
+if _metaclass is not type:  # the pure-Python wrapt
+    # It takes no keywords of a class. This one leaves them for IntEnumValue.__init_subclass__.
+    class _Metaclass(_metaclass):  # type: ignore[misc]
+        # These are properties, which those of this class itself would hide.
+        __module__, __doc__ = (vars(_metaclass)[name] for name in ("__module__", "__doc__"))
 
-class _MemberProxy(ObjectProxy, HasCell):  # type: ignore[type-arg]
+        def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **keywords: Any) -> Any:
+            return super().__new__(mcs, name, bases, {**namespace, "_self_keywords": keywords})
+
+        def __init__(cls, *args: Any, **keywords: Any) -> None:
+            super().__init__(*args)
+
+    _metaclass = _Metaclass
+
+
+class _MemberProxy(ObjectProxy, HasCell, metaclass=_metaclass):  # type: ignore[type-arg]
     """The part of a shared value that behaves like its member."""
 
     __slots__ = SLOTS

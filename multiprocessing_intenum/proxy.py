@@ -10,7 +10,7 @@ import types
 import typing
 import warnings
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from multiprocessing.context import BaseContext
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
@@ -22,6 +22,7 @@ from multiprocessing_intenum.forwarding import _OWN_NAMES, _MemberProxy, methods
 from multiprocessing_intenum.locks import Lock, LockLike, lock_of_threads
 from multiprocessing_intenum.members import IntEnumMember, Members, members_of, number_of, refuse
 from multiprocessing_intenum.shared_file import SharedFile
+from multiprocessing_intenum.transitions import Transitions
 
 __all__ = ["IntEnumValue", "copied"]
 
@@ -109,6 +110,7 @@ class IntEnumValue(_MemberProxy[T]):
     __slots__ = ()
 
     _self_table: ClassVar[Members[Any] | None] = None  # the enum's table; None if the class is unbound
+    _self_transitions: ClassVar[Transitions | None] = None  # None if all are allowed
 
     if not TYPE_CHECKING:
 
@@ -131,8 +133,10 @@ class IntEnumValue(_MemberProxy[T]):
                         bound = _bound[cls, item] = _bind(cls, item)
             return bound
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, *, transitions: Mapping[Any, Collection[Any]] | None = None, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        keywords: dict[str, Any] = vars(cls).get("_self_keywords", {})  # see _Metaclass in forwarding.py
+        transitions = keywords.get("transitions", transitions)
         for base in vars(cls).get("__orig_bases__", ()):
             if isinstance(base, _GenericAlias) and not (base.__parameters__ or base.__args__ == (Any,)):
                 (item,) = base.__args__
@@ -149,6 +153,11 @@ class IntEnumValue(_MemberProxy[T]):
             names = " and ".join(sorted(map(repr, enum_types)))
             message = f"{cls.__name__} can not be bound to {names} at once: a shared value has one enum"
             raise TypeError(message)
+        if transitions is not None:
+            if cls._self_table is None:
+                message = f"{cls.__name__} has transitions but no enum: derive it from IntEnumValue[YourEnum]"
+                raise TypeError(message)
+            cls._self_transitions = Transitions(cls._self_table, transitions)
         if isinstance(vars(cls)["__module__"], str):  # else the metaclass of pure-Python wrapt has done this
             first_line = vars(cls).get("__firstlineno__")
             for name in ("__module__", "__doc__"):
@@ -205,6 +214,9 @@ class IntEnumValue(_MemberProxy[T]):
         self._attach(cell)
 
     def _attach(self, cell: Cell[T]) -> None:
+        transitions = type(self)._self_transitions
+        if transitions is not None:
+            cell.check_writes(transitions.check)
         self.__self_setattr__("_self_cell", cell)
         self.__self_setattr__("_self_view", cell.view)
 

@@ -146,11 +146,12 @@ class Words:
                 return bool(self.base[()] <= count)
         return False
 
-    def writer(self, members: dict[int, Any]) -> Callable[[Any], None]:
+    def writer(self, members: dict[int, Any], check: Callable[[int, Any], None] | None = None) -> Callable[[Any], None]:
         """Return the function that stores a member. It must be called with the lock held.
 
         Args:
             members: the table from number to member, in which each member that is stored must be.
+            check: called with the state and another member that is to follow it. What it raises refuses that.
         """
         state, count, settled, raw = self.state, self.count, self.settled, self._bytes
         member_of, pack_into, places, now = members.get, _ENTRY.pack_into, _PLACES, time.time
@@ -160,6 +161,8 @@ class Words:
                 before = state[()]
                 if member_of(before) is member:  # staying is no change
                     return
+                if check is not None:
+                    check(before, member)
                 if settled[()] != before:
                     self._settle()
                 at = now()

@@ -2,9 +2,18 @@
 
 import multiprocessing
 
-from tutorial_share import WorkerStatus, WorkerStatusEnum
+from tutorial_share import WorkerStatusEnum
 
-from multiprocessing_intenum import IntEnumAttribute
+from multiprocessing_intenum import IntEnumAttribute, IntEnumValue, TransitionError
+
+TRANSITIONS = {
+    "IDLE": ["CALCULATING", "UNAVAILABLE"],
+    "CALCULATING": ["IDLE", "UNAVAILABLE"],
+}  # nothing leads out of UNAVAILABLE
+
+
+class WorkerStatus(IntEnumValue[WorkerStatusEnum], transitions=TRANSITIONS):
+    """The state of a worker. Once it is unavailable, it stays so."""
 
 
 class WorkerState:
@@ -43,3 +52,7 @@ if __name__ == "__main__":
     print(state.describe())
     state.status = WorkerStatusEnum.UNAVAILABLE
     print(state.describe())
+    try:
+        state.status = WorkerStatusEnum.IDLE
+    except TransitionError as error:
+        print(error)
