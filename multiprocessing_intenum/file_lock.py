@@ -107,7 +107,8 @@ class Description:
         follow: whether a symbolic link is followed.
     """
 
-    fd = -1  # until it is open: an interrupt may come before that
+    path: str
+    fd: int = -1  # until it is open: an interrupt may come before that
 
     def __init__(self, path: str, flags: int, mode: int = 0, *, follow: bool = False) -> None:
         self.path = path
@@ -158,6 +159,9 @@ class _Turn:
 
     __slots__ = ("__weakref__", "depth", "description", "end", "is_locked")
 
+    description: Description
+    depth: int
+    is_locked: bool
     end: weakref.ref[Any]
     """Gives the turn back when the thread or greenlet ends."""
 
@@ -186,6 +190,9 @@ class FileLock:
     """
 
     __slots__ = ("__weakref__", "_readonly", "_reduced", "_turns", "_use", "body")
+
+    body: memoryview
+    """The shared memory."""
 
     def __init__(
         self, use: Description, body: memoryview, *, readonly: bool, reduced: tuple[Callable[..., Self], Any]

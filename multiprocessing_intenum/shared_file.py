@@ -32,6 +32,11 @@ class SharedFile:
 
     __slots__ = ("keep", "mode", "path", "readonly")
 
+    path: str
+    keep: bool
+    mode: int
+    readonly: bool
+
     def __init__(
         self, path: str | os.PathLike[str], *, keep: bool = False, mode: int = 0o600, readonly: bool = False
     ) -> None:
