@@ -151,10 +151,15 @@ def _show(options: argparse.Namespace) -> None:
     last_changes = change.history(status)
     last, is_used = last_changes[-1], _file_of(status).is_used()
     if options.json:
-        names = ((_name(each.before), _name(each.after), each.at.isoformat()) for each in last_changes)
         shown = [
-            {"before": before, "after": after, "at": at, "pid": each.pid, "number": each.number}
-            for each, (before, after, at) in zip(last_changes, names, strict=True)
+            {
+                "before": _name(each.before),
+                "after": _name(each.after),
+                "at": each.at.isoformat(),
+                "pid": each.pid,
+                "number": each.number,
+            }
+            for each in last_changes
         ]
         found = {
             "path": os.path.abspath(options.path),

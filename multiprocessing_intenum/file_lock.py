@@ -14,7 +14,13 @@ from typing import Any, cast
 
 from typing_extensions import Self
 
-from multiprocessing_intenum.robust import execution, greenlets_share_a_thread, moment
+from multiprocessing_intenum.robust import (
+    FIRST_INTERVAL,
+    LONGEST_INTERVAL,
+    execution,
+    greenlets_share_a_thread,
+    moment,
+)
 
 try:
     import fcntl
@@ -48,8 +54,6 @@ USE, MAKING, _WRITING = 2**62, 2**62 + 1, 2**62 + 2
 """USE: locked shared by whoever uses the value. MAKING: locked by who makes, opens or begins the value anew."""
 
 _BUSY = (errno.EAGAIN, errno.EACCES)
-# Seconds to sleep between two tries, where the kernel cannot wake us in time: the first time, and at most.
-_FIRST_INTERVAL, _LONGEST_INTERVAL = 50e-6, 0.005
 
 if fcntl is not None:
     _call = fcntl.fcntl
@@ -58,9 +62,7 @@ if fcntl is not None:
         for byte in (USE, MAKING, _WRITING)
         for exclusive in (False, True)
     }
-    _LOCK_WRITING = _LOCKS[_WRITING, True]
     _UNLOCKS = {byte: _flock(fcntl.F_UNLCK, byte) for byte in (USE, MAKING, _WRITING)}
-    _UNLOCK_WRITING = _UNLOCKS[_WRITING]
     _UNLOCKED = struct.pack("@h", fcntl.F_UNLCK)
 
 
@@ -278,7 +280,7 @@ class FileLock:
         if depth <= 0:
             turn.depth = 0
             turn.is_locked = False
-            _call(turn.description.fd, _TRY, _UNLOCK_WRITING)
+            unlock_range(turn.description.fd, _WRITING)
 
     def _is_mine(self) -> bool:
         turn = self._turns.get(execution())
@@ -287,23 +289,16 @@ class FileLock:
     @staticmethod
     def _lock(fd: int, deadline: float) -> bool:
         """Take the kernel's lock for this description. Return False at the deadline."""
-        interval = _FIRST_INTERVAL
-        while True:
-            try:
-                _call(fd, _TRY, _LOCK_WRITING)
-            except OSError as error:
-                if error.errno not in _BUSY:
-                    raise
-            else:
-                return True
+        interval = FIRST_INTERVAL
+        while not lock_range(fd, _WRITING):
             left = deadline - time.monotonic()
             if left <= 0:
                 return False
             if left == math.inf and not greenlets_share_a_thread():
-                _call(fd, _WAIT, _LOCK_WRITING)
-                return True
+                return lock_range(fd, _WRITING, wait=True)
             time.sleep(min(left, interval))
-            interval = min(2 * interval, _LONGEST_INTERVAL)
+            interval = min(2 * interval, LONGEST_INTERVAL)
+        return True
 
     def is_used(self) -> bool:
         """Whether anybody uses the file. Who has opened it with `readonly=True` does not count."""

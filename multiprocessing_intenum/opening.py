@@ -310,41 +310,66 @@ def _make(file: SharedFile, contents: Contents, replaced: Description | None) ->
         contents: what it is to hold.
         replaced: a file with another description that has this name, and that nobody uses.
     """
+    content, header = _content_of(contents)
     try:
         made = _new_temporary(_temporary(file.path), replaced)
-    except OSError as error:
-        raise _explained(error, file, contents) from error
-    try:
-        header = _fill(made, file, contents)
-        lock_range(made.fd, USE, exclusive=False)
         try:
-            if replaced is not None:
-                os.rename(made.path, file.path)
-            else:
-                os.link(made.path, file.path)
-        except FileExistsError:
+            if not _put_in_place(made, file, content, replaced):
+                made.close()
+                return None
+            body = _mapped(made.fd, file, header)
+            unlock_range(made.fd, MAKING)
+            return _lock_of(made, file, body)
+        except BaseException:
             made.close()
-            return None
-        finally:
-            with suppress(FileNotFoundError):  # renamed
-                os.unlink(made.path)
-        made.path = file.path
-        body = _mapped(made.fd, file, header)
-        unlock_range(made.fd, MAKING)
-        return _lock_of(made, file, body)
-    except BaseException as error:
-        made.close()
-        if isinstance(error, OSError):
-            raise _explained(error, file, contents) from error
-        raise
+            raise
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        message = f"no room for the {len(content):,} bytes of a shared value: free some, or give another path"
+        raise OSError(error.errno, message, file.path) from error
 
 
-def _explained(error: OSError, file: SharedFile, contents: Contents) -> OSError:
-    """Return the error that says what the user can do."""
-    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-        return error
-    message = f"no room for the {_size(contents):,} bytes of a shared value: free some, or give another path"
-    return OSError(error.errno, message, file.path)
+def _content_of(contents: Contents) -> tuple[bytearray, _Header]:
+    """Return all that a new file is to hold, with the first value."""
+    text = json.dumps(contents.description, ensure_ascii=False, separators=(",", ":")).encode()
+    start = (_TEXT_AT + len(text) + 63) // 64 * 64
+    pages = (start + contents.size + mmap.PAGESIZE - 1) // mmap.PAGESIZE
+    content = bytearray(pages * mmap.PAGESIZE)
+    content[: len(_LINE)] = _LINE
+    _NUMBERS.pack_into(content, _NUMBERS_AT, len(text), start, contents.size, 0)
+    content[_TEXT_AT : _TEXT_AT + len(text)] = text
+    begin = cast("Callable[[memoryview, bool], object]", contents.begin)
+    begin(memoryview(content)[start : start + contents.size], True)
+    return content, _Header({}, start, contents.size, False)
+
+
+def _put_in_place(made: Description, file: SharedFile, content: bytearray, replaced: Description | None) -> bool:
+    """Fill the temporary file, and give it its name. Return False if another process was faster.
+
+    The temporary name is gone afterwards, also after an error.
+    """
+    temporary = made.path
+    try:
+        os.pwrite(made.fd, _LINE, 0)  # first: who finds this file knows that it is ours
+        if hasattr(os, "posix_fallocate"):  # a full file system is an error now, not a SIGBUS at some later write
+            os.posix_fallocate(made.fd, 0, len(content))
+        written = 0
+        while written < len(content):
+            written += os.pwrite(made.fd, content[written:], written)
+        os.fchmod(made.fd, file.mode)
+        lock_range(made.fd, USE, exclusive=False)
+        if replaced is not None:
+            os.rename(temporary, file.path)
+        else:
+            os.link(temporary, file.path)
+    except FileExistsError:
+        return False
+    finally:
+        with suppress(FileNotFoundError):  # renamed
+            os.unlink(temporary)
+    made.path = file.path
+    return True
 
 
 def _temporary(path: str) -> str:
@@ -355,31 +380,6 @@ def _temporary(path: str) -> str:
     directory, name = os.path.split(path)
     shortened = os.fsdecode(os.fsencode(name)[:200])  # a file's name has at most 255 bytes
     return os.path.join(directory, f".{shortened}.{os.geteuid()}.new")
-
-
-def _fill(made: Description, file: SharedFile, contents: Contents) -> _Header:
-    """Fill an empty file with all that it is to hold."""
-    content = bytearray(_size(contents))
-    text = _text(contents)
-    start = _start(text)
-    content[: len(_LINE)] = _LINE
-    _NUMBERS.pack_into(content, _NUMBERS_AT, len(text), start, contents.size, 0)
-    content[_TEXT_AT : _TEXT_AT + len(text)] = text
-    begin = cast("Callable[[memoryview, bool], object]", contents.begin)
-    begin(memoryview(content)[start : start + contents.size], True)
-    try:
-        os.pwrite(made.fd, _LINE, 0)  # first: who finds this file knows that it is ours
-        if hasattr(os, "posix_fallocate"):  # a full file system is an error now, not a SIGBUS at some later write
-            os.posix_fallocate(made.fd, 0, len(content))
-        written = 0
-        while written < len(content):
-            written += os.pwrite(made.fd, content[written:], written)
-        os.fchmod(made.fd, file.mode)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(made.path)
-        raise
-    return _Header({}, start, contents.size, False)
 
 
 def _new_temporary(path: str, replaced: Description | None) -> Description:
@@ -418,15 +418,3 @@ def _remove_leftover(path: str, replaced: Description | None) -> None:
             os.unlink(path)
     finally:
         opened.close()
-
-
-def _text(contents: Contents) -> bytes:
-    return json.dumps(contents.description, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def _start(text: bytes) -> int:
-    return (_TEXT_AT + len(text) + 63) // 64 * 64
-
-
-def _size(contents: Contents) -> int:
-    return (_start(_text(contents)) + contents.size + mmap.PAGESIZE - 1) // mmap.PAGESIZE * mmap.PAGESIZE

@@ -25,14 +25,14 @@ _Block: TypeAlias = "ctypes.Array[ctypes.c_char]"
 _Callback: TypeAlias = Callable[["RobustRLock"], object]
 _State: TypeAlias = "tuple[_Block, int | None, _Callback | None]"
 
-__all__ = ["RobustRLock", "execution", "greenlets_share_a_thread", "moment"]
+__all__ = ["FIRST_INTERVAL", "LONGEST_INTERVAL", "RobustRLock", "execution", "greenlets_share_a_thread", "moment"]
 
 T = TypeVar("T")
 
 # Seconds to wait at a time: a signal does not end the wait for a mutex, so Python could not run its handler.
 _SLICE = 0.1
-# Seconds to sleep between two tries where greenlets share a thread: the first time, and at most.
-_FIRST_INTERVAL, _LONGEST_INTERVAL = 50e-6, 0.005
+# Seconds to sleep between two tries where the kernel does not wake us: the first time, and at most.
+FIRST_INTERVAL, LONGEST_INTERVAL = 50e-6, 0.005
 
 
 class _Execution:
@@ -279,7 +279,7 @@ class RobustRLock:
 
     def _acquire_busy(self, me: weakref.ref[_Execution], error: int, deadline: float) -> int:
         """Go on after trylock has returned `error`. Return 0 if the lock is ours now, or an error number."""
-        interval = _FIRST_INTERVAL
+        interval = FIRST_INTERVAL
         while True:
             if error == 0:
                 self._depth = 1
@@ -306,7 +306,7 @@ class RobustRLock:
                 return errno.ETIMEDOUT
             if greenlets_share_a_thread():
                 time.sleep(min(left, interval))
-                interval = min(2 * interval, _LONGEST_INTERVAL)
+                interval = min(2 * interval, LONGEST_INTERVAL)
                 error = self._trylock(self._mutex)
             else:
                 error = self._c.lock_within(self._mutex, min(left, _SLICE))

@@ -62,11 +62,12 @@ class Transitions:
         ValueError: a name is unknown, or a member is given twice.
     """
 
-    __slots__ = ("_allowed", "_ids", "_members")
+    __slots__ = ("_allowed", "_members")
 
     def __init__(self, members: Members[Any], declared: object) -> None:
         self._members = members
-        self._allowed: dict[int, tuple[Any, ...]] = {}
+        # The followers by their identity, as members are compared everywhere: the table has one for each number.
+        self._allowed: dict[int, dict[int, Any]] = {}
         if not isinstance(declared, Mapping):
             message = (
                 "transitions must be a mapping from each member, or its name, to those that may follow, "
@@ -86,10 +87,8 @@ class Transitions:
                 )
                 raise TypeError(message)
             place = f"transitions[{_name(before)}]"
-            followers = dict.fromkeys(self._member(value, place) for value in cast("Collection[object]", values))
-            self._allowed[number] = tuple(followers)
-        # Compared by identity, as everywhere: the table has one member for each number.
-        self._ids = {number: frozenset(map(id, after)) for number, after in self._allowed.items()}
+            followers = [self._member(value, place) for value in cast("Collection[object]", values)]
+            self._allowed[number] = {id(after): after for after in followers}
 
     def _member(self, value: object, place: str) -> Any:
         try:
@@ -103,12 +102,9 @@ class Transitions:
 
     def check(self, number: int, after: Any) -> None:
         """Raise TransitionError if the state of this number must not be followed by this other member."""
-        try:
-            if id(after) in self._ids[number]:
-                return
-        except KeyError:
-            pass
-        raise TransitionError(self._members[number], after, self._allowed.get(number, ()))
+        allowed = self._allowed.get(number, {})
+        if id(after) not in allowed:
+            raise TransitionError(self._members[number], after, allowed.values())
 
     def pairs(self) -> list[tuple[Any, Any]]:
         """Return all pairs of different members that are allowed, as they were declared."""
@@ -116,7 +112,7 @@ class Transitions:
         return [
             (members[number], after)
             for number, followers in self._allowed.items()
-            for after in followers
+            for after in followers.values()
             if members[number] is not after
         ]
 

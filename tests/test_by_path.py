@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from enums import Perm, WorkerStatus, WorkerStatusEnum
-from helpers import DEADLINE, SHORT, WRITERS, alarms, in_a_thread, is_free, run
+from helpers import DEADLINE, SHORT, WRITERS, alarms, held_elsewhere, in_a_thread, interrupt_at_random, is_free, run
 from path_targets import strangers
 
 from multiprocessing_intenum import (
@@ -539,7 +539,7 @@ def test_an_error_of_the_kernel_comes_out_of_acquire(path: str, monkeypatch: pyt
     call = file_lock._call
 
     def refuse(fd: int, command: int, what: bytes) -> bytes:
-        if what == file_lock._LOCK_WRITING:
+        if what == file_lock._LOCKS[file_lock._WRITING, True]:
             raise OSError(errno.EIO, "the disk is gone")
         return call(fd, command, what)
 
@@ -555,48 +555,26 @@ def test_where_greenlets_share_a_thread_it_waits_without_blocking_it(
 ) -> None:
     lock: Any = WorkerStatus(IDLE, at=path).get_lock()
     monkeypatch.setattr(file_lock, "greenlets_share_a_thread", lambda: True)
-    taken, finish = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        with lock:
-            taken.set()
-            finish.wait(DEADLINE)
-
-    thread = threading.Thread(target=hold)
-    thread.start()
-    assert taken.wait(DEADLINE)
-    threading.Timer(SHORT, finish.set).start()
-    assert lock.acquire()
-    lock.release()
-    thread.join(DEADLINE)
+    with held_elsewhere(lock) as done:
+        threading.Timer(SHORT, done.set).start()
+        assert lock.acquire()
+        lock.release()
 
 
 @pytest.mark.usefixtures("untraced")
 @pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
 def test_an_interrupt_at_any_moment_leaves_the_lock_free(path: str, write: Any) -> None:
     status = WorkerStatus(IDLE, at=path)
-    armed = False
 
-    def interrupt(*_: object) -> None:
-        nonlocal armed
-        if armed:
-            armed = False
-            raise KeyboardInterrupt
+    def write_twice() -> None:
+        write(status, CALCULATING)
+        write(status, IDLE)
 
-    def write_until_interrupted() -> None:
-        nonlocal armed
-        armed = True
-        alarm_in(2e-5, every=0.05)
-        while armed:
-            write(status, CALCULATING)
-            write(status, IDLE)
+    def look() -> None:
+        assert is_free(status.get_lock())
+        assert type(snapshot(status)) is WorkerStatusEnum
 
-    with alarms(interrupt) as alarm_in:
-        for _ in range(40):
-            try:
-                write_until_interrupted()
-            except KeyboardInterrupt:  # noqa: PERF203
-                assert is_free(status.get_lock())
+    interrupt_at_random(write_twice, look)
 
 
 @pytest.mark.usefixtures("untraced")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from enums import WorkerStatus, WorkerStatusEnum
-from helpers import DEADLINE, SAFE_LOCKS, WRITERS, alarms, is_free
+from helpers import DEADLINE, REPEAT, SAFE_LOCKS, WRITERS, alarms, interrupt_at_random, is_free
 
 from multiprocessing_intenum import futex, snapshot, wait_for
 
@@ -19,42 +19,22 @@ if TYPE_CHECKING:
 
 UNAVAILABLE, IDLE, CALCULATING = WorkerStatusEnum
 
-REPEAT = 0.05
-"""Seconds between alarms, because on a busy machine CPython 3.10 was seen to miss one signal of some thousands until
-the next one came: four runs of this file at once on two processors, in loops that never gave up the GIL."""
-
 
 @pytest.mark.usefixtures("untraced")
 @pytest.mark.parametrize("lock", SAFE_LOCKS)
 @pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
 def test_an_interrupt_at_any_moment_leaves_the_lock_free_and_the_value_whole(lock: Any, write: Any) -> None:
     status = WorkerStatus(IDLE, lock=lock())
-    armed = False
 
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        nonlocal armed
-        if armed:  # else it is a repeated alarm, and the lock is being looked at
-            armed = False
-            raise KeyboardInterrupt
+    def write_twice() -> None:
+        write(status, CALCULATING)
+        write(status, IDLE)
 
-    def write_until_interrupted() -> None:
-        nonlocal armed
-        armed = True
-        alarm_in(random.uniform(20e-6, 200e-6), every=REPEAT)
-        deadline = time.monotonic() + DEADLINE
-        while time.monotonic() < deadline:
-            write(status, CALCULATING)
-            write(status, IDLE)
+    def look() -> None:
+        assert is_free(status.get_lock())
+        assert type(snapshot(status)) is WorkerStatusEnum
 
-    with alarms(interrupt) as alarm_in:
-        for _ in range(40):
-            try:
-                write_until_interrupted()
-            except KeyboardInterrupt:
-                # Checked while the traceback is still alive: handling an interrupt may take long.
-                assert is_free(status.get_lock())
-            assert not armed
-            assert type(snapshot(status)) is WorkerStatusEnum
+    interrupt_at_random(write_twice, look)
 
 
 @pytest.mark.usefixtures("untraced")

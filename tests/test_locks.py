@@ -6,13 +6,12 @@ import asyncio
 import multiprocessing
 import sys
 import threading
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import filelock
 import pytest
 from enums import Perm, Permissions, WorkerState, WorkerStatus, WorkerStatusEnum
-from helpers import DEADLINE, SHORT, TIMED_WRITERS, WRITERS, in_a_thread, is_free
+from helpers import DEADLINE, SHORT, TIMED_WRITERS, WRITERS, held_elsewhere, in_a_thread, is_free
 
 from multiprocessing_intenum import RobustRLock, compare_and_set, snapshot, update
 
@@ -70,27 +69,6 @@ def lock(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     if request.param == "FileLock":
         return filelock.FileLock(tmp_path / "lock")
     return LOCKS[request.param]()
-
-
-@contextmanager
-def held_elsewhere(lock: Any) -> Iterator[None]:
-    """Let another thread hold the lock meanwhile."""
-    taken, done = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        lock.acquire()
-        taken.set()
-        done.wait(DEADLINE)
-        lock.release()
-
-    thread = threading.Thread(target=hold, daemon=True)
-    thread.start()
-    try:
-        assert taken.wait(DEADLINE)
-        yield
-    finally:
-        done.set()
-        thread.join(DEADLINE)
 
 
 def gives(lock: Any) -> bool:

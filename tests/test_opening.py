@@ -381,15 +381,15 @@ def test_a_file_that_loses_its_name_while_it_is_opened_is_opened_anew(
 
 def test_who_was_faster_in_making_it_wins(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with strangers(1) as (stranger,):
-        fill = opening._fill
+        put_in_place = opening._put_in_place
 
         def be_too_late(*args: Any) -> Any:
             path.write_bytes(spare.read_bytes())  # a maker that does not know our lock: a restored backup
-            return fill(*args)
+            return put_in_place(*args)
 
         spare = path.parent / "spare"
         stranger.ask(f"status = WorkerStatus('UNAVAILABLE', at={str(spare)!r})")
-        monkeypatch.setattr(opening, "_fill", be_too_late)
+        monkeypatch.setattr(opening, "_put_in_place", be_too_late)
         assert WorkerStatus(IDLE, at=SharedFile(path, mode=0o644)) == IDLE
         assert sorted(os.listdir(path.parent)) == ["spare", "status"]
 

@@ -25,7 +25,7 @@ import helpers
 import pytest
 import robust_targets
 from enums import WorkerStatus, WorkerStatusEnum
-from helpers import DEADLINE, alarms, in_a_thread, is_free
+from helpers import DEADLINE, alarms, held_elsewhere, in_a_thread, is_free
 
 from multiprocessing_intenum import IntEnumValue, compare_and_set, memory, pthread, robust
 from multiprocessing_intenum.robust import RobustRLock
@@ -445,26 +445,13 @@ def test_a_signal_ends_the_wait() -> None:
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise Interruption
 
-    lock, taken, finish = RobustRLock(), threading.Event(), threading.Event()
-
-    def hold() -> None:
-        with lock:
-            taken.set()
-            finish.wait(DEADLINE)
-
-    holder = threading.Thread(target=hold)
-    holder.start()
-    assert taken.wait(DEADLINE)
-    try:
-        with alarms(interrupt) as alarm_in:
-            alarm_in(0.05)
-            began = time.monotonic()
-            with pytest.raises(Interruption):
-                lock.acquire(timeout=DEADLINE)
-            assert time.monotonic() - began < 10
-    finally:
-        finish.set()
-        holder.join(DEADLINE)
+    lock = RobustRLock()
+    with held_elsewhere(lock), alarms(interrupt) as alarm_in:
+        alarm_in(0.05)
+        began = time.monotonic()
+        with pytest.raises(Interruption):
+            lock.acquire(timeout=DEADLINE)
+        assert time.monotonic() - began < 10
     assert not lock._is_mine()
     assert is_free(lock)
 
