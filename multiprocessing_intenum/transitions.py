@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, cast
 
-from multiprocessing_intenum.members import Members, number_of
+from multiprocessing_intenum.members import Members
 
 __all__ = ["TransitionError", "Transitions", "mermaid"]
 
@@ -75,7 +75,7 @@ class Transitions:
             raise TypeError(message)
         for key, values in cast("Mapping[object, object]", declared).items():
             before = self._member(key, "transitions")
-            number = number_of(before)
+            number = members.number_of(before)
             if number in self._allowed:
                 message = f"transitions has {_name(before)} twice: give all that may follow it at once"
                 raise ValueError(message)
@@ -86,8 +86,8 @@ class Transitions:
                 )
                 raise TypeError(message)
             place = f"transitions[{_name(before)}]"
-            followers = dict.fromkeys(self._member(value, place) for value in cast("Collection[object]", values))
-            self._allowed[number] = tuple(followers)
+            followers = [self._member(value, place) for value in cast("Collection[object]", values)]
+            self._allowed[number] = tuple({id(after): after for after in followers}.values())  # some are unhashable
         # Compared by identity, as everywhere: the table has one member for each number.
         self._ids = {number: frozenset(map(id, after)) for number, after in self._allowed.items()}
 
