@@ -1,12 +1,12 @@
-"""A multiprocessing-safe enum value: one integer in shared memory that looks like the enum member it names."""
+"""A multiprocessing-safe enum value: one number in shared memory that looks like the enum member it names."""
 
 from typing import TYPE_CHECKING, Any
 
-from multiprocessing_intenum.attribute import IntEnumAttribute
+from multiprocessing_intenum.attribute import EnumAttribute, IntEnumAttribute
 from multiprocessing_intenum.cell import snapshot
 from multiprocessing_intenum.change import Change, changes, history, last_change
 from multiprocessing_intenum.mutator import compare_and_exchange, compare_and_set, exchange, update
-from multiprocessing_intenum.proxy import IntEnumValue
+from multiprocessing_intenum.proxy import EnumValue, IntEnumValue
 from multiprocessing_intenum.robust import RobustRLock
 from multiprocessing_intenum.shared_file import SharedFile
 from multiprocessing_intenum.transitions import TransitionError, mermaid
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Change",
+    "EnumAttribute",
+    "EnumValue",
     "IntEnumAttribute",
     "IntEnumValue",
     "RobustRLock",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import enum
 import io
 import json
@@ -17,7 +18,7 @@ from multiprocessing_intenum.by_path import FileCell, is_enum
 from multiprocessing_intenum.cell import snapshot
 from multiprocessing_intenum.locks import seconds
 from multiprocessing_intenum.opening import description_of
-from multiprocessing_intenum.proxy import IntEnumValue
+from multiprocessing_intenum.proxy import EnumValue
 from multiprocessing_intenum.shared_file import SharedFile
 
 __all__ = ["main"]
@@ -42,6 +43,20 @@ _keep_all: dict[str, Any] = {"boundary": vars(enum)["KEEP"]} if sys.version_info
 
 class _Flags(enum.IntFlag, **_keep_all):
     """The same for flags."""
+
+
+class _Places(enum.Enum):
+    """The same for an enum that is stored by places."""
+
+
+class _Value:
+    """A value of such an enum, known by the text that the header has for it. Two with one text may differ."""
+
+    def __init__(self, text: object) -> None:
+        self.text = str(text)
+
+    def __repr__(self) -> str:
+        return self.text
 
 
 class _NotMetError(Exception):
@@ -87,11 +102,17 @@ def _parser(prog: str) -> argparse.ArgumentParser:
 
 
 def _enum_of(description: Mapping[str, Any]) -> Any:
-    base: Any = _Flags if description["kind"] == "flags" else _Ints
-    return base(description["enum"], description["members"])
+    kind, members = description["kind"], description["members"]
+    base: Any = {"ints": _Ints, "flags": _Flags, "places": _Places}[kind]
+    if kind == "places":
+        values: dict[int, _Value] = {}  # an alias has the place of its member
+        for name, place in members.items():
+            values.setdefault(place, _Value(description["values"][name]))
+        members = {name: values[place] for name, place in members.items()}
+    return base(description["enum"], members)
 
 
-def _open(path: str, *, write: bool = False) -> IntEnumValue[Any]:
+def _open(path: str, *, write: bool = False) -> EnumValue[Any]:
     """Open the value of a file. Who only reads is not counted among those who use it."""
     # The path was given by hand, so that its owner is not asked for: who may open it, may.
     file = SharedFile(path, readonly=not write, keep=True, mode=0o666)
@@ -99,11 +120,11 @@ def _open(path: str, *, write: bool = False) -> IntEnumValue[Any]:
     if not is_enum(description):
         message = f"{path!r} holds a multiprocessing value, not the state of an enum"
         raise ValueError(message)
-    cls: Any = IntEnumValue
+    cls: Any = EnumValue
     return cls[_enum_of(description)](at=file)  # type: ignore[no-any-return]
 
 
-def _file_of(status: IntEnumValue[Any]) -> Any:
+def _file_of(status: EnumValue[Any]) -> Any:
     cell = status._self_cell
     assert isinstance(cell, FileCell)
     return cell.open_file
@@ -119,7 +140,7 @@ def _name(member: Any) -> str | None:
     return str(member._name_)
 
 
-def _member(status: IntEnumValue[Any], name: str) -> Any:
+def _member(status: EnumValue[Any], name: str) -> Any:
     members = status.EnumType.__members__
     names = name.split("|") if issubclass(status.EnumType, _Flags) else [name]
     unknown = [each for each in names if each not in members]
@@ -130,6 +151,18 @@ def _member(status: IntEnumValue[Any], name: str) -> Any:
     for each in names[1:]:
         found |= members[each]
     return found
+
+
+def _value(member: Any) -> Any:
+    """Return the value as JSON can show it."""
+    value = member.value
+    if isinstance(value, _Value):
+        try:
+            literal = ast.literal_eval(value.text)
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):  # what the documentation names
+            literal = value.text
+        value = literal if isinstance(literal, (str, int, float, type(None))) else value.text
+    return value
 
 
 def _moment(at: datetime) -> str:
@@ -165,7 +198,7 @@ def _show(options: argparse.Namespace) -> None:
             "path": os.path.abspath(options.path),
             "enum": status.EnumType.__name__,
             "state": _name(last.after),
-            "value": int(last.after),
+            "value": _value(last.after),
             "since": last.at.isoformat(),
             "pid": last.pid,
             "used": is_used,

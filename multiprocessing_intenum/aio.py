@@ -20,12 +20,12 @@ from typing_extensions import Self
 from multiprocessing_intenum.cell import Cell, HasCell, cell_of
 from multiprocessing_intenum.change import Change, Feed
 from multiprocessing_intenum.locks import lock_of_threads
-from multiprocessing_intenum.members import IntEnumMember
+from multiprocessing_intenum.members import EnumMember
 from multiprocessing_intenum.waiting import Deadline, Look, Sleeper, too_late
 
 __all__ = ["changes", "wait_for"]
 
-T = TypeVar("T", bound=IntEnumMember)
+T = TypeVar("T", bound=EnumMember)
 
 _THREAD_NAME = "multiprocessing_intenum.aio"
 

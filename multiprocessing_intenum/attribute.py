@@ -1,4 +1,4 @@
-"""`IntEnumAttribute`: a shared value behind a plain attribute of a class."""
+"""`EnumAttribute` and `IntEnumAttribute`: a shared value behind a plain attribute of a class."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any, Generic, NoReturn, TypeVar, overload
 from typing_extensions import Self
 
 from multiprocessing_intenum.cell import has_cell, snapshot
-from multiprocessing_intenum.members import IntEnumMember
+from multiprocessing_intenum.members import EnumMember
 from multiprocessing_intenum.mutator import resolve, set_member
-from multiprocessing_intenum.proxy import IntEnumValue, copied
+from multiprocessing_intenum.proxy import EnumValue, copied
 
-__all__ = ["IntEnumAttribute"]
+__all__ = ["EnumAttribute", "IntEnumAttribute"]
 
-T = TypeVar("T", bound=IntEnumMember)
-V = TypeVar("V", bound="IntEnumValue[Any]", covariant=True)
+T = TypeVar("T", bound=EnumMember)
+V = TypeVar("V", bound="EnumValue[Any]", covariant=True)
 
 
 class _Shared:
@@ -27,7 +27,7 @@ class _Shared:
 
     __slots__ = ("by_number", "exact_type", "status", "view", "write")
 
-    def __init__(self, status: IntEnumValue[Any]) -> None:
+    def __init__(self, status: EnumValue[Any]) -> None:
         cell = status._self_cell
         self.status, self.view, self.by_number = status, cell.view, cell.by_number
         self.exact_type, self.write = cell.exact_type, cell.write
@@ -50,17 +50,17 @@ class _Shared:
         return _Shared, (self.status,)
 
 
-class IntEnumAttribute(Generic[V]):
+class EnumAttribute(Generic[V]):
     """A data descriptor. A read returns the current member. An assignment writes to shared memory, under the lock.
 
     The first assignment makes the shared value. It belongs in `__init__`, and must happen before the processes that
     share the instance start. If it happens in a child, only that child has the value.
 
-    pyright needs an annotation, `status: IntEnumAttribute[WorkerStatus] = IntEnumAttribute(WorkerStatus)`. Without it,
+    pyright needs an annotation, `status: EnumAttribute[WorkerStatus] = EnumAttribute(WorkerStatus)`. Without it,
     pyright infers the type of the attribute also from the values that the class's methods assign to it.
 
     Args:
-        value_type: the class of the shared value, a subclass of `IntEnumValue` or `IntEnumValue[YourEnum]`.
+        value_type: the class of the shared value, a subclass of `EnumValue` or `EnumValue[YourEnum]`.
         default: the first member, or its name, of a dataclass field for which no value is given.
 
     Raises:
@@ -69,7 +69,7 @@ class IntEnumAttribute(Generic[V]):
 
     Example:
         >>> class WorkerState:
-        ...     status = IntEnumAttribute(WorkerStatus)
+        ...     status = EnumAttribute(WorkerStatus)
         ...     def __init__(self):
         ...         self.status = WorkerStatusEnum.IDLE
         >>> state = WorkerState()
@@ -80,9 +80,12 @@ class IntEnumAttribute(Generic[V]):
         True
     """
 
-    def __init__(self, value_type: type[V], *, default: IntEnumMember | str | None = None) -> None:
-        if not (issubclass(type(value_type), type) and issubclass(value_type, IntEnumValue)):
-            message = f"expected a subclass of IntEnumValue, such as IntEnumValue[YourEnum], not {value_type!r}"
+    def __init__(self, value_type: type[V], *, default: EnumMember | str | None = None) -> None:
+        if not (issubclass(type(value_type), type) and issubclass(value_type, EnumValue)):
+            message = (
+                "expected a subclass of IntEnumValue or EnumValue, such as IntEnumValue[YourEnum] or "
+                f"EnumValue[YourEnum], not {value_type!r}"
+            )
             raise TypeError(message)
         self._value_type = value_type
         self._default = default
@@ -92,14 +95,14 @@ class IntEnumAttribute(Generic[V]):
 
     def __set_name__(self, owner: type, name: str) -> None:
         if self._name not in ("", name):
-            message = f"this IntEnumAttribute is {self._name!r} already: make another one for {owner.__name__}.{name}"
+            message = f"this EnumAttribute is {self._name!r} already: make another one for {owner.__name__}.{name}"
             raise TypeError(message)
         self._name = name
 
     @overload
     def __get__(self, instance: None, owner: type) -> Self: ...
     @overload
-    def __get__(self: IntEnumAttribute[IntEnumValue[T]], instance: object, owner: type | None = None) -> T: ...
+    def __get__(self: EnumAttribute[EnumValue[T]], instance: object, owner: type | None = None) -> T: ...
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         if instance is None:
             return self
@@ -112,7 +115,7 @@ class IntEnumAttribute(Generic[V]):
             pass
         return snapshot(self.proxy_of(instance))  # raises the right error, or has the enum make the member
 
-    def __set__(self: IntEnumAttribute[IntEnumValue[T]], instance: object, value: T | str | IntEnumValue[T]) -> None:
+    def __set__(self: EnumAttribute[EnumValue[T]], instance: object, value: T | str | EnumValue[T]) -> None:
         """Write the member under the lock. The first assignment makes the shared value, or adopts the one given.
 
         Args:
@@ -122,7 +125,7 @@ class IntEnumAttribute(Generic[V]):
                 writes its current member.
 
         Raises:
-            TypeError, KeyError, OverflowError, ValueError: as for `IntEnumValue.set`.
+            TypeError, KeyError, OverflowError, ValueError: as for `EnumValue.set`.
             After an error the state is unchanged.
         """
         try:
@@ -202,14 +205,14 @@ class IntEnumAttribute(Generic[V]):
         if self._default is None:
             message = (
                 f"{type(instance).__name__}() needs a value for {self._name!r}: the field has no default; "
-                f"IntEnumAttribute({self._value_type.__name__}, default=...) would give it one"
+                f"EnumAttribute({self._value_type.__name__}, default=...) would give it one"
             )
             raise TypeError(message)
         return self._default
 
     def _values_of(self, instance: object) -> dict[str, Any]:
         if not self._name:
-            message = "an IntEnumAttribute has its name from the body of a class: declare it there, `name = ...`"
+            message = "an EnumAttribute has its name from the body of a class: declare it there, `name = ...`"
             raise TypeError(message)
         try:
             return instance.__dict__
@@ -219,3 +222,7 @@ class IntEnumAttribute(Generic[V]):
                 "add '__dict__' to the __slots__ of the class, or give the decorator that made them slots=False"
             )
             raise TypeError(message) from None
+
+
+IntEnumAttribute = EnumAttribute
+"""The name that `EnumAttribute` had when there were only values of int-valued enums."""

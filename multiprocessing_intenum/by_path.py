@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import ctypes
 import enum
 import os
@@ -13,14 +14,14 @@ from typing import Any, TypeAlias, TypeVar, cast, overload
 from multiprocessing_intenum.cell import Cell
 from multiprocessing_intenum.file_lock import FileLock
 from multiprocessing_intenum.locks import LockLike
-from multiprocessing_intenum.members import IntEnumMember, Members, members_of, number_of
+from multiprocessing_intenum.members import EnumMember, Members, members_of
 from multiprocessing_intenum.opening import Contents, open_file
 from multiprocessing_intenum.shared_file import SharedFile
 from multiprocessing_intenum.words import SIZE, Words
 
 __all__ = ["FileCell", "is_enum", "value_at"]
 
-T = TypeVar("T", bound=IntEnumMember)
+T = TypeVar("T", bound=EnumMember)
 C = TypeVar("C", bound="ctypes._CDataType")
 S = TypeVar("S")
 
@@ -97,37 +98,65 @@ def _unpickled(enum_type: type[Any], file: SharedFile, lock: LockLike | None) ->
 
 def _description(members: Members[Any]) -> dict[str, Any]:
     enum_type = members.enum_type
-    return {
+    kind = "flags" if issubclass(enum_type, enum.Flag) else "ints" if issubclass(enum_type, int) else "places"
+    described: dict[str, Any] = {
         "enum": enum_type.__qualname__,
-        "kind": "flags" if issubclass(enum_type, enum.Flag) else "ints",
-        "members": {name: number_of(member) for name, member in members.by_name.items()},
+        "kind": kind,
+        "members": {name: members.number_of(member) for name, member in members.by_name.items()},
     }
+    if kind == "places":
+        described["values"] = {name: _shown(member._value_) for name, member in members.by_name.items()}
+    return described
+
+
+def _shown(value: Any) -> Any:
+    return value if type(value) is int else repr(value)
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """Whether two texts show the same value. If one is not a literal, they count as the same.
+
+    An object's repr may differ between processes, and so may the order of a set.
+    """
+    if one == other:
+        return True
+    try:
+        return bool(ast.literal_eval(str(one)) == ast.literal_eval(str(other)))
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):  # what the documentation names
+        return True
 
 
 def is_enum(description: Mapping[str, Any]) -> bool:
     """Whether a description is that of an enum. What is in a file may be anything."""
-    members = description.get("members")
+    kind, members = description.get("kind"), description.get("members")
+    values = description.get("values") if kind == "places" else members
     return (
         isinstance(description.get("enum"), str)
-        and description.get("kind") in ("ints", "flags")
+        and kind in ("ints", "flags", "places")
         and isinstance(members, dict)
         and all(type(number) is int for number in cast("dict[str, Any]", members).values())
+        and isinstance(values, dict)
+        and values.keys() == cast("dict[str, Any]", members).keys()
     )
 
 
 def _enum_difference(found: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
-    """Return how the enum in a file differs from the one that is expected. Its own name and order do not matter."""
+    """Return how the enum in a file differs from the one that is expected. Its own name does not matter."""
     if not is_enum(found):
         return f"it holds {_what(found)}, expected the enum {expected['enum']}"
     theirs, ours = found["members"], expected["members"]
+    # A member that is stored by its place is another one to a process whose enum has another order.
+    number = "place" if found["kind"] == expected["kind"] == "places" else "="
     differences: list[str] = []
     for name in dict.fromkeys([*theirs, *ours]):
         if name not in ours:
-            differences.append(f"{name} = {theirs[name]} only in the file")
+            differences.append(f"{name} {number} {theirs[name]} only in the file")
         elif name not in theirs:
-            differences.append(f"{name} = {ours[name]} not in the file")
+            differences.append(f"{name} {number} {ours[name]} not in the file")
         elif theirs[name] != ours[name]:
-            differences.append(f"{name} = {theirs[name]} in the file, {ours[name]} here")
+            differences.append(f"{name} {number} {theirs[name]} in the file, {ours[name]} here")
+        elif number == "place" and not _is_same(found["values"][name], expected["values"][name]):
+            differences.append(f"{name} = {found['values'][name]} in the file, {expected['values'][name]} here")
     if not differences and found["kind"] != expected["kind"]:
         differences.append(f"{found['kind']} in the file, {expected['kind']} here")
     if not differences:

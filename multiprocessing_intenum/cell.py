@@ -16,13 +16,13 @@ from typing_extensions import TypeIs
 
 from multiprocessing_intenum import memory
 from multiprocessing_intenum.locks import Lock, LockLike, guarded, operations_of, seconds
-from multiprocessing_intenum.members import IntEnumMember, Members, members_of
+from multiprocessing_intenum.members import EnumMember, Members, members_of
 from multiprocessing_intenum.robust import RobustRLock
 from multiprocessing_intenum.words import SIZE, Words
 
 __all__ = ["SLOTS", "Cell", "HasCell", "cell_of", "default_lock", "has_cell", "snapshot"]
 
-T = TypeVar("T", bound=IntEnumMember)
+T = TypeVar("T", bound=EnumMember)
 R = TypeVar("R")
 
 
@@ -71,7 +71,7 @@ class Cell(Generic[T]):
     def check_writes(self, check: Callable[[int, T], None] | None) -> None:
         """Have each write refused that `check` raises an error for. It is called as `Words.writer` says."""
         words = self.words
-        store = words.writer(self.by_number, check)
+        store = words.writer(self.by_number, self.members.number_of, check)
         self.write = guarded(self.lock, self._operations, store, words.sleepers, words.wake)
 
     @classmethod
@@ -146,7 +146,7 @@ class Cell(Generic[T]):
 def _unpickled(enum_type: type[Any], block: Any, lock: LockLike) -> Cell[Any]:
     """Make the cell anew in a spawned child, with the same memory and the same lock."""
     if not getattr(process.current_process(), "_inheriting", False):
-        message = "a pickled IntEnumValue can only be loaded by the process that it was pickled for, while that starts"
+        message = "a pickled shared value can only be loaded by the process that it was pickled for, while that starts"
         raise RuntimeError(message)
     return Cell(members_of(enum_type), block, lock)
 

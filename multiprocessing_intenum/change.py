@@ -9,13 +9,13 @@ from typing import Generic, TypeVar
 from typing_extensions import NamedTuple
 
 from multiprocessing_intenum.cell import Cell, HasCell, cell_of
-from multiprocessing_intenum.members import IntEnumMember
+from multiprocessing_intenum.members import EnumMember
 from multiprocessing_intenum.waiting import Deadline, Sleeper
 from multiprocessing_intenum.words import Entry
 
 __all__ = ["Change", "Feed", "changes", "history", "last_change"]
 
-T = TypeVar("T", bound=IntEnumMember)
+T = TypeVar("T", bound=EnumMember)
 
 
 class Change(NamedTuple, Generic[T]):

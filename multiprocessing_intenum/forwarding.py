@@ -26,10 +26,10 @@ from multiprocessing_intenum import hooks
 from multiprocessing_intenum.cell import SLOTS, HasCell, has_cell, snapshot
 from multiprocessing_intenum.hot import hot_reads_of
 from multiprocessing_intenum.locks import lock_of_threads
-from multiprocessing_intenum.members import Members
+from multiprocessing_intenum.members import Members, refuse
 from multiprocessing_intenum.mutator import update
 
-__all__ = ["methods_of"]  # only proxy.py also imports _MemberProxy and _OWN_NAMES
+__all__ = ["methods_of"]  # only proxy.py also imports _IntProxy, _MemberProxy and _OWN_NAMES
 
 R = TypeVar("R")
 
@@ -78,11 +78,15 @@ def reflected(operation: Callable[..., R]) -> Callable[..., R]:
     return method
 
 
+def _not_implemented(_: object) -> Any:
+    return NotImplemented
+
+
 def reflected_by_sequence(name: str, operation: Callable[..., Any]) -> Callable[..., Any]:
     """`operation(other, member)`, except if `other` is a list or another mutable sequence.
 
-    Then this returns what the member's reflected method returns, which is NotImplemented. Python tries the in-place
-    `+=` or `*=` of the sequence only after that.
+    Then this returns what the member's reflected method returns, which is NotImplemented, as if there were none. Python
+    tries the in-place `+=` or `*=` of the sequence only after that.
     """
 
     def method(self: Any, other: Any) -> Any:
@@ -91,7 +95,7 @@ def reflected_by_sequence(name: str, operation: Callable[..., Any]) -> Callable[
         except KeyError:
             member = self._self_cell.members[self._self_view[()]]
         if type(other) is not int and hasattr(other, "extend"):  # hasattr of an int takes 60 ns
-            return getattr(member, name)(other)
+            return getattr(member, name, _not_implemented)(other)
         return operation(other, member)
 
     return method
@@ -103,16 +107,25 @@ def in_place(operation: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     def method(self: Any, other: Any) -> Any:
         if has_cell(other):
             other = snapshot(other)
-        update(self, lambda member: operation(member, other))
+
+        def step(member: Any) -> Any:
+            result = operation(member, other)
+            if type(result) is not type(member):
+                refuse(type(member), result)  # a str would be taken as a name
+            return result
+
+        update(self, step)
         return self
 
     return method
 
 
 def named(name: str) -> Callable[..., Any]:
-    """`member.name(...)`, for a special method that only the enum defines."""
+    """`member.name(...)`, for a special method that only the enum defines. Shared values become members."""
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if args:
+            args = tuple(snapshot(each) if has_cell(each) else each for each in args)
         return getattr(snapshot(self), name)(*args, **kwargs)
 
     return method
@@ -146,7 +159,10 @@ class UnsupportedError(AttributeError, TypeError):
 
 
 class Refused:
-    """A special method that wrapt's type has and an int does not have. No ABC looks for it."""
+    """A special method that wrapt's type has, or `_MemberProxy`, and the member does not have. No ABC looks for it."""
+
+    def __init__(self, name: str = "") -> None:
+        self.name = name
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
@@ -379,6 +395,12 @@ class _MemberProxy(ObjectProxy, HasCell, metaclass=_metaclass):  # type: ignore[
     __aexit__ = None
 
 
+class _IntProxy(HasCell[Any]):  # pyright: ignore[reportUnusedClass]
+    """What makes a shared value an int to type checkers: see forwarding.pyi."""
+
+    __slots__ = ()
+
+
 def methods_of(members: Members[Any], cls: type) -> dict[str, Any]:
     """Return the methods in which the class of one enum's values differs from its base, `cls`.
 
@@ -412,20 +434,36 @@ _IMPLIED: dict[str, dict[str, Callable[..., Any] | None]] = {
 }
 
 
-def _special_methods_of(enum_type: type, cls: type) -> dict[str, Callable[..., Any] | None]:
-    """Return a forwarder for each special method that the enum has and `cls` does not have.
+# For a method of `_MemberProxy`: those that Python tries for what it does. If the enum has none of them, the method is
+# refused, so that the value does not claim to be a number. int(), float() and complex() also read text, which is what
+# has an isascii().
+_TRIED = {
+    "__int__": ("__int__", "__index__", "__trunc__", "isascii"),
+    "__float__": ("__float__", "__index__", "isascii"),
+    "__complex__": ("__complex__", "__float__", "__index__", "isascii"),
+    "__floor__": ("__floor__", "__float__", "__index__"),
+    "__ceil__": ("__ceil__", "__float__", "__index__"),
+    **{f"__{name}__": (f"__{name}__",) for name in ("index", "trunc", "round", "neg", "pos", "abs", "invert")},
+}
+
+
+def _special_methods_of(enum_type: type, cls: type) -> dict[str, Any]:
+    """Return a forwarder for each special method that the enum has and `cls` does not have, and what it refuses.
 
     Python looks special methods up on the type, so `callable`, `len` or `with` find them only there.
     """
     theirs = _special_names(enum_type)
     own = _special_names(cls)
-    methods: dict[str, Callable[..., Any] | None] = {}
+    methods: dict[str, Any] = {}
     for name, found in theirs.items():
         missing = own.get(name) is None or isinstance(own[name], Refused)
         if callable(found) and missing and name not in _OWN_LIFE:
             methods = _IMPLIED.get(name, {}) | methods | {name: named(name)}
         elif found is None and callable(own.get(name)):
             methods[name] = None  # such as `__hash__` of an enum that defines only `__eq__`
+    for name, tried in _TRIED.items():
+        if own[name] is vars(_MemberProxy)[name] and not any(hasattr(enum_type, each) for each in tried):
+            methods[name] = Refused(name)
     return methods
 
 

@@ -1,4 +1,4 @@
-"""The table from integers to members, and the check that a value is a member or names one."""
+"""The table from numbers to members, and the check that a value is a member or names one."""
 
 from __future__ import annotations
 
@@ -6,27 +6,31 @@ import enum
 import weakref
 from collections.abc import Callable, Mapping
 from inspect import getattr_static
-from typing import Any, Generic, NoReturn, Protocol, TypeVar, final
+from operator import attrgetter
+from typing import Any, Generic, NoReturn, Protocol, TypeVar, cast, final
 
-__all__ = ["IntEnumMember", "Members", "members_of", "number_of", "refuse"]
+__all__ = ["EnumMember", "IntEnumMember", "Members", "members_of", "refuse"]
 
 SMALLEST, LARGEST = -(2**63), 2**63 - 1  # what a c_int64 holds
 
-number_of: Callable[[Any], int] = int.__int__  # int() would call the enum's own `__int__`, if it has one
 
-
-class IntEnumMember(Protocol):
-    """What the members of every int-valued enum have: `IntEnum`, `IntFlag`, `class X(int, Enum)`, `IntegerChoices`."""
+class EnumMember(Protocol):
+    """What the members of every enum have."""
 
     @property
     def _name_(self) -> str | None: ...  # None: a combination of flags
     @property
-    def _value_(self) -> Any: ...  # an enum may give its members a value that is not the int
+    def _value_(self) -> Any: ...
+
+
+class IntEnumMember(EnumMember, Protocol):
+    """What the members of every int-valued enum have: `IntEnum`, `IntFlag`, `class X(int, Enum)`, `IntegerChoices`."""
+
     def __index__(self) -> int: ...
     def bit_length(self) -> int: ...  # noqa: D102 # an int's
 
 
-T = TypeVar("T", bound=IntEnumMember)
+T = TypeVar("T", bound=EnumMember)
 
 
 @final
@@ -45,15 +49,17 @@ class Members(Generic[T]):
     a subclass with `__missing__` it takes 36 ns.
 
     Args:
-        enum_type: an enum whose members are ints.
+        enum_type: the enum.
 
     Raises:
-        TypeError: `enum_type` is not such an enum, or two of its members are the same integer.
+        TypeError: two of its members have the same number.
     """
 
-    __slots__ = ("__weakref__", "by_name", "by_number", "enum_type", "exact_type", "names", "values")
+    __slots__ = ("__weakref__", "by_name", "by_number", "enum_type", "exact_type", "names", "number_of", "values")
 
     enum_type: type[T]
+    number_of: Callable[[T], int]
+    """The number by which the cell stores a member. See `_numbers_of`."""
     by_name: Mapping[str, T]
     by_number: dict[int, T]
     names: dict[int, str | None]
@@ -64,14 +70,9 @@ class Members(Generic[T]):
     write a dict look-up."""
 
     def __init__(self, enum_type: type[T]) -> None:
-        if not (isinstance(enum_type, enum.EnumMeta) and issubclass(enum_type, int)):
-            message = (
-                f"Can not share a value of '{enum_type}': expected an enum whose members are ints, "
-                "such as IntEnum, IntFlag or class X(int, Enum)"
-            )
-            raise TypeError(message)
         self.enum_type = enum_type
-        self.by_name = enum_type.__members__
+        self.by_name = cast("Any", enum_type).__members__
+        self.number_of = number_of = _numbers_of(enum_type)
         self.by_number, self.names, self.values = {}, {}, {}
         for member in self.by_name.values():
             number = number_of(member)
@@ -109,10 +110,10 @@ class Members(Generic[T]):
             pass
         try:
             member = self.enum_type(number)  # type: ignore[call-arg]
+            # `_missing_` may return a default member, which has another number. A flag with EJECT returns a bare int.
+            if type(member) is not self.enum_type or self.number_of(member) != number:
+                return None
         except Exception:  # whatever an enum's own `_missing_` may raise
-            return None
-        # `_missing_` may return a default member, which has another number. A flag with EJECT returns a bare int.
-        if type(member) is not self.enum_type or number_of(member) != number:
             return None
         return self._enter(number, member)
 
@@ -144,7 +145,7 @@ class Members(Generic[T]):
             member = self._named(str.__str__(value))  # pyright: ignore[reportArgumentType]
         else:
             refuse(self.enum_type, value, doing)
-        number = number_of(member)
+        number = self.number_of(member)
         if not SMALLEST <= number <= LARGEST:
             message = (
                 f"Can not store {self.enum_type.__name__} member {member._name_} = {number}: "
@@ -164,7 +165,40 @@ class Members(Generic[T]):
             return self.by_name[name]
         except KeyError:
             message = f"'{self.enum_type}' has no member named {name!r}; its names are {', '.join(self.by_name)}"
+            for member in self.by_name.values():
+                if type(member._value_) is str and member._value_ == name:
+                    message += (
+                        f"; {name!r} is the value of {member._name_}, and a str is always a name: give the member"
+                    )
             raise KeyError(message) from None
+
+
+def _numbers_of(enum_type: type[Any]) -> Callable[[Any], int]:
+    """Return the function from member to number.
+
+    The number of an int is the int, that of a flag its value, and that of any other member its place in the order of
+    definition: its value may be anything, and differ between processes.
+    """
+    if issubclass(enum_type, int):
+        return int.__int__  # int() would call the enum's own `__int__`, if it has one
+    if issubclass(enum_type, enum.Flag):
+        return attrgetter("_value_")
+    members: Any = enum_type.__members__.values()
+    places: dict[int, int] = {}  # by id, because a member may be unhashable, or equal another one
+    for member in members:
+        places.setdefault(id(member), len(places))
+
+    def place_of(member: Any) -> int:
+        try:
+            return places[id(member)]
+        except KeyError:
+            message = (
+                f"Can not share a value of '{enum_type}' that is none of its named members: "
+                "another process could not know it"
+            )
+            raise ValueError(message) from None
+
+    return place_of
 
 
 # A table lives as long as something uses it, and its entry keeps the enum alive.

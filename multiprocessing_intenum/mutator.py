@@ -9,11 +9,11 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from multiprocessing_intenum.cell import HasCell, cell_of, has_cell
-from multiprocessing_intenum.members import IntEnumMember, Members
+from multiprocessing_intenum.members import EnumMember, Members
 
 __all__ = ["compare_and_exchange", "compare_and_set", "exchange", "resolve", "set_member", "update"]
 
-T = TypeVar("T", bound=IntEnumMember)
+T = TypeVar("T", bound=EnumMember)
 
 
 def resolve(members: Members[T], value: object, doing: str = "set") -> T:

@@ -1,4 +1,4 @@
-"""`IntEnumValue`: a shared integer that looks, to any code that reads it, like the enum member that it names."""
+"""`EnumValue` and `IntEnumValue`: a shared number that looks, to any code that reads it, like the member it names."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 from typing_extensions import Self, TypeAliasType
 
 from multiprocessing_intenum import mutator
-from multiprocessing_intenum.cell import Cell, default_lock, has_cell, snapshot
-from multiprocessing_intenum.forwarding import _OWN_NAMES, _MemberProxy, methods_of
+from multiprocessing_intenum.cell import Cell, HasCell, default_lock, has_cell, snapshot
+from multiprocessing_intenum.forwarding import _OWN_NAMES, _IntProxy, _MemberProxy, methods_of
 from multiprocessing_intenum.locks import Lock, LockLike, lock_of_threads
-from multiprocessing_intenum.members import IntEnumMember, Members, members_of, number_of, refuse
+from multiprocessing_intenum.members import EnumMember, IntEnumMember, Members, members_of, refuse
 from multiprocessing_intenum.shared_file import SharedFile
 from multiprocessing_intenum.transitions import Transitions
 
-__all__ = ["IntEnumValue", "copied"]
+__all__ = ["EnumValue", "IntEnumValue", "copied"]
 
-T = TypeVar("T", bound=IntEnumMember)
+T = TypeVar("T", bound=EnumMember)
+I = TypeVar("I", bound=IntEnumMember)  # noqa: E741
 
 _NOTHING: Any = object()
 
@@ -52,7 +53,7 @@ _TYPE_ALIASES: tuple[type, ...] = (TypeAliasType, getattr(typing, "TypeAliasType
 
 
 class _GenericAlias(types.GenericAlias):
-    """`IntEnumValue[T]`. Indexing it with an enum gives the same class as indexing `IntEnumValue` with it."""
+    """`EnumValue[T]`. Indexing it with an enum gives the same class as indexing `EnumValue` with it."""
 
     def __getitem__(self, item: Any) -> Any:
         cls: Any = self.__origin__
@@ -60,7 +61,182 @@ class _GenericAlias(types.GenericAlias):
         return cls[argument]
 
 
-class IntEnumValue(_MemberProxy[T]):
+class EnumValue(_MemberProxy[T]):
+    """A number in shared memory that looks, to any code that reads it, like the enum member that it names now.
+
+    The enum may be of any kind: `Enum` with values of any type, `StrEnum`, `class X(str, Enum)`, Django's
+    `TextChoices`, `Flag`. For ints there is the subclass `IntEnumValue`, which type checkers take for an int.
+
+    The shared memory holds a member's place in the order of definition. Of a flag it holds the value, of an int the
+    int. So the value of a member is never sent to another process: each has the enum, and finds the member there.
+
+    Everything else is as `IntEnumValue` says. A plain str is a name, also if the enum's members are strings.
+
+    Args:
+        value: the first member; its name as str, if the class is bound to an enum; or another shared value, whose
+            current member is used. It may be left out with `at=`: then there must be a value already.
+        lock: the lock that writers take. See `IntEnumValue`.
+        ctx: the context of the default lock. See `IntEnumValue`.
+        at: the path of a file, or a `SharedFile`. See `IntEnumValue`. If the enum's members have another order in the
+            process that made the file, the enum counts as another one.
+
+    Raises:
+        TypeError: `value` is not a member of the enum, `lock` is not a lock, or two arguments exclude each other.
+        KeyError: no member has this name.
+        OverflowError: the member does not fit 64 bits.
+        ValueError: `value` is none of the enum's named members, but one that its `_missing_` has made.
+        FileNotFoundError, ValueError, OSError, NotImplementedError: with `at=`, as for `IntEnumValue`.
+
+    Example:
+        >>> import enum
+        >>> class Priority(str, enum.Enum):
+        ...     LOW = "low"
+        ...     HIGH = "high"
+        >>> priority = EnumValue(Priority.LOW)
+        >>> priority == "low", priority.upper(), priority[0]
+        (True, 'LOW', 'l')
+        >>> priority.set("HIGH")
+        >>> priority.name, priority.value
+        ('HIGH', 'high')
+    """
+
+    __slots__ = ()
+
+    _self_table: ClassVar[Members[Any] | None] = None  # the enum's table; None if the class is unbound
+    _self_transitions: ClassVar[Transitions | None] = None  # None if all are allowed
+
+    if not TYPE_CHECKING:
+
+        def __class_getitem__(cls, item):
+            """Return the class bound to an enum. For a type variable, return an alias that can be indexed again."""
+            while isinstance(item, _TYPE_ALIASES):  # `type Item = YourEnum`
+                item = item.__value__
+            if not isinstance(item, type) or item is Any:  # Any is a class from Python 3.11 on
+                return _GenericAlias(cls, item)
+            if cls._self_table is not None:
+                if item is cls.EnumType:
+                    return cls
+                message = f"{cls.__name__} is bound to '{cls.EnumType}' already"
+                raise TypeError(message)
+            bound = _bound.get((cls, item))
+            if bound is None:
+                with _binding:
+                    bound = _bound.get((cls, item))
+                    if bound is None:
+                        bound = _bound[cls, item] = _bind(cls, item)
+            return bound
+
+    def __init_subclass__(cls, *, transitions: Mapping[Any, Collection[Any]] | None = None, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        keywords: dict[str, Any] = vars(cls).get("_self_keywords", {})  # see _Metaclass in forwarding.py
+        transitions = keywords.get("transitions", transitions)
+        for base in vars(cls).get("__orig_bases__", ()):
+            if isinstance(base, _GenericAlias) and not (base.__parameters__ or base.__args__ == (Any,)):
+                (item,) = base.__args__
+                kind = "a mere name" if isinstance(item, str) else "which is no class"
+                message = f"{cls.__name__} can not be bound to {item!r}, {kind}: give the enum itself"
+                raise TypeError(message)
+        for name in sorted(_OWN_NAMES & vars(cls).keys()):
+            message = f"{cls.__name__} can not define {name}: the library itself uses it, choose another name"
+            raise TypeError(message)
+        # EnumValue[A] and EnumValue[B] as bases are an error. Of two named subclasses, the first one determines
+        # the enum, as with any attribute.
+        enum_types: set[type] = {vars(base)["EnumType"] for base in cls.__bases__ if "_self_origin" in vars(base)}
+        if len(enum_types) > 1:
+            names = " and ".join(sorted(map(repr, enum_types)))
+            message = f"{cls.__name__} can not be bound to {names} at once: a shared value has one enum"
+            raise TypeError(message)
+        if transitions is not None:
+            if cls._self_table is None:
+                base = _library_class(cls).__name__
+                message = f"{cls.__name__} has transitions but no enum: derive it from {base}[YourEnum]"
+                raise TypeError(message)
+            cls._self_transitions = Transitions(cls._self_table, transitions)
+        if isinstance(vars(cls)["__module__"], str):  # else the metaclass of pure-Python wrapt has done this
+            first_line = vars(cls).get("__firstlineno__")
+            for name in ("__module__", "__doc__"):
+                setattr(cls, name, _ClassText(name, getattr(cls, name)))
+            if first_line is not None:  # the assignment of __module__ has removed it
+                cls.__firstlineno__ = first_line  # type: ignore[attr-defined]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Make a value. If this class is unbound, use the class bound to the enum of the first member."""
+        if cls._self_table is None and (args or "value" in kwargs):  # else __init__ reports what is missing
+            value = args[0] if args else kwargs["value"]
+            # The first argument of a subclass's own __init__ may be anything.
+            is_ours = vars(EnumValue)["__init__"] is cls.__init__
+            if is_ours or isinstance(type(value), enum.EnumMeta) or has_cell(value):
+                cls = cls[_enum_of(cls, value)]  # type: ignore[index]
+        return super().__new__(cls)
+
+    def __init__(
+        self,
+        value: T | str | EnumValue[T] = _NOTHING,
+        lock: LockLike | None = None,
+        *,
+        ctx: BaseContext | None = None,
+        at: str | os.PathLike[str] | SharedFile | None = None,
+    ) -> None:
+        if value is _NOTHING and at is None:
+            message = (
+                f"{type(self).__name__}.__init__() missing 1 required positional argument: 'value', the first member; "
+                "only with at= it may be left out"
+            )
+            raise TypeError(message)
+        members: Members[T] | None = type(self)._self_table
+        if members is None:
+            message = (
+                f"{type(self).__name__} is bound to no enum, and its __init__ begins too late to say which: "
+                f"derive it from {_library_class(type(self)).__name__}[YourEnum]"
+            )
+            raise TypeError(message)
+        number: int | None = None
+        if value is not _NOTHING:
+            member = cast("T", value) if type(value) is members.exact_type else mutator.resolve(members, value)
+            number = members.number_of(member)
+        if ctx is not None and not (lock is None and at is None):
+            other = "lock=" if at is None else "at="
+            message = f"{other} and ctx= exclude each other: ctx only says where the default lock is made"
+            raise TypeError(message)
+        cell: Cell[T]
+        if at is not None:
+            from multiprocessing_intenum.by_path import FileCell  # who has no values by path does not load this
+
+            cell = FileCell(members, at, number, lock)
+        else:
+            cell = Cell[T].in_memory(members, cast("int", number), default_lock(ctx) if lock is None else lock)
+        self._attach(cell)
+
+    def _attach(self, cell: Cell[T]) -> None:
+        transitions = type(self)._self_transitions
+        if transitions is not None:
+            cell.check_writes(transitions.check)
+        self.__self_setattr__("_self_cell", cell)
+        self.__self_setattr__("_self_view", cell.view)
+
+    if TYPE_CHECKING:
+        # At run time set() accepts another shared value, too. If the annotation allowed that, a type checker would
+        # reject an override with the signature `def set(self, value: WorkerStatusEnum | str)`.
+        def set(self, value: T | str) -> None:
+            """Set the value under its lock, to a member or to the member of this name."""
+
+    else:
+        EnumType = enum.Enum
+        """The enum, or `enum.Enum` if the class is unbound; of `IntEnumValue`, `enum.IntEnum`."""
+
+        set = mutator.set_member  # the function itself: a method that calls it would cost another call
+
+    def get_lock(self) -> Lock:
+        """Return the lock that writers take: the object given as `lock=` itself, or else the default lock."""
+        return self._self_cell.lock
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        make_cell, parts = self._self_cell.pickled(type(self).__name__)
+        # The attributes of a subclass are pickled as state, after the value itself, because they may refer back to it.
+        return _rebuild, (_origin_of(type(self)), make_cell, parts), _own_of(self) or None, None, None, _set_own
+
+
+class IntEnumValue(EnumValue[I], _IntProxy[I]):
     """An integer in shared memory that looks, to any code that reads it, like the enum member that it names now.
 
     Every read loads the shared integer again, without a lock. Writes take the lock: `set()`, assignment to `.value`,
@@ -109,137 +285,14 @@ class IntEnumValue(_MemberProxy[T]):
 
     __slots__ = ()
 
-    _self_table: ClassVar[Members[Any] | None] = None  # the enum's table; None if the class is unbound
-    _self_transitions: ClassVar[Transitions | None] = None  # None if all are allowed
-
-    if not TYPE_CHECKING:
-
-        def __class_getitem__(cls, item):
-            """Return the class bound to an enum. For a type variable, return an alias that can be indexed again."""
-            while isinstance(item, _TYPE_ALIASES):  # `type Item = YourEnum`
-                item = item.__value__
-            if not isinstance(item, type) or item is Any:  # Any is a class from Python 3.11 on
-                return _GenericAlias(cls, item)
-            if cls._self_table is not None:
-                if item is cls.EnumType:
-                    return cls
-                message = f"{cls.__name__} is bound to '{cls.EnumType}' already"
-                raise TypeError(message)
-            bound = _bound.get((cls, item))
-            if bound is None:
-                with _binding:
-                    bound = _bound.get((cls, item))
-                    if bound is None:
-                        bound = _bound[cls, item] = _bind(cls, item)
-            return bound
-
-    def __init_subclass__(cls, *, transitions: Mapping[Any, Collection[Any]] | None = None, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        keywords: dict[str, Any] = vars(cls).get("_self_keywords", {})  # see _Metaclass in forwarding.py
-        transitions = keywords.get("transitions", transitions)
-        for base in vars(cls).get("__orig_bases__", ()):
-            if isinstance(base, _GenericAlias) and not (base.__parameters__ or base.__args__ == (Any,)):
-                (item,) = base.__args__
-                kind = "a mere name" if isinstance(item, str) else "which is no class"
-                message = f"{cls.__name__} can not be bound to {item!r}, {kind}: give the enum itself"
-                raise TypeError(message)
-        for name in sorted(_OWN_NAMES & vars(cls).keys()):
-            message = f"{cls.__name__} can not define {name}: the library itself uses it, choose another name"
-            raise TypeError(message)
-        # IntEnumValue[A] and IntEnumValue[B] as bases are an error. Of two named subclasses, the first one determines
-        # the enum, as with any attribute.
-        enum_types: set[type] = {vars(base)["EnumType"] for base in cls.__bases__ if "_self_origin" in vars(base)}
-        if len(enum_types) > 1:
-            names = " and ".join(sorted(map(repr, enum_types)))
-            message = f"{cls.__name__} can not be bound to {names} at once: a shared value has one enum"
-            raise TypeError(message)
-        if transitions is not None:
-            if cls._self_table is None:
-                message = f"{cls.__name__} has transitions but no enum: derive it from IntEnumValue[YourEnum]"
-                raise TypeError(message)
-            cls._self_transitions = Transitions(cls._self_table, transitions)
-        if isinstance(vars(cls)["__module__"], str):  # else the metaclass of pure-Python wrapt has done this
-            first_line = vars(cls).get("__firstlineno__")
-            for name in ("__module__", "__doc__"):
-                setattr(cls, name, _ClassText(name, getattr(cls, name)))
-            if first_line is not None:  # the assignment of __module__ has removed it
-                cls.__firstlineno__ = first_line  # type: ignore[attr-defined]
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Make a value. If this class is unbound, use the class bound to the enum of the first member."""
-        if cls._self_table is None and (args or "value" in kwargs):  # else __init__ reports what is missing
-            value = args[0] if args else kwargs["value"]
-            # The first argument of a subclass's own __init__ may be anything.
-            is_ours = vars(IntEnumValue)["__init__"] is cls.__init__
-            if is_ours or isinstance(type(value), enum.EnumMeta) or has_cell(value):
-                cls = cls[_enum_of(cls, value)]  # type: ignore[index]
-        return super().__new__(cls)
-
-    def __init__(
-        self,
-        value: T | str | IntEnumValue[T] = _NOTHING,
-        lock: LockLike | None = None,
-        *,
-        ctx: BaseContext | None = None,
-        at: str | os.PathLike[str] | SharedFile | None = None,
-    ) -> None:
-        if value is _NOTHING and at is None:
-            message = (
-                f"{type(self).__name__}.__init__() missing 1 required positional argument: 'value', the first member; "
-                "only with at= it may be left out"
-            )
-            raise TypeError(message)
-        members: Members[T] | None = type(self)._self_table
-        if members is None:
-            message = (
-                f"{type(self).__name__} is bound to no enum, and its __init__ begins too late to say which: "
-                "derive it from IntEnumValue[YourEnum]"
-            )
-            raise TypeError(message)
-        number: int | None = None
-        if value is not _NOTHING:
-            member = value if type(value) is members.exact_type else mutator.resolve(members, value)
-            number = number_of(member)
-        if ctx is not None and not (lock is None and at is None):
-            other = "lock=" if at is None else "at="
-            message = f"{other} and ctx= exclude each other: ctx only says where the default lock is made"
-            raise TypeError(message)
-        cell: Cell[T]
-        if at is not None:
-            from multiprocessing_intenum.by_path import FileCell  # who has no values by path does not load this
-
-            cell = FileCell(members, at, number, lock)
-        else:
-            cell = Cell[T].in_memory(members, cast("int", number), default_lock(ctx) if lock is None else lock)
-        self._attach(cell)
-
-    def _attach(self, cell: Cell[T]) -> None:
-        transitions = type(self)._self_transitions
-        if transitions is not None:
-            cell.check_writes(transitions.check)
-        self.__self_setattr__("_self_cell", cell)
-        self.__self_setattr__("_self_view", cell.view)
-
     if TYPE_CHECKING:
-        # At run time set() accepts another shared value, too. If the annotation allowed that, a type checker would
-        # reject an override with the signature `def set(self, value: WorkerStatusEnum | str)`.
-        def set(self, value: T | str) -> None:
-            """Set the value under its lock, to a member or to the member of this name."""
+
+        def __iand__(self, other: int | I | HasCell[I]) -> Self: ...
+        def __ior__(self, other: int | I | HasCell[I]) -> Self: ...
+        def __ixor__(self, other: int | I | HasCell[I]) -> Self: ...
 
     else:
         EnumType = enum.IntEnum
-        """The enum, or `enum.IntEnum` if the class is unbound."""
-
-        set = mutator.set_member  # the function itself: a method that calls it would cost another call
-
-    def get_lock(self) -> Lock:
-        """Return the lock that writers take: the object given as `lock=` itself, or else the default lock."""
-        return self._self_cell.lock
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        make_cell, parts = self._self_cell.pickled(type(self).__name__)
-        # The attributes of a subclass are pickled as state, after the value itself, because they may refer back to it.
-        return _rebuild, (_origin_of(type(self)), make_cell, parts), _own_of(self) or None, None, None, _set_own
 
 
 # The classes made by indexing. A class lives as long as something uses it, and its entry keeps the enum alive.
@@ -248,20 +301,28 @@ _bound: weakref.WeakValueDictionary[tuple[type, type], type] = weakref.WeakValue
 _binding = lock_of_threads()  # threads that index at once get the same class
 
 
-def _bind(cls: type, enum_type: type[Any]) -> type:
+_EXPECTED: dict[type, str] = {
+    enum.Enum: "an enum",
+    int: "an enum whose members are ints, such as IntEnum, IntFlag or class X(int, Enum)",
+}
+
+
+def _bind(cls: type, enum_type: Any) -> type:
     """Make the subclass of `cls` for the values of one enum. `methods_of` decides what its methods are."""
     base = _base_of(cls)
-    if base is not int and not issubclass(enum_type, base):
-        message = f"{cls.__name__} is for enums made of '{base}', which '{enum_type}' is not"
+    if not (isinstance(enum_type, enum.EnumMeta) and issubclass(enum_type, base)):
+        expected = _EXPECTED.get(base, f"one that is made of '{base}', which {cls.__name__} is for")
+        message = f"Can not share a value of '{enum_type}': expected {expected}"
         raise TypeError(message)
-    members: Members[Any] = members_of(enum_type)
+    kind: Any = enum_type  # the check above has narrowed it to an EnumMeta of object
+    members: Members[Any] = members_of(kind)
     namespace: dict[str, Any] = {"__module__": cls.__module__, "__slots__": (), "EnumType": enum_type}
     if members.by_number:  # an enum without members is a base for other enums
         namespace |= methods_of(members, cls)
     for method in ("set", "get_lock"):
-        if hasattr(enum_type, method) and method not in enum_type.__members__:
+        if hasattr(enum_type, method) and method not in members.by_name:
             message = (
-                f"'{enum_type}' defines {method}, which on a shared value is IntEnumValue.{method}: "
+                f"'{enum_type}' defines {method}, which on a shared value is {_library_class(cls).__name__}.{method}: "
                 f"call the enum's own as snapshot(status).{method}"
             )
             warnings.warn(message, RuntimeWarning, stacklevel=_level_of_the_user())
@@ -302,13 +363,18 @@ def _base_of(cls: Any) -> type:
     return int if cls.EnumType is enum.IntEnum else cls.EnumType  # the default stands for any int-valued enum
 
 
+def _library_class(cls: Any) -> type:
+    """Return what a user has derived the class from."""
+    return IntEnumValue if issubclass(cls, IntEnumValue) else EnumValue
+
+
 def _origin_of(cls: type) -> tuple[type, ...]:
     """Return what pickle stores for the class: itself, or an importable class and the enums to index it with."""
     origin: tuple[type, ...] = vars(cls).get("_self_origin", (cls,))
     return origin
 
 
-def _rebuild(origin: tuple[Any, ...], make_cell: Callable[..., Cell[Any]], parts: tuple[Any, ...]) -> IntEnumValue[Any]:
+def _rebuild(origin: tuple[Any, ...], make_cell: Callable[..., Cell[Any]], parts: tuple[Any, ...]) -> EnumValue[Any]:
     """Make the value again in a spawned child, on the same shared memory."""
     cls, *enum_types = origin
     for enum_type in enum_types:
@@ -316,7 +382,7 @@ def _rebuild(origin: tuple[Any, ...], make_cell: Callable[..., Cell[Any]], parts
     return _with(cls, make_cell(*parts))
 
 
-def copied(status: IntEnumValue[Any], memo: dict[int, Any]) -> IntEnumValue[Any]:
+def copied(status: EnumValue[Any], memo: dict[int, Any]) -> EnumValue[Any]:
     """Return a deep copy that has its own state, at first an equal one, and the same lock.
 
     It is for objects that hold a shared value and are deep-copied. `copy.deepcopy` of a shared value gives the member.
@@ -328,18 +394,18 @@ def copied(status: IntEnumValue[Any], memo: dict[int, Any]) -> IntEnumValue[Any]
     return memo[key]  # type: ignore[no-any-return]
 
 
-def _with(cls: Any, cell: Cell[Any]) -> IntEnumValue[Any]:
+def _with(cls: Any, cell: Cell[Any]) -> EnumValue[Any]:
     """Return a value on an existing cell, without calling the `__init__` of its class."""
-    status: IntEnumValue[Any] = cls.__new__(cls)
+    status: EnumValue[Any] = cls.__new__(cls)
     status._attach(cell)
     return status
 
 
-def _own_of(status: IntEnumValue[Any]) -> dict[str, object]:
+def _own_of(status: EnumValue[Any]) -> dict[str, object]:
     """Return the attributes that a subclass has set on this value."""
     return {name: getattr(status, name) for name in status._self_own}
 
 
-def _set_own(status: IntEnumValue[Any], own: dict[str, object]) -> None:
+def _set_own(status: EnumValue[Any], own: dict[str, object]) -> None:
     for name, value in own.items():
         setattr(status, name, value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, cast
 
-from multiprocessing_intenum.members import Members, number_of
+from multiprocessing_intenum.members import Members
 
 __all__ = ["TransitionError", "Transitions", "mermaid"]
 
@@ -76,7 +76,7 @@ class Transitions:
             raise TypeError(message)
         for key, values in cast("Mapping[object, object]", declared).items():
             before = self._member(key, "transitions")
-            number = number_of(before)
+            number = members.number_of(before)
             if number in self._allowed:
                 message = f"transitions has {_name(before)} twice: give all that may follow it at once"
                 raise ValueError(message)

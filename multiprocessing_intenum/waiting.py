@@ -11,14 +11,14 @@ from typing import Generic, TypeVar, cast
 from multiprocessing_intenum import futex
 from multiprocessing_intenum.cell import Cell, HasCell, cell_of
 from multiprocessing_intenum.locks import seconds
-from multiprocessing_intenum.members import IntEnumMember
+from multiprocessing_intenum.members import EnumMember
 from multiprocessing_intenum.mutator import resolve
 from multiprocessing_intenum.robust import greenlets_share_a_thread
 from multiprocessing_intenum.words import Words
 
 __all__ = ["Deadline", "Look", "Sleeper", "too_late", "wait_for"]
 
-T = TypeVar("T", bound=IntEnumMember)
+T = TypeVar("T", bound=EnumMember)
 
 SLICE = 0.2
 """Seconds after which a sleeper in the kernel looks again. So a change whose writer was killed before it woke anybody,

@@ -146,11 +146,17 @@ class Words:
                 return bool(self.base[()] <= count)
         return False
 
-    def writer(self, members: dict[int, Any], check: Callable[[int, Any], None] | None = None) -> Callable[[Any], None]:
+    def writer(
+        self,
+        members: dict[int, Any],
+        number_of: Callable[[Any], int],
+        check: Callable[[int, Any], None] | None = None,
+    ) -> Callable[[Any], None]:
         """Return the function that stores a member. It must be called with the lock held.
 
         Args:
             members: the table from number to member, in which each member that is stored must be.
+            number_of: the way back.
             check: called with the state and another member that is to follow it. What it raises refuses that.
         """
         state, count, settled, raw = self.state, self.count, self.settled, self._bytes
@@ -163,20 +169,21 @@ class Words:
                     return
                 if check is not None:
                     check(before, member)
+                after = number_of(member)
                 if settled[()] != before:
                     self._settle()
                 at = now()
                 number: int = count[()] + 1
-                pack_into(raw, places[number & _LAST], member, at, number, _pid)
+                pack_into(raw, places[number & _LAST], after, at, number, _pid)
                 if _NEEDS_FENCE:
                     _fence()
                 # A signal handler may have run after one of these calls, and have written itself. From here to the end
                 # none can: Python looks for signals after a call only (3.10 does so between any two steps).
                 if count[()] < number:
                     break
-            state[()] = member
+            state[()] = after
             count[()] = number
-            settled[()] = member
+            settled[()] = after
 
         return store
 

@@ -176,7 +176,7 @@ def test_one_that_no_class_body_has_named_says_so() -> None:
         lambda late: Late.status.proxy_of(late),  # type: ignore[attr-defined]
     ]
     for use in uses:
-        with pytest.raises(TypeError, match="an IntEnumAttribute has its name from the body of a class"):
+        with pytest.raises(TypeError, match="an EnumAttribute has its name from the body of a class"):
             use(Late())
 
 
@@ -184,7 +184,7 @@ def test_one_can_not_have_two_names() -> None:
     attribute = IntEnumAttribute(WorkerStatus)
     attribute.__set_name__(Plain, "status")
     attribute.__set_name__(type("Another", (), {}), "status")
-    with pytest.raises(TypeError, match=r"this IntEnumAttribute is 'status' already: make .* Plain\.state"):
+    with pytest.raises(TypeError, match=r"this EnumAttribute is 'status' already: make .* Plain\.state"):
         attribute.__set_name__(Plain, "state")
     assert attribute._name == "status"
 
@@ -332,7 +332,7 @@ def test_an_instance_without_a_dict_can_not_have_one() -> None:
 
 @pytest.mark.parametrize("value_type", [int, WorkerStatusEnum, IDLE, WorkerStatus(IDLE), "WorkerStatus", None])
 def test_it_is_declared_with_a_class_of_shared_values(value_type: Any) -> None:
-    with pytest.raises(TypeError, match="expected a subclass of IntEnumValue, such as"):
+    with pytest.raises(TypeError, match="expected a subclass of IntEnumValue or EnumValue, such as"):
         IntEnumAttribute(value_type)
 
 

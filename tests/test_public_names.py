@@ -20,6 +20,8 @@ from multiprocessing_intenum import IntEnumAttribute, IntEnumValue, RobustRLock,
 
 PUBLIC = {
     "Change",
+    "EnumAttribute",
+    "EnumValue",
     "IntEnumAttribute",
     "IntEnumValue",
     "RobustRLock",
