@@ -11,7 +11,7 @@ from multiprocessing import sharedctypes
 from multiprocessing.sharedctypes import Synchronized, SynchronizedBase
 from typing import Any, TypeAlias, TypeVar, cast, overload
 
-from multiprocessing_intenum.cell import Cell
+from multiprocessing_intenum.cell import Cell, Record
 from multiprocessing_intenum.file_lock import FileLock
 from multiprocessing_intenum.locks import LockLike
 from multiprocessing_intenum.members import EnumMember, Members, members_of
@@ -19,7 +19,7 @@ from multiprocessing_intenum.opening import Contents, open_file
 from multiprocessing_intenum.shared_file import SharedFile
 from multiprocessing_intenum.words import SIZE, Words
 
-__all__ = ["FileCell", "is_enum", "value_at"]
+__all__ = ["FileCell", "description_of_enum", "enum_difference", "is_enum", "open_cell", "open_enum", "value_at"]
 
 T = TypeVar("T", bound=EnumMember)
 C = TypeVar("C", bound="ctypes._CDataType")
@@ -44,6 +44,13 @@ def _checked(lock: LockLike | None) -> FileLock | None:
     raise TypeError(message)
 
 
+def open_cell(members: Members[T], at: Path | Record, number: int | None, lock: LockLike | None) -> Cell[T]:
+    """Return the cell of a value that was given `at=`. For the arguments and errors see `FileCell`."""
+    if isinstance(at, Record):
+        return at._open_cell(members, number, lock)
+    return FileCell(members, at, number, lock)
+
+
 class FileCell(Cell[T]):
     """A cell in a file, which all that open the file share.
 
@@ -66,21 +73,13 @@ class FileCell(Cell[T]):
     def __init__(self, members: Members[T], at: Path, number: int | None, lock: LockLike | None = None) -> None:
         self._file = _shared_file(at)
         other = _checked(lock)
-        description = _description(members)
 
         def begin(body: memoryview, is_new: bool) -> None:
             words = Words(body)
             (words.begin if is_new else words.begin_anew)(cast("int", number))
 
-        def differs(found: Mapping[str, Any]) -> str:
-            return _enum_difference(found, description)
-
-        contents = Contents(description, SIZE, differs, None if number is None else begin)
-        self.open_file = opened = open_file(self._file, contents)
+        self.open_file = opened = open_enum(self._file, members, None if number is None else begin)
         super().__init__(members, opened.body, other or opened)
-        if not self.words.are_whole():
-            message = f"{self._file.path!r} is damaged: stop the processes that use it, and remove it"
-            raise ValueError(message)
 
     def copy(self) -> FileCell[T]:
         """Return this cell: a copy of what holds a value by path shares it."""
@@ -96,7 +95,44 @@ def _unpickled(enum_type: type[Any], file: SharedFile, lock: LockLike | None) ->
     return FileCell(members_of(enum_type), file, None, lock)
 
 
-def _description(members: Members[Any]) -> dict[str, Any]:
+def open_enum(
+    file: SharedFile, members: Members[Any], begin: Callable[[memoryview, bool], object] | None, record: str = ""
+) -> FileLock:
+    """Open the file of an enum.
+
+    Args:
+        file: the file.
+        members: the table of the enum.
+        begin: writes the first state into the body of the file, which is new or not; None: only attach.
+        record: the name of the record that the file mirrors, if it does.
+
+    Raises:
+        NotImplementedError, FileNotFoundError, ValueError, OSError: see `opening.open_file`.
+    """
+    description = description_of_enum(members)
+    if record:
+        description["record"] = record
+
+    def differs(found: Mapping[str, Any]) -> str:
+        theirs = found.get("record", "")
+        if theirs == record or (theirs and file.readonly):
+            return enum_difference(found, description)
+        if not theirs:
+            return f"it holds a value of its own, expected a mirror of the record {record!r}"
+        return (
+            f"it mirrors the record {theirs!r} of a database, which decides on all writes: give PostgresRecord(...) as "
+            "at=, or SharedFile(..., readonly=True) to read it only"
+        )
+
+    opened = open_file(file, Contents(description, SIZE, differs, begin))
+    if not Words(opened.body).are_whole():
+        message = f"{file.path!r} is damaged: stop the processes that use it, and remove it"
+        raise ValueError(message)
+    return opened
+
+
+def description_of_enum(members: Members[Any]) -> dict[str, Any]:
+    """Return what tells an enum from another one, as JSON can store it."""
     enum_type = members.enum_type
     kind = "flags" if issubclass(enum_type, enum.Flag) else "ints" if issubclass(enum_type, int) else "places"
     described: dict[str, Any] = {
@@ -140,8 +176,8 @@ def is_enum(description: Mapping[str, Any]) -> bool:
     )
 
 
-def _enum_difference(found: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
-    """Return how the enum in a file differs from the one that is expected. Its own name does not matter."""
+def enum_difference(found: Mapping[str, Any], expected: Mapping[str, Any], where: str = "the file") -> str:
+    """Return how the enum that was found differs from the one that is expected. Its own name does not matter."""
     if not is_enum(found):
         return f"it holds {_what(found)}, expected the enum {expected['enum']}"
     theirs, ours = found["members"], expected["members"]
@@ -150,18 +186,18 @@ def _enum_difference(found: Mapping[str, Any], expected: Mapping[str, Any]) -> s
     differences: list[str] = []
     for name in dict.fromkeys([*theirs, *ours]):
         if name not in ours:
-            differences.append(f"{name} {number} {theirs[name]} only in the file")
+            differences.append(f"{name} {number} {theirs[name]} only in {where}")
         elif name not in theirs:
-            differences.append(f"{name} {number} {ours[name]} not in the file")
+            differences.append(f"{name} {number} {ours[name]} not in {where}")
         elif theirs[name] != ours[name]:
-            differences.append(f"{name} {number} {theirs[name]} in the file, {ours[name]} here")
+            differences.append(f"{name} {number} {theirs[name]} in {where}, {ours[name]} here")
         elif number == "place" and not _is_same(found["values"][name], expected["values"][name]):
-            differences.append(f"{name} = {found['values'][name]} in the file, {expected['values'][name]} here")
+            differences.append(f"{name} = {found['values'][name]} in {where}, {expected['values'][name]} here")
     if not differences and found["kind"] != expected["kind"]:
-        differences.append(f"{found['kind']} in the file, {expected['kind']} here")
+        differences.append(f"{found['kind']} in {where}, {expected['kind']} here")
     if not differences:
         return ""
-    return f"the enum {found['enum']} in the file is not {expected['enum']} here ({'; '.join(differences)})"
+    return f"the enum {found['enum']} in {where} is not {expected['enum']} here ({'; '.join(differences)})"
 
 
 def _what(description: Mapping[str, Any]) -> str:

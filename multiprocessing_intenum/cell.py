@@ -10,7 +10,7 @@ from collections.abc import Callable
 from multiprocessing import process, synchronize
 from multiprocessing.context import BaseContext, get_spawning_popen
 from multiprocessing.sharedctypes import RawArray
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, TypeVar, cast, runtime_checkable
 
 from typing_extensions import TypeIs
 
@@ -20,7 +20,7 @@ from multiprocessing_intenum.members import EnumMember, Members, members_of
 from multiprocessing_intenum.robust import RobustRLock
 from multiprocessing_intenum.words import SIZE, Words
 
-__all__ = ["SLOTS", "Cell", "HasCell", "cell_of", "default_lock", "has_cell", "snapshot"]
+__all__ = ["SLOTS", "Cell", "HasCell", "Record", "cell_of", "default_lock", "has_cell", "snapshot"]
 
 T = TypeVar("T", bound=EnumMember)
 R = TypeVar("R")
@@ -98,9 +98,11 @@ class Cell(Generic[T]):
             if limit is None:
                 self.acquire()
             elif not self.acquire(timeout=limit):
+                # The library's own locks outlive their holders.
+                may_be_dead = "" if hasattr(type(self.lock), "_is_mine") else ", or dead (see RobustRLock)"
                 message = (
                     f"could not lock '{self.members.enum_type.__name__}' within {timeout} s, nothing was written, "
-                    f"the state is {self.load()!r}: the holder of the lock is busy, or dead (see RobustRLock)"
+                    f"the state is {self.load()!r}: the holder of the lock is busy{may_be_dead}"
                 )
                 raise TimeoutError(message)
             result = action()
@@ -149,6 +151,15 @@ def _unpickled(enum_type: type[Any], block: Any, lock: LockLike) -> Cell[Any]:
         message = "a pickled shared value can only be loaded by the process that it was pickled for, while that starts"
         raise RuntimeError(message)
     return Cell(members_of(enum_type), block, lock)
+
+
+@runtime_checkable
+class Record(Protocol):
+    """What `at=` takes besides a path: `PostgresRecord`, whose module only its users load."""
+
+    def _open_cell(self, members: Members[T], number: int | None, lock: LockLike | None) -> Cell[T]:
+        """Return a cell. `number` is the first state, if one was given."""
+        ...
 
 
 def _refuse_fork_only(lock: LockLike) -> None:

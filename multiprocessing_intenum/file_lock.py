@@ -27,7 +27,7 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["MAKING", "USE", "Description", "FileLock", "is_locked", "lock_range", "unlock_range"]
+__all__ = ["FOLLOWING", "MAKING", "TURN", "USE", "Description", "FileLock", "is_locked", "lock_range", "unlock_range"]
 
 # Open-file-description locks, Linux 3.15 and macOS: they exclude two descriptions of the file, whatever process or
 # container has them, and end when the last descriptor is closed. POSIX's own file locks belong to a process, exclude
@@ -50,8 +50,9 @@ else:
     _TYPE = slice(0, 2)
 
 # The bytes that are locked. They lie behind the content of any file.
-USE, MAKING, _WRITING = 2**62, 2**62 + 1, 2**62 + 2
-"""USE: locked shared by whoever uses the value. MAKING: locked by who makes, opens or begins the value anew."""
+USE, MAKING, _WRITING, TURN, FOLLOWING = range(2**62, 2**62 + 5)
+"""USE: locked shared by whoever uses the value. MAKING: locked by who makes, opens or begins the value anew. TURN and
+FOLLOWING, in the mirror of a record: locked by who talks to the database as a writer, and by who follows the record."""
 
 _BUSY = (errno.EAGAIN, errno.EACCES)
 
@@ -59,10 +60,10 @@ if fcntl is not None:
     _call = fcntl.fcntl
     _LOCKS = {
         (byte, exclusive): _flock(fcntl.F_WRLCK if exclusive else fcntl.F_RDLCK, byte)
-        for byte in (USE, MAKING, _WRITING)
+        for byte in range(USE, FOLLOWING + 1)
         for exclusive in (False, True)
     }
-    _UNLOCKS = {byte: _flock(fcntl.F_UNLCK, byte) for byte in (USE, MAKING, _WRITING)}
+    _UNLOCKS = {byte: _flock(fcntl.F_UNLCK, byte) for byte in range(USE, FOLLOWING + 1)}
     _UNLOCKED = struct.pack("@h", fcntl.F_UNLCK)
 
 
@@ -191,7 +192,7 @@ class FileLock:
         reduced: what `__reduce__` returns.
     """
 
-    __slots__ = ("__weakref__", "_readonly", "_reduced", "_turns", "_use", "body")
+    __slots__ = ("__weakref__", "_byte", "_readonly", "_reduced", "_turns", "_use", "body")
 
     body: memoryview
     """The shared memory."""
@@ -201,6 +202,13 @@ class FileLock:
     ) -> None:
         self._use, self.body, self._readonly, self._reduced = use, body, readonly, reduced
         self._turns: dict[Any, _Turn] = {}
+        self._byte = _WRITING
+
+    def another(self, byte: int) -> FileLock:
+        """Return a lock on another byte of the same file."""
+        lock = FileLock(self._use, self.body, readonly=self._readonly, reduced=self._reduced)
+        lock._byte = byte
+        return lock
 
     @property
     def path(self) -> str:
@@ -273,29 +281,27 @@ class FileLock:
     def __exit__(self, *_: object) -> None:
         self.release()
 
-    @staticmethod
-    def _leave(turn: _Turn, depth: int) -> None:
+    def _leave(self, turn: _Turn, depth: int) -> None:
         """Go back to this depth."""
         turn.depth = depth
         if depth <= 0:
             turn.depth = 0
             turn.is_locked = False
-            unlock_range(turn.description.fd, _WRITING)
+            unlock_range(turn.description.fd, self._byte)
 
     def _is_mine(self) -> bool:
         turn = self._turns.get(execution())
         return turn is not None and turn.is_locked
 
-    @staticmethod
-    def _lock(fd: int, deadline: float) -> bool:
+    def _lock(self, fd: int, deadline: float) -> bool:
         """Take the kernel's lock for this description. Return False at the deadline."""
         interval = FIRST_INTERVAL
-        while not lock_range(fd, _WRITING):
+        while not lock_range(fd, self._byte):
             left = deadline - time.monotonic()
             if left <= 0:
                 return False
             if left == math.inf and not greenlets_share_a_thread():
-                return lock_range(fd, _WRITING, wait=True)
+                return lock_range(fd, self._byte, wait=True)
             time.sleep(min(left, interval))
             interval = min(2 * interval, LONGEST_INTERVAL)
         return True

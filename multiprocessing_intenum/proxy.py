@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 from typing_extensions import Self, TypeAliasType
 
 from multiprocessing_intenum import mutator
-from multiprocessing_intenum.cell import Cell, HasCell, default_lock, has_cell, snapshot
+from multiprocessing_intenum.cell import Cell, HasCell, Record, default_lock, has_cell, snapshot
 from multiprocessing_intenum.forwarding import _OWN_NAMES, _IntProxy, _MemberProxy, methods_of
 from multiprocessing_intenum.locks import Lock, LockLike, lock_of_threads
 from multiprocessing_intenum.members import EnumMember, IntEnumMember, Members, members_of, refuse
@@ -175,7 +175,7 @@ class EnumValue(_MemberProxy[T]):
         lock: LockLike | None = None,
         *,
         ctx: BaseContext | None = None,
-        at: str | os.PathLike[str] | SharedFile | None = None,
+        at: str | os.PathLike[str] | SharedFile | Record | None = None,
     ) -> None:
         if value is _NOTHING and at is None:
             message = (
@@ -200,9 +200,9 @@ class EnumValue(_MemberProxy[T]):
             raise TypeError(message)
         cell: Cell[T]
         if at is not None:
-            from multiprocessing_intenum.by_path import FileCell  # who has no values by path does not load this
+            from multiprocessing_intenum.by_path import open_cell  # who has no values by path does not load this
 
-            cell = FileCell(members, at, number, lock)
+            cell = open_cell(members, at, number, lock)
         else:
             cell = Cell[T].in_memory(members, cast("int", number), default_lock(ctx) if lock is None else lock)
         self._attach(cell)

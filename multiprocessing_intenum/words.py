@@ -7,6 +7,7 @@ The layout, in bytes. All of them are in the processor's own byte order.
     16  sleepers: 32 bits, not zero if somebody may be sleeping
     24  settled: 64 bits, the state that the count belongs to
     32  base: 64 bits, the count when the value was begun anew last; numbers of changes are given out from there
+    40  three words of 64 bits that only the mirror of a record uses: see mirror.py
     64  the ring of the last changes, 32 entries of 32 bytes: the state after it, the time, its number, the process id
 
 Everything but the sleepers' word is written with the lock held. A writer may be killed between any two stores:
@@ -186,6 +187,27 @@ class Words:
             settled[()] = after
 
         return store
+
+    def record(self, after: int, at: float, pid: int, *, gap: bool = False) -> None:
+        """Store a change that happened elsewhere. Call it with the lock held.
+
+        Args:
+            after: the state.
+            at: seconds since the epoch.
+            pid: the process.
+            gap: leave out a number, because changes before this one are missing.
+        """
+        if self.settled[()] != self.state[()]:
+            self._settle()
+        if self.state[()] == after:
+            return
+        number: int = self.count[()] + 1 + gap
+        _ENTRY.pack_into(self._bytes, _PLACES[number & _LAST], after, at, number, pid)
+        if _NEEDS_FENCE:
+            _fence()
+        self.state[()] = after
+        self.count[()] = number
+        self.settled[()] = after
 
     def _settle(self) -> None:
         """Count the change of a writer that was killed, or interrupted, after it had stored the state."""

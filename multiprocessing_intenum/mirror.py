@@ -1,0 +1,123 @@
+"""The mirror of a record: the words of a cell in a file, and beside them how far they agree with the record.
+
+The three words, of 64 bits each, after those that every cell has:
+
+    40  version: the version of the record that the state belongs to
+    48  confirmed: when that was known to be the record's own, in nanoseconds since the machine was started
+    56  boot: which start of the machine that was
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from multiprocessing_intenum.record import Entry, Row
+from multiprocessing_intenum.words import Words
+
+__all__ = ["Mirror", "Question", "now"]
+
+_VERSION, _CONFIRMED, _BOOT = 40, 48, 56
+
+
+def now() -> int:
+    """Return the nanoseconds since the machine was started: its own clock may be set, and another machine's differs."""
+    return time.clock_gettime_ns(_CLOCK) if _CLOCK is not None else time.monotonic_ns()
+
+
+_CLOCK: int | None = getattr(time, "CLOCK_BOOTTIME", None)  # Linux; elsewhere the time that it was asleep is missing
+
+
+def _boot_of_this_machine() -> int:
+    with suppress(OSError), open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return int(file.read().strip().replace("-", ""), 16) & (2**64 - 1) | 1
+    return 1
+
+
+_this_boot = _boot_of_this_machine()
+
+
+class Question(NamedTuple):
+    """When the server was asked, and what was known before."""
+
+    version: int
+    moment: int
+
+
+class Mirror:
+    """The words of a mirror. Whoever writes must hold the lock of the file.
+
+    Args:
+        body: the shared memory.
+    """
+
+    __slots__ = ("_boot", "_confirmed", "_version", "words")
+
+    words: Words
+
+    def __init__(self, body: memoryview) -> None:
+        def word(offset: int) -> memoryview[Any]:
+            return body[offset : offset + 8].cast("B").cast("Q", ())
+
+        self.words = Words(body)
+        self._version, self._confirmed, self._boot = word(_VERSION), word(_CONFIRMED), word(_BOOT)
+
+    def begin(self, row: Row, asked: int, *, is_new: bool) -> None:
+        """Write the state of a record, and the changes before it that the record has, into a file that nobody uses."""
+        oldest = row.history[0]
+        (self.words.begin if is_new else self.words.begin_anew)(oldest.state)
+        self._version[()] = oldest.version
+        self.catch_up(row, self.asking())
+        self.confirm(asked)
+
+    def asking(self) -> Question:
+        """Return what `catch_up` needs to know about the moment before the server was asked."""
+        return Question(int(self._version[()]), now())
+
+    def catch_up(self, row: Row, question: Question) -> None:
+        """Bring the mirror up to date.
+
+        Args:
+            row: what the record holds.
+            question: what `asking` returned before the server was asked for the row.
+        """
+        version: int = self._version[()]
+        missing = [entry for entry in row.history if entry.version > version]
+        # If the row is older than what the mirror had before it was asked for, the server has lost its last writes (a
+        # failover, a backup that was put back). There is no way but to follow it. If it is only older than what the
+        # mirror has now, another process of this machine was faster.
+        was_set_back = row.version < version == question.version
+        if was_set_back or (row.version == version and row.state != self.words.state[()]):
+            missing, version = [row.history[-1]], -1
+        self.add(missing, version)
+        self.confirm(question.moment)
+
+    def add(self, entries: Sequence[Entry], version: int) -> None:
+        """Store changes in their order. `version` is that of the state before them, as far as it is known."""
+        words = self.words
+        for entry in entries:
+            words.record(entry.state, entry.time, entry.pid & 0xFFFFFFFF, gap=entry.version != version + 1)
+            # After the state: if this process is killed between the two, the next one stores the same state again.
+            self._version[()] = version = entry.version
+        if words.sleepers[()] and words.can_wake:
+            words.wake()
+
+    def confirm(self, asked: int) -> None:
+        """Note that the mirror agreed with the record at this moment, by `now()`."""
+        if self._boot[()] != _this_boot or self._confirmed[()] < asked:
+            self._confirmed[()] = asked
+            self._boot[()] = _this_boot
+
+    @property
+    def is_one(self) -> bool:
+        """Whether these are the words of a mirror, not those of a value of its own."""
+        return bool(self._boot[()])
+
+    def age(self) -> float:
+        """Return how many seconds ago the mirror was known to agree with the record; infinity if that is not known."""
+        if self._boot[()] != _this_boot:
+            return math.inf
+        return max(0.0, (now() - int(self._confirmed[()])) / 1e9)
