@@ -152,7 +152,7 @@ class Session:
         for attempt in attempts:
             wanted = float(attempt.pop("connect_timeout", 0) or 0)
             limit = min(deadline, time.monotonic() + (wanted if wanted > 0 else _CONNECT))
-            text = conninfo.make_conninfo("", **attempt, client_encoding="UTF8")
+            text = conninfo.make_conninfo("", **{**attempt, "client_encoding": "UTF8"})
             self._pgconn = pgconn = pq.PGconn.connect_start(text.encode())
             while pgconn.status != pq.ConnStatus.BAD:
                 state = pgconn.connect_poll()
