@@ -6,6 +6,7 @@ import ast
 import doctest
 import inspect
 import re
+import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any, get_type_hints
 import pytest
 import wrapt
 from enums import Perm, Permissions, WorkerStatus, WorkerStatusEnum
+from helpers import DEADLINE, NEED_PSYCOPG
 
 import multiprocessing_intenum
 from multiprocessing_intenum import IntEnumAttribute, IntEnumValue, RobustRLock, aio
@@ -64,7 +66,7 @@ def test_the_package_itself_only_reexports() -> None:
         assert getattr(multiprocessing_intenum, name).__module__.startswith("multiprocessing_intenum.")
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("name", sorted({*MODULES} - NEED_PSYCOPG))  # the others: tests/postgres/test_docs.py
 def test_each_module_says_what_it_is_for_and_what_it_gives(name: str) -> None:
     module = import_module(f"multiprocessing_intenum.{name}")
     assert (module.__doc__ or "").split("\n")[0].endswith(".")
@@ -151,6 +153,23 @@ def imports_of(name: str) -> set[str]:
             elif isinstance(node, ast.Import):
                 assert not any(alias.name.startswith("multiprocessing_intenum") for alias in node.names)
     return found
+
+
+def test_only_the_modules_of_a_record_need_psycopg() -> None:
+    others = sorted({*MODULES} - NEED_PSYCOPG)
+    script = (
+        "import importlib, sys\n"
+        "sys.modules['psycopg'] = None\n"
+        f"for name in {others}:\n"
+        "    importlib.import_module(f'multiprocessing_intenum.{name}')\n"
+        f"assert not {NEED_PSYCOPG} & {{name.rpartition('.')[2] for name in sys.modules}}\n"
+        "try:\n"
+        "    import multiprocessing_intenum.postgres\n"
+        "except ImportError as error:\n"
+        "    print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=DEADLINE, check=False)
+    assert 'this needs psycopg 3: pip install "multiprocessing-intenum[postgres]"' in done.stdout, done.stderr
 
 
 def documented_modules() -> dict[str, set[str]]:

@@ -128,8 +128,8 @@ class Server:
             for pid in pids:
                 os.kill(pid, signal.SIGCONT)
 
-    def connect(self) -> psycopg.Connection[tuple[Any, ...]]:
-        return psycopg.connect(self.conninfo, autocommit=True, connect_timeout=5)
+    def connect(self, **others: str) -> psycopg.Connection[tuple[Any, ...]]:
+        return psycopg.connect(self.conninfo, autocommit=True, connect_timeout=5, **others)
 
     def ask(self, sql: str, *arguments: Any) -> list[tuple[Any, ...]]:
         with self.connect() as connection:

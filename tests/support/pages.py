@@ -1,0 +1,121 @@
+"""How the code blocks of the pages are run."""
+
+from __future__ import annotations
+
+import doctest
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import types
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sybil import Document
+from sybil.parsers.myst import CodeBlockParser, PythonCodeBlockParser
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pytest
+    from sybil import Example
+    from sybil.typing import Parser
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+OPTIONS = doctest.ELLIPSIS
+DEADLINE = 120  # seconds for a script; they take less than one, on an idle machine
+
+# The examples that need a server: `tox -e docs` has it and runs them, see RUN_SERVERS there.
+SERVERS = {"try_server.py", "try_celery.py"}
+
+# What the pages tell the reader to type and no test types for him, and who does.
+SHELL_COMMANDS = {
+    # the two commands of the README: .ci/run is the second one, which runs docs/examples/worker.py as the first does
+    "python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/python docs/examples/worker.py",
+    "python3 -m venv .venv && .venv/bin/pip install tox && .venv/bin/tox",
+    # the environments of tox, all of them run by that
+    ".venv/bin/tox -e py313",
+    ".venv/bin/tox -e py313 -- tests/test_docs_examples.py -k README",
+    ".venv/bin/tox -e coverage",
+    ".venv/bin/tox -e docs",
+    ".venv/bin/tox -e lint,typing",
+    ".venv/bin/tox -e package",
+    # fifteen minutes: tox runs its scripts with smaller counts, as stress-short
+    ".venv/bin/tox -e stress",
+    # what the first command of the README does in an environment of its own
+    "python -m pip install .",
+    # tox does it, with the wheel of this checkout
+    'python -m pip install "multiprocessing-intenum[postgres]" "psycopg[binary]"',
+    # this needs a maintainer's rights
+    "git tag v2.0.0 && git push origin v2.0.0",
+}
+
+
+def run_console_block(example: Example) -> None:
+    """Run each `$ command` of a block, compare what it prints with the lines below it."""
+    for part in re.split(r"^\$ ", example.parsed, flags=re.MULTILINE)[1:]:
+        command, _, expected = part.partition("\n")
+        program, *arguments = shlex.split(command)
+        assert program == "python", f"{example.path}: a console block runs python, not {program}"
+        if Path(arguments[0]).name in SERVERS and "RUN_SERVERS" not in os.environ:
+            continue
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+            capture_output=True,
+            timeout=DEADLINE,
+            check=False,
+            encoding="utf-8",
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+        assert doctest.OutputChecker().check_output(expected.rstrip() + "\n", done.stdout, OPTIONS), (
+            f"{command}\nprinted:\n{done.stdout}expected:\n{expected}"
+        )
+
+
+def check_shell_block(example: Example) -> None:
+    unknown = set(str(example.parsed).splitlines()) - SHELL_COMMANDS
+    assert not unknown, f"{example.path}: nobody runs {unknown}"
+
+
+def run_commands_of_settings(example: Example) -> None:
+    """Run each `command: [...]` of a YAML block, as Kubernetes does."""
+    path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
+    commands = re.findall(r"^ *command: (\[.*\])$", example.parsed, re.MULTILINE)
+    assert len(commands) == example.parsed.count("command:")
+    for command in map(json.loads, commands):
+        done = subprocess.run(command, cwd=ROOT, env={**os.environ, "PATH": path}, timeout=DEADLINE, check=False)
+        assert done.returncode == 0, command
+
+
+PARSERS: list[Parser] = [
+    PythonCodeBlockParser(doctest_optionflags=OPTIONS),
+    CodeBlockParser("console", run_console_block),
+    CodeBlockParser("sh", check_shell_block),
+    CodeBlockParser("yaml", run_commands_of_settings),
+]
+
+
+def run_page(
+    page: Path,
+    replaced: Mapping[str, str],
+    directory: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    parsers: Sequence[Parser] = PARSERS,
+) -> None:
+    """Run each block of a page, with these texts of it replaced by others."""
+    text = page.read_text(encoding="utf-8")
+    for old, new in replaced.items():
+        text = text.replace(old, new)
+    here = directory / page.name
+    here.write_text(text, encoding="utf-8")
+    document = Document.parse(str(here), *parsers)
+    module = types.ModuleType("page")  # a real one, so that the page's enums can be pickled
+    monkeypatch.setitem(sys.modules, "page", module)
+    document.namespace = vars(module)
+    for example in document.examples():
+        example.evaluate()
