@@ -45,7 +45,7 @@ def test_without_the_database_reads_go_on_and_writes_are_errors(machine: Machine
     server.stop()
     try:
         for write in (lambda: status.set(CALCULATING), lambda: update(status, lambda _: CALCULATING, timeout=1)):
-            with pytest.raises(ConnectionError, match="nothing was written: .*Connection refused"):
+            with pytest.raises(ConnectionError, match=r"nothing was written: .*Connection refused"):
                 write()
             assert snapshot(status) is IDLE
         again = WorkerStatus(at=machine())
@@ -202,7 +202,7 @@ def clerk(server: Server) -> Any:
 
 def test_a_right_that_is_missing_is_named(machine: Machine, server: Server, clerk: str) -> None:
     status = WorkerStatus(IDLE, at=machine())
-    with pytest.raises(PermissionError, match="permission denied .* needs SELECT, INSERT and UPDATE"):
+    with pytest.raises(PermissionError, match=r"permission denied .* needs SELECT, INSERT and UPDATE"):
         WorkerStatus(at=machine("two", clerk))
     server.ask("GRANT SELECT ON multiprocessing_intenum TO clerk")
     reader = WorkerStatus(at=machine("two", clerk))
