@@ -36,3 +36,14 @@ def machine(server: Server, tmp_path: Path) -> Machine:
         return PostgresRecord(conninfo or server.conninfo, "mode", mirror=tmp_path / name, **options)  # type: ignore[arg-type]
 
     return record
+
+
+@pytest.fixture
+def app_database(running: Server) -> Iterator[Server]:
+    """A server with an empty database `app`, and the users `app` and `watcher` of the page and the example."""
+    for user in ("app", "watcher"):
+        if not running.ask("SELECT 1 FROM pg_roles WHERE rolname = %s", user):
+            running.ask(f"CREATE ROLE {user} LOGIN PASSWORD 'secret'")
+    running.ask("CREATE DATABASE app OWNER postgres")
+    yield running
+    running.ask("DROP DATABASE app WITH (FORCE)")

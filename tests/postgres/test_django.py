@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from postgres_server import DEADLINE, Server, running_server
+from postgres_server import DEADLINE
 
 from multiprocessing_intenum.record import CREATE_TABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from postgres_server import Server
 
 PROJECT = Path(__file__).resolve().parents[2] / "docs" / "examples" / "django_fleet"
 
@@ -67,17 +67,10 @@ class Machine:
         return done.stdout
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with running_server() as server:
-        server.ask("CREATE ROLE app LOGIN PASSWORD 'secret'")
-        server.ask("CREATE DATABASE app OWNER app")
-        yield server
-
-
 @pytest.fixture
-def machines(server: Server, tmp_path: Path) -> list[Machine]:
-    return [Machine(server, tmp_path / name) for name in ("here", "there")]
+def machines(app_database: Server, tmp_path: Path) -> list[Machine]:
+    app_database.ask("ALTER DATABASE app OWNER TO app")  # for Django's own tables
+    return [Machine(app_database, tmp_path / name) for name in ("here", "there")]
 
 
 def test_the_migration_makes_the_table_and_a_write_reaches_the_other_machine(machines: list[Machine]):

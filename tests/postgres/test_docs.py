@@ -6,6 +6,7 @@ import doctest
 import enum
 import importlib
 import inspect
+import pickle
 import re
 import subprocess
 import sys
@@ -14,7 +15,6 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 import pytest
 from helpers import NEED_PSYCOPG
 from pages import DEADLINE, DOCS, OPTIONS, PARSERS, run_page
-from postgres_server import Server, running_server
 from sybil.parsers.myst import CodeBlockParser
 
 from multiprocessing_intenum import IntEnumValue, exchange, postgres, wait_for
@@ -22,9 +22,9 @@ from multiprocessing_intenum.postgres import PostgresRecord, confirmed
 from multiprocessing_intenum.record import CREATE_TABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
+    from postgres_server import Server
     from sybil import Example
 
 PAGE = DOCS / "howto" / "postgres.md"
@@ -56,15 +56,11 @@ def as_admin(server: Server, sql: str) -> None:
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
+def server(app_database: Server) -> Server:
     """A server with the users and the database of the page, and the table and the rights that it tells to make."""
-    with running_server() as server:
-        for user in ("app", "watcher"):
-            server.ask(f"CREATE ROLE {user} LOGIN PASSWORD 'secret'")
-        server.ask("CREATE DATABASE app")
-        for sql in blocks("sql")[:2]:
-            as_admin(server, sql)
-        yield server
+    for sql in blocks("sql")[:2]:
+        as_admin(app_database, sql)
+    return app_database
 
 
 def conninfo(server: Server, user: str = "app") -> str:
@@ -111,19 +107,23 @@ def test_the_page_quotes_the_errors_as_they_are(server: Server, tmp_path: Path):
     refused, unknown, other_enum = blocks("text")
     mode = FleetMode("NORMAL", at=PostgresRecord(conninfo(server), "mode", mirror=tmp_path / "mode"))
     with pytest.raises(ValueError, match="DRAINING") as caught:
-        other: Any = ModeOfTheNextVersion
-        IntEnumValue[other]("NORMAL", at=PostgresRecord(conninfo(server), "mode", mirror=tmp_path / "other"))
+        IntEnumValue[ModeOfTheNextVersion](
+            "NORMAL", at=PostgresRecord(conninfo(server), "mode", mirror=tmp_path / "other")
+        )
     assert says(caught.value, other_enum.replace("Mode here", f"{ModeOfTheNextVersion.__name__} here"))
     with mode.get_lock(), server.frozen(), pytest.raises(TimeoutError) as lost:
         exchange(mode, "MAINTENANCE", timeout=0.5)
     assert says(lost.value, f"...{unknown}")
     server.stop()
-    with pytest.raises(ConnectionError) as away:
-        mode.set("MAINTENANCE")
-    assert says(away.value, refused)
-    with pytest.raises(ConnectionError) as away:
-        FleetMode("NORMAL", at=PostgresRecord(conninfo(server), "mode", mirror=tmp_path / "none"))
-    assert says(away.value, refused)
+    try:
+        with pytest.raises(ConnectionError) as away:
+            mode.set("MAINTENANCE")
+        assert says(away.value, refused)
+        with pytest.raises(ConnectionError) as away:
+            FleetMode("NORMAL", at=PostgresRecord(conninfo(server), "mode", mirror=tmp_path / "none"))
+        assert says(away.value, refused)
+    finally:
+        server.start()
 
 
 PROGRAM = """
@@ -150,6 +150,12 @@ def test_the_statements_for_another_version_of_the_enum(server: Server, tmp_path
     as_admin(server, statement)
     assert run(*new).stdout == f"{found}\n"
     assert run(*new).stdout == "DRAINING\n"
+
+
+def test_only_a_pickle_has_the_password(server: Server, tmp_path: Path):
+    mode = FleetMode("NORMAL", at=PostgresRecord(conninfo(server), "mode", mirror=tmp_path / "mode"))
+    assert b"secret" in pickle.dumps(mode)
+    assert "secret" not in repr(mode.get_lock())
 
 
 def test_the_command_line_does_not_set_a_mirror(server: Server, tmp_path: Path):

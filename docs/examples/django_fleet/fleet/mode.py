@@ -5,10 +5,11 @@ from functools import cache
 
 from django.conf import settings
 from django.db import connection
-from multiprocessing_intenum import IntEnumValue
-from multiprocessing_intenum.postgres import PostgresRecord
 from psycopg import pq
 from psycopg.conninfo import make_conninfo
+
+from multiprocessing_intenum import IntEnumValue
+from multiprocessing_intenum.postgres import PostgresRecord
 
 
 class Mode(enum.IntEnum):
