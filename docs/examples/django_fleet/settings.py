@@ -1,4 +1,4 @@
-"""The settings of the example. DATABASE_HOST and DATABASE_PORT say where PostgreSQL is, FLEET_MIRROR where the mirror."""
+"""The settings of the example. The environment says where PostgreSQL is, and where the mirror."""
 
 import os
 
