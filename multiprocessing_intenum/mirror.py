@@ -68,7 +68,8 @@ class Mirror:
     def begin(self, row: Row, asked: int, *, is_new: bool) -> None:
         """Write the state of a record, and the changes before it that the record has, into a file that nobody uses."""
         oldest = row.history[0]
-        (self.words.begin if is_new else self.words.begin_anew)(oldest.state)
+        begin = self.words.begin if is_new else self.words.begin_anew
+        begin(oldest.state, oldest.time, oldest.pid & 0xFFFFFFFF)
         self._version[()] = oldest.version
         self.catch_up(row, self.asking())
         self.confirm(asked)
