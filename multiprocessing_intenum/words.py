@@ -216,7 +216,11 @@ class Words:
             number += 1
             found, _, entry_number, _ = self._read(number)
             if (found, entry_number) != (after, number):
-                self._write_entry(after, number, 0)  # another program has written the state: nobody knows which
+                found, _, entry_number, _ = self._read(number + 1)
+                if (found, entry_number) == (after, number + 1):  # record() had left out a number
+                    number += 1
+                else:
+                    self._write_entry(after, number, 0)  # another program has written the state: nobody knows which
             self.count[()] = number
         self.settled[()] = after
 
