@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common import DEADLINE, FORBIDDEN, LATE, NEXT, Report, State, wait_until
-from machines import NAMESPACES, PATHS, PROXIES, Machine, Stranger, namespaces, paths, proxies
+from machines import NAMESPACES, NETWORKS, PATHS, PROXIES, Machine, Stranger, namespaces, paths, proxies
 
 from multiprocessing_intenum import (
     IntEnumValue,
@@ -712,8 +712,8 @@ def main() -> None:
     report = Report("A state of record")
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        rules = directory / "pg_hba.conf"  # it takes the other machines, too
-        rules.write_text("local all all trust\nhost all all all trust\n")
+        rules = directory / "pg_hba.conf"
+        rules.write_text(f"host all all 127.0.0.1/32 trust\nhost all all {NETWORKS}.0.0/16 trust\n")
         directory.chmod(0o755)
         server = stack.enter_context(running_server(fsync="on", listen_addresses="*", hba_file=rules))
         server.ask(CREATE_TABLE)

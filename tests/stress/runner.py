@@ -3,7 +3,7 @@
     python tests/stress/runner.py [--short] [--output FILE] [SCRIPT ...]
 
 The peer, multiprocessing-intenum 1.1, is installed into a separate directory. A full run of all scripts writes its
-results to docs/reliability-results.md and draws docs/_static/kills.svg; record.py, which needs PostgreSQL, is not one
+results to docs/reliability-results.md and draws docs/_static/kills.svg; record.py, which needs a server, is not one
 of them. The exit code is 1 if a script failed or saw anything forbidden.
 """
 
