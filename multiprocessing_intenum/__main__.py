@@ -170,7 +170,8 @@ def _moment(at: datetime) -> str:
 
 
 def _line(each: change.Change[Any]) -> str:
-    what = f"made {_name(each.after)}" if each.before is None else f"{_name(each.before)} -> {_name(each.after)}"
+    before = "?" if each.before is None else _name(each.before)  # changes before it are missing
+    what = f"made {_name(each.after)}" if each.number == 0 else f"{before} -> {_name(each.after)}"
     return f"{_moment(each.at)}  {what}  pid {each.pid}"
 
 

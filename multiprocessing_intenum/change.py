@@ -22,7 +22,8 @@ class Change(NamedTuple, Generic[T]):
     """A change of a shared value, as `last_change`, `history` and `changes` return it.
 
     Args:
-        before: the member before; None for the first one, which made the value.
+        before: the member before; None for the first one, which made the value, and in the mirror of a record for
+            one before which changes are missing.
         after: the member after.
         at: when it was written, an aware datetime in UTC.
         pid: the id of the process that wrote it; 0 if the value was written behind the back of this library.

@@ -103,8 +103,11 @@ class Mirror:
     def add(self, entries: Sequence[Entry], version: int) -> None:
         """Store changes in their order. `version` is that of the state before them, as far as it is known."""
         words = self.words
+        gap = False
         for entry in entries:
-            words.record(entry.state, entry.time, entry.pid & 0xFFFFFFFF, gap=entry.version != version + 1)
+            gap = gap or entry.version != version + 1
+            if words.record(entry.state, entry.time, entry.pid & 0xFFFFFFFF, gap=gap):
+                gap = False
             # After the state: if this process is killed between the two, the next one stores the same state again.
             self._version[()] = version = entry.version
         if words.sleepers[()] and words.can_wake:

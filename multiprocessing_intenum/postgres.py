@@ -21,7 +21,7 @@ from multiprocessing_intenum.members import EnumMember, Members, members_of
 from multiprocessing_intenum.mirror import Mirror, now
 from multiprocessing_intenum.record import Entry, Row, Table
 from multiprocessing_intenum.robust import moment
-from multiprocessing_intenum.session import PATIENCE, Session, parameters_of
+from multiprocessing_intenum.session import PATIENCE, PROMPT, Session, parameters_of
 from multiprocessing_intenum.shared_file import SharedFile
 
 __all__ = ["PostgresRecord", "confirmed"]
@@ -31,9 +31,6 @@ R = TypeVar("R")
 
 _FRESH = 3.0
 """Seconds since when somebody has confirmed the mirror, if somebody follows the record on this machine."""
-
-_PROMPT = 2.0
-"""Seconds for the server to take the lock back. After that the connection is closed, which gives the lock back, too."""
 
 _FIRST_LOOK = 2.0
 """Seconds that a process waits for the database when it opens a mirror that nobody has confirmed lately."""
@@ -250,7 +247,8 @@ class RecordLock:
         held = False
         try:
             if session is not None and not self._is_lost:
-                held = self._table.unlock(session, self._key, time.monotonic() + _PROMPT)
+                # If it does not answer, the connection is closed, which gives the lock back, too.
+                held = self._table.unlock(session, self._key, time.monotonic() + PROMPT)
         except OSError:
             pass
         except BaseException:
@@ -296,7 +294,8 @@ class RecordLock:
         session = self._session
         question = self.mirror.asking()
         if session is None or session.is_closed:
-            answer_by = min(max(deadline, time.monotonic()), time.monotonic() + PATIENCE)
+            begun = time.monotonic()
+            answer_by = min(deadline, begun + PATIENCE) if deadline > begun else begun + PROMPT
             session = self._session = self._record._session(answer_by)
             self._key = self._table.key(session, answer_by)
         row = self._table.lock(session, self._key, deadline)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
 
-from multiprocessing_intenum.session import PATIENCE, ServerError, Session
+from multiprocessing_intenum.session import PROMPT, ServerError, Session
 
 __all__ = ["CREATE_TABLE", "Entry", "Row", "Table"]
 
@@ -106,13 +106,13 @@ class Table:
         row = f"SELECT enum, state, version, history FROM multiprocessing_intenum WHERE name = {name}"
         left = deadline - time.monotonic()
         if left <= 0.001:  # the server's own limit of 0 would be none
-            ((taken,),) = self._query(session, f"SELECT pg_try_advisory_lock({key})", (), time.monotonic() + PATIENCE)
+            ((taken,),) = self._query(session, f"SELECT pg_try_advisory_lock({key})", (), time.monotonic() + PROMPT)
             if taken != b"t":
                 return None
-            script, answer_by = row, time.monotonic() + PATIENCE
+            script, answer_by = row, time.monotonic() + PROMPT
         else:
             # Without a timeout it waits for its turn as long as that takes. If the server is gone, keepalives notice.
-            limit = 0 if left == math.inf else min(int(1000 * left), 2**31 - 1)
+            limit = 0 if left == math.inf else min(math.ceil(1000 * left), 2**31 - 1)
             script = f"SET lock_timeout = {limit}; SELECT pg_advisory_lock({key}); {row}"
             answer_by = deadline + _GRACE
         try:
@@ -171,7 +171,11 @@ def _row(rows: list[list[Any]]) -> Row | None:
     if not rows:
         return None
     ((description, state, version, history),) = rows
-    return Row(json.loads(description), int(state), int(version), [Entry(*each) for each in json.loads(history)])
+    row = Row(json.loads(description), int(state), int(version), [Entry(*each) for each in json.loads(history)])
+    if [(each.version, each.state) for each in row.history[-1:]] != [(row.version, row.state)]:
+        # Somebody has written the state by hand. Nobody knows when.
+        row.history.append(Entry(row.version, row.state, time.time(), 0))
+    return row
 
 
 def _meaning(error: ServerError) -> OSError:

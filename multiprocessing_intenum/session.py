@@ -22,10 +22,13 @@ except ImportError as error:  # psycopg's own text says which library it looked 
     _message = f'this needs psycopg 3: pip install "multiprocessing-intenum[postgres]" "psycopg[binary]" ({error})'
     raise ImportError(_message) from None
 
-__all__ = ["PATIENCE", "ServerError", "Session", "parameters_of"]
+__all__ = ["PATIENCE", "PROMPT", "ServerError", "Session", "parameters_of"]
 
 PATIENCE = 30.0
 """Seconds after which the server counts as lost, where the caller has given no timeout: for what needs no lock."""
+
+PROMPT = 2.0
+"""The same for who does not want to wait for a lock, but has to ask for it."""
 
 _CONNECT = 10.0
 """Seconds for one host to answer, unless the connection string has another `connect_timeout`."""

@@ -54,7 +54,7 @@ class Entry(NamedTuple):
     """A change, as numbers."""
 
     before: int | None
-    """The state before; None for the change number 0."""
+    """The state before; None for the change number 0, and for one before which a number was left out."""
     after: int
     time: float
     """Seconds since the epoch."""
@@ -188,7 +188,7 @@ class Words:
 
         return store
 
-    def record(self, after: int, at: float, pid: int, *, gap: bool = False) -> None:
+    def record(self, after: int, at: float, pid: int, *, gap: bool = False) -> bool:
         """Store a change that happened elsewhere. Call it with the lock held.
 
         Args:
@@ -196,11 +196,14 @@ class Words:
             at: seconds since the epoch.
             pid: the process.
             gap: leave out a number, because changes before this one are missing.
+
+        Returns:
+            False if the state is this one already, which is no change.
         """
         if self.settled[()] != self.state[()]:
             self._settle()
         if self.state[()] == after:
-            return
+            return False
         number: int = self.count[()] + 1 + gap
         _ENTRY.pack_into(self._bytes, _PLACES[number & _LAST], after, at, number, pid)
         if _NEEDS_FENCE:
@@ -208,6 +211,7 @@ class Words:
         self.state[()] = after
         self.count[()] = number
         self.settled[()] = after
+        return True
 
     def _settle(self) -> None:
         """Count the change of a writer that was killed, or interrupted, after it had stored the state."""
@@ -246,13 +250,15 @@ class Words:
         oldest = self.count[()] - READABLE  # what is older may have been overwritten while we read
         entries: list[Entry] = []
         before: int | None = None
+        is_known = False  # whether it is known what was before, or that this is not known
         for each, (after, at, entry_number, pid) in found:
             if entry_number != each or each < oldest:
                 before = None
+                is_known = entry_number < each  # else it was overwritten; but this number was left out by record()
                 continue
-            if each > number and (each == base or before is not None):
+            if each > number and (each == base or is_known):
                 entries.append(Entry(before, after, at, each - base, pid))
-            before = after
+            before, is_known = after, True
         return count, entries
 
     @property

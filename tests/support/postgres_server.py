@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
+from multiprocessing_intenum.record import CREATE_TABLE
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -143,6 +145,9 @@ class Server:
         with self.connect() as connection:
             cursor = connection.execute(sql, arguments)
             return cursor.fetchall() if cursor.description else []
+
+    def make_table(self) -> None:
+        self.ask(CREATE_TABLE)
 
     def sessions(self) -> list[int]:
         """Return the processes of the sessions that this library has."""
