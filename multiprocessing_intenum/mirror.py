@@ -4,12 +4,13 @@ The three words, of 64 bits each, after those that every cell has:
 
     40  version: the version of the record that the state belongs to
     48  confirmed: when that was known to be the record's own, in nanoseconds since the machine was started
-    56  boot: which start of the machine that was
+    56  boot: which start of the machine that was, and which of its time namespaces
 """
 
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -32,9 +33,12 @@ _CLOCK: int | None = getattr(time, "CLOCK_BOOTTIME", None)  # Linux; elsewhere t
 
 
 def _boot_of_this_machine() -> int:
+    boot = 0
     with suppress(OSError), open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-        return int(file.read().strip().replace("-", ""), 16) & (2**64 - 1) | 1
-    return 1
+        boot = int(file.read().strip().replace("-", ""), 16)
+    with suppress(OSError):  # a container may have been given a clock of its own
+        boot ^= os.stat("/proc/self/ns/time").st_ino << 16
+    return boot & (2**64 - 1) | 1
 
 
 _this_boot = _boot_of_this_machine()
@@ -68,7 +72,8 @@ class Mirror:
     def begin(self, row: Row, asked: int, *, is_new: bool) -> None:
         """Write the state of a record, and the changes before it that the record has, into a file that nobody uses."""
         oldest = row.history[0]
-        (self.words.begin if is_new else self.words.begin_anew)(oldest.state)
+        begin = self.words.begin if is_new else self.words.begin_anew
+        begin(oldest.state, oldest.time, oldest.pid & 0xFFFFFFFF)
         self._version[()] = oldest.version
         self.catch_up(row, self.asking())
         self.confirm(asked)

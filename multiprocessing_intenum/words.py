@@ -118,13 +118,13 @@ class Words:
         if not self._bytes.readonly:
             self._address = ctypes.addressof(ctypes.c_char.from_buffer(block)) + _COUNT + 4 * (sys.byteorder == "big")
 
-    def begin(self, number: int) -> None:
-        """Write the first state into memory that is new: the change number 0."""
-        self._write_entry(number, 0, _pid)
+    def begin(self, number: int, at: float | None = None, pid: int | None = None) -> None:
+        """Write the first state into memory that is new: the change number 0. `at` and `pid` say who wrote it, when."""
+        self._write_entry(number, 0, _pid if pid is None else pid, at)
         self.settled[()] = number
         self.state[()] = number
 
-    def begin_anew(self, number: int) -> None:
+    def begin_anew(self, number: int, at: float | None = None, pid: int | None = None) -> None:
         """Write the first state over that of a value that nobody uses any more: the change number 0 again.
 
         Somebody may be reading it all the same, so the count goes on: a waiter must never find it lower than before.
@@ -132,7 +132,7 @@ class Words:
         if self.settled[()] != self.state[()]:
             self._settle()
         count = self.count[()] + 1
-        self._write_entry(number, count, _pid)
+        self._write_entry(number, count, _pid if pid is None else pid, at)
         self.state[()] = number
         self.count[()] = count
         self.settled[()] = number
@@ -220,12 +220,16 @@ class Words:
             number += 1
             found, _, entry_number, _ = self._read(number)
             if (found, entry_number) != (after, number):
-                self._write_entry(after, number, 0)  # another program has written the state: nobody knows which
+                found, _, entry_number, _ = self._read(number + 1)
+                if (found, entry_number) == (after, number + 1):  # record() had left out a number
+                    number += 1
+                else:
+                    self._write_entry(after, number, 0)  # another program has written the state: nobody knows which
             self.count[()] = number
         self.settled[()] = after
 
-    def _write_entry(self, after: int, number: int, pid: int) -> None:
-        _ENTRY.pack_into(self._bytes, _PLACES[number & _LAST], after, time.time(), number, pid)
+    def _write_entry(self, after: int, number: int, pid: int, at: float | None = None) -> None:
+        _ENTRY.pack_into(self._bytes, _PLACES[number & _LAST], after, time.time() if at is None else at, number, pid)
 
     def _read(self, number: int) -> tuple[int, float, int, int]:
         return _ENTRY.unpack_from(self._bytes, _PLACES[number & _LAST])

@@ -105,7 +105,12 @@ class Report:
     def slowest(self, check: str, outcome: str, seconds: list[float], limit: float, column: str = DEFAULT) -> None:
         """Report the longest of several times. From `limit` seconds on, it is forbidden."""
         longest = max(seconds)
-        self._line(check, outcome, column, f"{longest * 1000:.1f} ms, {limit:g} s {FORBIDDEN}", longest >= limit)
+        text = f"{longest * 1000:.1f} ms" if longest < 1 else f"{longest:.2f} s"
+        self._line(check, outcome, column, f"{text}, {limit:g} s {FORBIDDEN}", longest >= limit)
+
+    def measured(self, check: str, outcome: str, text: str, column: str = DEFAULT) -> None:
+        """Report a figure that is only measured."""
+        self._line(check, outcome, column, text, False)
 
     def _line(self, check: str, outcome: str, column: str, text: str, lost: bool) -> None:
         self._lost += lost

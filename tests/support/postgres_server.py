@@ -57,10 +57,17 @@ def free_port() -> int:
 
 
 class Server:
-    """A server that can be started, stopped, stopped in the middle, and killed."""
+    """A server that can be started, stopped, stopped in the middle, and killed.
 
-    def __init__(self, directory: Path, host: str = "127.0.0.1") -> None:
+    Args:
+        directory: where its programs and its data go.
+        host: the address that it listens at.
+        settings: PostgreSQL's own, instead of those below.
+    """
+
+    def __init__(self, directory: Path, host: str = "127.0.0.1", **settings: object) -> None:
         self.host, self.port = host, free_port()
+        self._settings = settings
         self._directory = directory
         self._data = directory / "data"
         self._process: subprocess.Popen[bytes] | None = None
@@ -89,6 +96,7 @@ class Server:
             "unix_socket_directories": self._directory,
             "fsync": "off",
             "max_connections": 300,
+            **self._settings,
         }
         settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         command = [str(self._programs / "postgres"), "-D", str(self._data), *settings]
@@ -161,10 +169,10 @@ class Server:
 
 
 @contextmanager
-def running_server() -> Iterator[Server]:
+def running_server(**settings: object) -> Iterator[Server]:
     with tempfile.TemporaryDirectory() as directory:
         os.chmod(directory, 0o755)  # the server's user looks for its programs there
-        server = Server(Path(directory))
+        server = Server(Path(directory), **settings)
         try:
             yield server
         finally:
