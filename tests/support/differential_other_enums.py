@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import decimal
 import enum
-import fractions
 import functools
 import plistlib
 import pstats
@@ -155,11 +154,6 @@ class Turn(complex, Enum):
 class Rate(decimal.Decimal, Enum):
     LOW = decimal.Decimal("2.5")
     ONE = decimal.Decimal(1)
-
-
-class Share(fractions.Fraction, Enum):
-    THIRD = fractions.Fraction(1, 3)
-    ONE = fractions.Fraction(1)
 
 
 class Day(datetime.date, Enum):
@@ -403,13 +397,13 @@ LIMITED = [_bounded(boundary) for boundary in getattr(enum, "FlagBoundary", [Non
 
 
 def _combined(flag: Any) -> list[Any]:
-    """Return a member, the empty flag, and a combination that has no name of its own."""
-    first, second, third, *_ = flag.__members__.values()
-    return [first, flag(0), first | third, first | second]
+    """Return the empty flag, and a combination that has no name of its own."""
+    first, *_, last = flag.__members__.values()
+    return [flag(0), first | last]
 
 
 OWN = [
-    Word, Tone, OwnText, OtherText, Raw, Pair, Corner, Group, Ratio, Turn, Rate, Share, Day, Period, Planet,
+    Word, Tone, OwnText, OtherText, Raw, Pair, Corner, Group, Ratio, Turn, Rate, Day, Period, Planet,
     Anything, Methods, Ordered, Protocols, Numeric, Indexed, OldSequence,
 ]  # fmt: skip
 
@@ -417,11 +411,11 @@ OTHER_MEMBERS: dict[str, list[Any]] = {
     **{enum_type.__name__: list(enum_type) for enum_type in OWN},
     "TextChoices": list(Choices),
     "UnhashableEnum": list(Unhashable),
-    "Access": _combined(Access),
+    "Access": [Access.R, Access(0), Access.RW, Access.R | Access.X],
     "NegativeFlag": [NegativeFlag.A, NegativeFlag(0), NegativeFlag(3)],
     **{flag.__name__: _combined(flag) for flag in LIMITED},
     "SafeUUID": list(uuid.SafeUUID)[:2],
-    "PlistFormat": list(plistlib.PlistFormat),
+    "PlistFormat": list(plistlib.PlistFormat)[:2],
     "SortKey": list(pstats.SortKey)[:2],
     **({"HTTPMethod": list(http.HTTPMethod)[:2]} if sys.version_info >= (3, 11) else {}),
 }

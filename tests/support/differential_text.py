@@ -9,6 +9,7 @@ import calendar
 import codecs
 import collections
 import configparser
+import contextlib
 import csv
 import datetime
 import decimal
@@ -59,14 +60,8 @@ def given_to(receiver: Any, name: str, *more: Any) -> Callable[[Any], Any]:
 
 
 def stored(value: Any) -> Any:
-    with contextlib_closing(sqlite3.connect(":memory:")) as connection:
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
         return connection.execute("select ?, typeof(?)", (value, value)).fetchone()
-
-
-def contextlib_closing(thing: Any) -> Any:
-    import contextlib
-
-    return contextlib.closing(thing)
 
 
 def written(value: Any) -> Any:
@@ -97,6 +92,8 @@ def parsed_config(value: Any) -> Any:
 
 
 def opened(value: Any) -> Any:
+    if hasattr(value, "__index__"):
+        return "it would be the number of an open file, such as stdout"
     with open(value) as file:
         return file.name
 
@@ -142,15 +139,15 @@ VALUE: dict[str, Callable[[Any], Any]] = {
     "look-up raised": lambda x: {}[x],
     "set of value": lambda x: len({x, x.value}),
     "sorted values": lambda x: sorted([x, x.value, x]),
-    "sorted": lambda x: sorted([x, x]),
+    "sorted two": lambda x: sorted([x, x]),
     "sorted by value": lambda x: sorted([x, x], key=operator.attrgetter("value")),
     "min values": lambda x: (min(x, x.value), max(x.value, x), min([x]), max(x, x)),
     "sorted text": lambda x: sorted([x, "b", "a", "z"]),
     "max text": lambda x: (max(x, "a"), min("a", x)),
     "enum of value": lambda x: x.__class__(x.value),
     "hash of value": lambda x: (hash(x) == hash(x.value), hash(x)),
-    "hash": lambda x: hash((x, 1)) == hash((x.value, 1)),
-    "frozenset": lambda x: frozenset([x, x]),
+    "hash in tuple": lambda x: hash((x, 1)) == hash((x.value, 1)),
+    "frozenset of two": lambda x: frozenset([x, x]),
     "Counter of values": lambda x: collections.Counter([x, x.value]),
     "remove": lambda x: [values := [x.value], values.remove(x)],
     "index": lambda x: ([0, x].index(x), (x, x.value).index(x.value)),
@@ -158,7 +155,7 @@ VALUE: dict[str, Callable[[Any], Any]] = {
     "keyword": lambda x: keywords(status=x),
     "partial": lambda x: functools.partial(arguments, x)(1),
     "lru_cache": lambda x: functools.lru_cache(arguments)(x),
-    "reduce": lambda x: functools.reduce(operator.add, [x, x, x]),
+    "reduce add": lambda x: functools.reduce(operator.add, [x, x, x]),
     "members in it": lambda x: list(x) if isinstance(x, (str, tuple)) else x in list(x.__class__),
     "match literal": by_literal,
     "match text": lambda x: by_literal((1, x)),
@@ -167,10 +164,10 @@ VALUE: dict[str, Callable[[Any], Any]] = {
     "namespace": lambda x: types.SimpleNamespace(status=x),
     "density": lambda x: (x.density(), x.weight),
     # Text: as the receiver
-    **{f"str {name}": method(name) for name in METHODS},
-    **{f"str {name} 'l'": method(name, "l") for name in METHODS},
-    **{f"str {name} 2": method(name, 2) for name in METHODS},
-    **{f"str {name} two": method(name, "l", "xy") for name in METHODS},
+    **{f"status.{name}()": method(name) for name in METHODS},
+    **{f"status.{name}('l')": method(name, "l") for name in METHODS},
+    **{f"status.{name}(2)": method(name, 2) for name in METHODS},
+    **{f"status.{name}('l', 'xy')": method(name, "l", "xy") for name in METHODS},
     "join separator": lambda x: x.join(["a", "b"]),
     "join separator of itself": lambda x: x.join([x.value, x.value]),
     "formatted itself": lambda x: x.format(1, a=2),
@@ -178,7 +175,7 @@ VALUE: dict[str, Callable[[Any], Any]] = {
     "str % tuple": lambda x: x % (1,),
     "twice": lambda x: (x * 2, 2 * x),
     "slices": lambda x: (x[0], x[-1], x[1:], x[::-1], x[:2]),
-    "contains": lambda x: ("l" in x, "" in x, "zz" in x),
+    "contains items": lambda x: ("l" in x, "" in x, "zz" in x),
     "contains itself": lambda x: x in x,
     "contains value": lambda x: x.value in x,
     "plus": lambda x: x + "!",
@@ -187,16 +184,16 @@ VALUE: dict[str, Callable[[Any], Any]] = {
     "plus bytes": lambda x: (x + b"!", b"!" + x),
     "plus tuple": lambda x: (x + (1,), (1,) + x),
     "bytes concatenated": lambda x: b"".join([x, x]),
-    "reversed": lambda x: list(reversed(x)),
-    "enumerate": lambda x: list(enumerate(x)),
-    "zip": lambda x: list(zip(x, x, strict=True)),
+    "reversed items": lambda x: list(reversed(x)),
+    "enumerate items": lambda x: list(enumerate(x)),
+    "zip items": lambda x: list(zip(x, x, strict=True)),
     "star arguments": lambda x: arguments(*x),
-    "star": lambda x: [*x, *x],
+    "star twice": lambda x: [*x, *x],
     "set of it": lambda x: sorted(set(x)),
-    "Counter": lambda x: collections.Counter(x),
-    "deque": lambda x: collections.deque(x, 2),
+    "Counter of it": lambda x: collections.Counter(x),
+    "deque of it": lambda x: collections.deque(x, 2),
     "cycle": lambda x: list(itertools.islice(itertools.cycle(x), 5)),
-    "ascii": lambda x: (x.isascii(), x.isupper()),
+    "isascii": lambda x: (x.isascii(), x.isupper()),
     # Text: as an argument of a real str
     **{f"text.{name}(status)": given_to(TEXT, name) for name in METHODS},
     **{f"text.{name}(status, '-')": given_to(TEXT, name, "-") for name in METHODS},
@@ -209,16 +206,16 @@ VALUE: dict[str, Callable[[Any], Any]] = {
     "join of it": lambda x: "-".join(x),
     "join of items": lambda x: ", ".join(["a", x]),
     "join of text": lambda x: ", ".join(["a", str(x)]),
-    "translate": lambda x: "abc".translate({97: x}),
+    "translated to": lambda x: "abc".translate({97: x}),
     "maketrans": lambda x: str.maketrans("a", x),
     "encode": lambda x: "a".encode(x),
     "decode": lambda x: b"a".decode("ascii", x),
-    "str of bytes": lambda x: str(b"a", x),
+    "bytes to str by it": lambda x: str(b"a", x),
     "center fill": lambda x: "a".center(9, x),
     # Formatting
     "f-string text": lambda x: f"{x} {x!s} {x!r} {x:>20} {x:<9s}| {x!s:.1}",
     "format s": lambda x: (format(x), format(x, "s"), format(x, "10"), f"{x:^12}"),
-    "str.format": lambda x: "{} {!r} {:>9} {0}".format(x, x, x),
+    "str.format items": lambda x: "{} {!r} {:>9} {0}".format(x, x, x),
     "str.format attribute": "{0.name} {0.value}".format,
     "str.format dict": lambda x: "{x}".format(**{"x": x}),
     "format template": lambda x: format(1, x),
@@ -239,13 +236,8 @@ VALUE: dict[str, Callable[[Any], Any]] = {
     "print to": lambda x: print(x, file=(file := io.StringIO())) or file.getvalue(),
     # Numbers out of it
     "int base": lambda x: int(x, 16),
-    "complex": complex,
-    "Decimal": decimal.Decimal,
-    "Fraction": fractions.Fraction,
     "float.fromhex": float.fromhex,
     "literal_eval": ast.literal_eval,
-    "math.fsum": lambda x: math.fsum([x, 1]),
-    "sum": lambda x: sum([x, x], x),
     "sum of it": lambda x: sum(x),
     "divided": lambda x: (x / 2, x * 2, x - x, -x, abs(x), x // 1),
     "compared with 1": lambda x: (x < 1, x >= 1, x > 0.25),
@@ -285,7 +277,7 @@ VALUE: dict[str, Callable[[Any], Any]] = {
     "BytesIO": lambda x: io.BytesIO(x).read(),
     "config": parsed_config,
     "sqlite3": stored,
-    "textwrap": lambda x: textwrap.wrap(x, 3),
+    "textwrap.wrap": lambda x: textwrap.wrap(x, 3),
     "indent": lambda x: textwrap.indent(x, "  "),
     "difflib": lambda x: difflib.get_close_matches(x, ["idle", "low"]),
     "html": html.escape,
@@ -302,18 +294,16 @@ VALUE: dict[str, Callable[[Any], Any]] = {
     "b64decode": base64.b64decode,
     "fromhex": bytes.fromhex,
     "struct": lambda x: struct.pack("4s", x),
-    "unpack": lambda x: struct.unpack("2s", x),
-    "memoryview": lambda x: bytes(memoryview(x)),
-    "bytearray": bytearray,
+    "struct.unpack": lambda x: struct.unpack("2s", x),
+    "memoryview bytes": lambda x: bytes(memoryview(x)),
     "bytearray of it": lambda x: bytearray(b"ab").extend(x),
-    "bytes": bytes,
     "bytes encoding": lambda x: bytes(x, "ascii"),
     "array": lambda x: array.array("b", x),
     "int.from_bytes": lambda x: int.from_bytes(x, "big"),
     "UUID": uuid.UUID,
     "intern": sys.intern,
     "getattr by it": lambda x: getattr(object(), x, "default"),
-    "attrgetter": lambda x: operator.attrgetter(x)(object()),
+    "attrgetter by it": lambda x: operator.attrgetter(x)(object()),
     "type name": lambda x: type(x, (), {}).__name__,
     "namedtuple": lambda x: collections.namedtuple("Made", x)._fields,  # type: ignore[misc]
     "eval": lambda x: eval(x, {"idle": 1}),
@@ -321,15 +311,14 @@ VALUE: dict[str, Callable[[Any], Any]] = {
     # Tuples
     "unpack pair": lambda x: [(first, second) for first, second in [x]],
     "dict of pair": lambda x: dict([x]),
-    "isinstance by it": lambda x: isinstance(1, x),
-    "namedtuple fields": lambda x: (x.x, x._asdict(), x._replace(x=5)),
+    "namedtuple fields": lambda x: (x.x, x._asdict(), x._fields),
     "tuple ==": lambda x: (x == (1, 2), (1, 2) == x, x < (2,), (2,) > x),
     "divmod of it": lambda x: divmod(*x),
     "list of it": lambda x: [1] + list(x),
-    "extend": lambda x: [letters := [0], letters.extend(x)],
+    "extended": lambda x: [letters := [0], letters.extend(x)],
     "slice assigned": lambda x: [letters := [0, 1], letters.__setitem__(slice(0, 1), x)],
     "dict.fromkeys": dict.fromkeys,
-    "in frozenset": lambda x: 1 in x,
+    "1 in it": lambda x: 1 in x,
     "set operators": lambda x: (x | {9}, {9} | x, x & {1}, {1} & x, x - {1}, {1} - x, x ^ {1}),
     "set methods": lambda x: ({9}.union(x), {1, 9}.difference(x), {1}.issubset(x), {1}.isdisjoint(x)),
     "set update": lambda x: [kept := {1, 9}, kept.update(x)],
@@ -344,7 +333,7 @@ VALUE: dict[str, Callable[[Any], Any]] = {
     "date ==": lambda x: (x == datetime.date(2024, 1, 1), datetime.date(2024, 1, 1) == x),
     "combine": lambda x: datetime.datetime.combine(x, datetime.time(1)),
     "datetime - timedelta": lambda x: (datetime.datetime(2024, 1, 1) - x, datetime.datetime(2024, 1, 1) + x),
-    "timedelta": lambda x: (x + datetime.timedelta(1), datetime.timedelta(1) - x, x * 2, 2 * x, x / x, x // 2),
+    "timedelta operators": lambda x: (x + datetime.timedelta(1), datetime.timedelta(1) - x, x * 2, 2 * x, x / x, x // 2),
     "timedelta compared": lambda x: (x < datetime.timedelta(2), datetime.timedelta(2) > x, x.total_seconds()),
     "strptime": lambda x: datetime.datetime.strptime("2024", x),
     "time.strftime": lambda x: datetime.date(2024, 1, 1).strftime(x),
@@ -360,12 +349,8 @@ VALUE: dict[str, Callable[[Any], Any]] = {
 }
 
 VALUE_OTHERS: dict[str, Callable[[], Any]] = {
-    "0": lambda: 0,
     "2": lambda: 2,
-    "True": lambda: True,
     "1.5": lambda: 1.5,
-    "1j": lambda: 1j,
-    "Fraction": lambda: fractions.Fraction(1, 3),
     "Decimal": lambda: decimal.Decimal("2.5"),
     "''": lambda: "",
     "'A'": lambda: "A",
@@ -379,16 +364,9 @@ VALUE_OTHERS: dict[str, Callable[[], Any]] = {
     "set": lambda: {1, 2},
     "dict": lambda: {1: 2},
     "bytearray": lambda: bytearray(b"ab"),
-    "array": lambda: array.array("b", [1]),
-    "deque": lambda: collections.deque([1]),
     "UserString": lambda: collections.UserString("low"),
-    "Counter": lambda: collections.Counter("a"),
-    "range": lambda: range(9),
-    "slice": lambda: slice(1, None),
     "date": lambda: datetime.date(2024, 1, 31),
     "timedelta": lambda: datetime.timedelta(1),
     "Path": lambda: pathlib.PurePosixPath("a"),
     "object": object,
-    "str": lambda: str,
-    "NotImplemented": lambda: NotImplemented,
 }
