@@ -437,11 +437,11 @@ _IMPLIED: dict[str, dict[str, Callable[..., Any] | None]] = {
 
 # For a method of `_MemberProxy`: those that Python tries for what it does. If the enum has none of them, the method is
 # refused, so that the value does not claim to be a number. int(), float() and complex() also read text, which is what
-# has an isascii().
+# has an isascii(). Before Python 3.11 a complex number has no __complex__(), but what all numbers have: conjugate().
 _TRIED = {
     "__int__": ("__int__", "__index__", "__trunc__", "isascii"),
     "__float__": ("__float__", "__index__", "isascii"),
-    "__complex__": ("__complex__", "__float__", "__index__", "isascii"),
+    "__complex__": ("__complex__", "__float__", "__index__", "isascii", "conjugate"),
     "__floor__": ("__floor__", "__float__", "__index__"),
     "__ceil__": ("__ceil__", "__float__", "__index__"),
     **{f"__{name}__": (f"__{name}__",) for name in ("index", "trunc", "round", "neg", "pos", "abs", "invert")},

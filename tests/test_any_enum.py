@@ -106,6 +106,13 @@ def test_it_has_the_methods_of_a_number_only_if_its_member_can_be_one() -> None:
         int(anything)
 
 
+def test_a_complex_member_can_be_converted() -> None:
+    class Turn(complex, enum.Enum):
+        QUARTER = 1j
+
+    assert complex(EnumValue(Turn.QUARTER)) == 1j  # type: ignore[call-overload]
+
+
 def test_a_list_is_extended_in_place_by_a_str_member() -> None:
     letters = ["x"]
     letters += EnumValue(Priority.LOW)  # type: ignore[arg-type]
