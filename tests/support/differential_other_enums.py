@@ -371,14 +371,14 @@ class Access(Flag):
     RW = 6
 
 
-class NegativeFlag(Flag):
+class MethodFlag(Flag):
     """A flag with own methods."""
 
     A = 1
     B = 2
 
     def __or__(self, other: Any) -> Any:
-        return "or", other if isinstance(other, str) else super().__or__(other)
+        return "or", other
 
     def __contains__(self, other: Any) -> bool:
         return other == "anything"
@@ -412,7 +412,7 @@ OTHER_MEMBERS: dict[str, list[Any]] = {
     "TextChoices": list(Choices),
     "UnhashableEnum": list(Unhashable),
     "Access": [Access.R, Access(0), Access.RW, Access.R | Access.X],
-    "NegativeFlag": [NegativeFlag.A, NegativeFlag(0), NegativeFlag(3)],
+    "MethodFlag": [MethodFlag.A, MethodFlag(0), MethodFlag(3)],
     **{flag.__name__: _combined(flag) for flag in LIMITED},
     "SafeUUID": list(uuid.SafeUUID)[:2],
     "PlistFormat": list(plistlib.PlistFormat)[:2],

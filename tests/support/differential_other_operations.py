@@ -10,6 +10,7 @@ import codecs
 import collections
 import configparser
 import contextlib
+import dataclasses
 import csv
 import datetime
 import decimal
@@ -128,7 +129,7 @@ def arguments(*given: Any) -> Any:
     return given
 
 
-VALUE: dict[str, Callable[[Any], Any]] = {
+OTHER_OPERATIONS: dict[str, Callable[[Any], Any]] = {
     # The value and what its member has as value
     "== value": lambda x: (x == x.value, x.value == x, x != x.value, x.value != x),
     "< value": lambda x: (x < x.value, x.value < x, x <= x.value, x.value <= x),
@@ -339,6 +340,14 @@ VALUE: dict[str, Callable[[Any], Any]] = {
     "time.strftime": lambda x: datetime.date(2024, 1, 1).strftime(x),
     "fromisoformat": datetime.date.fromisoformat,
     "monthrange": lambda x: calendar.monthrange(x.year, x.month),
+    # Dataclasses and other classes
+    "is_dataclass": dataclasses.is_dataclass,
+    "asdict": dataclasses.asdict,
+    "fields": lambda x: [field.name for field in dataclasses.fields(x)],
+    **{
+        f"isinstance {kind.__name__}": lambda x, kind=kind: isinstance(x, kind)
+        for kind in (datetime.date, datetime.timedelta, decimal.Decimal, frozenset, bytearray, type(None))
+    },
     # Flags
     "flag bits": lambda x: (x | x, x & x, x ^ x, ~x, x in x),
     "flag with R": lambda x: [x | other for other in x.__class__] + [other & x for other in x.__class__],
@@ -348,7 +357,7 @@ VALUE: dict[str, Callable[[Any], Any]] = {
     "flag len": lambda x: (len(x), bool(x)),
 }
 
-VALUE_OTHERS: dict[str, Callable[[], Any]] = {
+OTHER_OPERANDS: dict[str, Callable[[], Any]] = {
     "2": lambda: 2,
     "1.5": lambda: 1.5,
     "Decimal": lambda: decimal.Decimal("2.5"),
