@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import re
 from pathlib import Path
+
 import differential
 import pytest
 from differential import DEVIATIONS, INTS, KINDS, OTHER_DEVIATIONS, UNARY, UNARY_SMALL, Deviation
