@@ -149,3 +149,10 @@ def wait_in_a_loop(status: WorkerStatus) -> None:
 def run_in_a_thread(target: Any, status: WorkerStatus) -> None:
     """The child of a fork inside a running loop still has that loop in its main thread."""
     in_a_thread(lambda: target(status))
+
+
+def read_and_set(steps: Any) -> None:
+    """For each shared value: check the member that it names here, and set it to another one."""
+    for status, before, new in steps:
+        assert snapshot(status) is (status.EnumType[before] if isinstance(before, str) else before)
+        status.set(new)
