@@ -7,6 +7,7 @@ import dataclasses
 import datetime
 import enum
 import sys
+import warnings
 from operator import ge, gt, le, lt
 from typing import Any
 
@@ -615,6 +616,20 @@ def test_a_name_that_enum_keeps_for_itself_names_no_member() -> None:
     assert snapshot(bird) is Bird.WREN
 
 
+def test_what_is_of_the_class_alone_is_not_of_the_value() -> None:
+    bird = EnumValue(Bird.WREN)
+    assert not hasattr(Bird.WREN, "__members__")
+    assert not hasattr(bird, "__members__")
+    assert list(bird.EnumType.__members__) == ["WREN", "ROBIN", "HERON"]
+
+
+def test_another_member_is_found_on_a_value_as_on_a_member() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # in some versions of Python it is deprecated, in 3.11 it is an error
+        found = [getattr(thing, "HERON", "nothing") for thing in (Bird.WREN, EnumValue(Bird.WREN))]
+    assert found[0] is found[1]
+
+
 def test_its_truth_is_its_members() -> None:
     truths = {
         Bird.WREN: True,
@@ -738,6 +753,8 @@ if sys.version_info >= (3, 11):
         SHALLOW = 0.5
         DEEP = 9.5
 
+    MODULE = __name__.rpartition(".")[2]
+
     @enum.global_enum
     class Beat(enum.Enum):
         SLOW = 1
@@ -805,10 +822,10 @@ if sys.version_info >= (3, 11):
         assert (str(level), repr(level), f"{level:.2f}", level - 0.5) == ("9.5", "<Level.DEEP: 9.5>", "9.50", 9.0)
 
     def test_a_global_enum_has_the_texts_of_a_module() -> None:
-        assert (str(EnumValue(Beat.FAST)), repr(EnumValue(Beat.FAST))) == ("FAST", f"{__name__}.FAST")
+        assert (str(EnumValue(Beat.FAST)), repr(EnumValue(Beat.FAST))) == ("FAST", f"{MODULE}.FAST")
         bits: Any = EnumValue(Bits.LEFT)
         bits |= Bits.RIGHT
-        assert repr(bits) == repr(Bits.LEFT | Bits.RIGHT) == f"{__name__}.LEFT|{__name__}.RIGHT"
+        assert repr(bits) == repr(Bits.LEFT | Bits.RIGHT) == f"{MODULE}.LEFT|{MODULE}.RIGHT"
 
     def test_a_verified_enum_is_refused_before_it_could_be_shared() -> None:
         with pytest.raises(ValueError, match="missing values 2"):
