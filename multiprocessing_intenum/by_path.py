@@ -6,6 +6,7 @@ import ast
 import ctypes
 import enum
 import os
+import warnings
 from collections.abc import Callable, Mapping
 from multiprocessing import sharedctypes
 from multiprocessing.sharedctypes import Synchronized, SynchronizedBase
@@ -19,7 +20,7 @@ from multiprocessing_intenum.opening import Contents, open_file
 from multiprocessing_intenum.shared_file import SharedFile
 from multiprocessing_intenum.words import SIZE, Words
 
-__all__ = ["FileCell", "is_enum", "value_at"]
+__all__ = ["FileCell", "is_enum", "literal_of", "value_at"]
 
 T = TypeVar("T", bound=EnumMember)
 C = TypeVar("C", bound="ctypes._CDataType")
@@ -121,9 +122,23 @@ def _is_same(one: Any, other: Any) -> bool:
     if one == other:
         return True
     try:
-        return bool(ast.literal_eval(str(one)) == ast.literal_eval(str(other)))
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):  # what the documentation names
+        return bool(literal_of(str(one)) == literal_of(str(other)))
+    except ValueError:
         return True
+
+
+def literal_of(text: str) -> Any:
+    """Return the value that a literal shows.
+
+    Raises:
+        ValueError: the text is no literal.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of an escape that Python does not know, in the repr of some object
+            return ast.literal_eval(text)
+    except (SyntaxError, TypeError, MemoryError, RecursionError) as error:  # with ValueError, what ast documents
+        raise ValueError(str(error)) from error
 
 
 def is_enum(description: Mapping[str, Any]) -> bool:
