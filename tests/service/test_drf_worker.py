@@ -180,7 +180,7 @@ def test_drained_it_refuses_jobs_and_ends_the_running_one(new_service):
 
 
 def test_no_job_is_lost_if_a_drain_is_undone_while_a_job_still_runs(new_service):
-    assert new_service.post_job(seconds=0.2) == (202, {"job": 1})
+    assert new_service.post_job(seconds=3) == (202, {"job": 1})
     until(lambda: new_service.job(1) == "RUNNING")
     [calculation] = new_service.processes(*CALCULATION)
     new_service.kill(calculation, signal.SIGSTOP)
@@ -299,7 +299,7 @@ def test_a_killed_serve_py_leaves_no_process_once_the_running_job_has_ended(new_
 
 
 def test_started_again_while_the_last_job_of_a_killed_service_still_runs_it_knows_of_that_job(new_service):
-    assert new_service.post_job(seconds=0.5) == (202, {"job": 1})
+    assert new_service.post_job(seconds=3) == (202, {"job": 1})
     until(lambda: new_service.job(1) == "RUNNING")
     [calculation] = new_service.processes(*CALCULATION)
     new_service.kill(calculation, signal.SIGSTOP)
