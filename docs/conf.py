@@ -72,13 +72,14 @@ def list_what_it_raises(app, what, name, obj, options, lines):
 
 # Names in the signatures that are local to a module, and what to link them to.
 STANDS_FOR = {
-    "T": "multiprocessing_intenum.members.IntEnumMember",
-    "V": "multiprocessing_intenum.IntEnumValue",
+    "T": "multiprocessing_intenum.members.EnumMember",
+    "V": "multiprocessing_intenum.EnumValue",
     "LockLike": "multiprocessing_intenum.locks.LockLike",
     "BaseContext": "multiprocessing.context.BaseContext",
     "datetime": "datetime.datetime",
     "Lock": "multiprocessing_intenum.locks.Lock",
     "_Callback": "collections.abc.Callable",
+    "EnumValue": "multiprocessing_intenum.EnumValue",
     "IntEnumValue": "multiprocessing_intenum.IntEnumValue",
 }
 
@@ -95,8 +96,8 @@ def link_by_its_full_name(app, env, node, contnode):
 
 
 def call_it_by_its_public_name(app, what, name, obj, options, signature, returns):
-    """Show `IntEnumValue` where a signature names its base class, which the modules below `IntEnumValue` use."""
-    return signature and signature.replace("HasCell[", "IntEnumValue["), returns
+    """Show `EnumValue` where a signature names its base class, which the modules below `EnumValue` use."""
+    return signature and signature.replace("HasCell[", "EnumValue["), returns
 
 
 def setup(app):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import ast
 import enum
 import io
 import json
@@ -14,8 +13,9 @@ from datetime import datetime
 from typing import Any, NoReturn
 
 from multiprocessing_intenum import change, mutator, waiting
-from multiprocessing_intenum.by_path import FileCell, is_enum
+from multiprocessing_intenum.by_path import FileCell
 from multiprocessing_intenum.cell import snapshot
+from multiprocessing_intenum.description import is_enum, literal_of, what_is_in
 from multiprocessing_intenum.locks import seconds
 from multiprocessing_intenum.opening import description_of
 from multiprocessing_intenum.proxy import EnumValue
@@ -118,7 +118,7 @@ def _open(path: str, *, write: bool = False) -> EnumValue[Any]:
     file = SharedFile(path, readonly=not write, keep=True, mode=0o666)
     description = description_of(file)
     if not is_enum(description):
-        message = f"{path!r} holds a multiprocessing value, not the state of an enum"
+        message = f"{path!r} holds {what_is_in(description)}, not the state of an enum"
         raise ValueError(message)
     cls: Any = EnumValue
     return cls[_enum_of(description)](at=file)  # type: ignore[no-any-return]
@@ -158,8 +158,8 @@ def _value(member: Any) -> Any:
     value = member.value
     if isinstance(value, _Value):
         try:
-            literal = ast.literal_eval(value.text)
-        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):  # what the documentation names
+            literal = literal_of(value.text)
+        except ValueError:
             literal = value.text
         value = literal if isinstance(literal, (str, int, float, type(None))) else value.text
     return value

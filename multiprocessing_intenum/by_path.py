@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ast
 import ctypes
-import enum
 import os
 from collections.abc import Callable, Mapping
 from multiprocessing import sharedctypes
@@ -12,6 +10,7 @@ from multiprocessing.sharedctypes import Synchronized, SynchronizedBase
 from typing import Any, TypeAlias, TypeVar, cast, overload
 
 from multiprocessing_intenum.cell import Cell, Record
+from multiprocessing_intenum.description import description_of_enum, enum_difference, is_enum, what_is_in
 from multiprocessing_intenum.file_lock import FileLock
 from multiprocessing_intenum.locks import LockLike
 from multiprocessing_intenum.members import EnumMember, Members, members_of
@@ -19,7 +18,7 @@ from multiprocessing_intenum.opening import Contents, open_file
 from multiprocessing_intenum.shared_file import SharedFile
 from multiprocessing_intenum.words import SIZE, Words
 
-__all__ = ["FileCell", "description_of_enum", "enum_difference", "is_enum", "open_cell", "open_enum", "value_at"]
+__all__ = ["FileCell", "open_cell", "open_enum", "value_at"]
 
 T = TypeVar("T", bound=EnumMember)
 C = TypeVar("C", bound="ctypes._CDataType")
@@ -131,81 +130,6 @@ def open_enum(
     return opened
 
 
-def description_of_enum(members: Members[Any]) -> dict[str, Any]:
-    """Return what tells an enum from another one, as JSON can store it."""
-    enum_type = members.enum_type
-    kind = "flags" if issubclass(enum_type, enum.Flag) else "ints" if issubclass(enum_type, int) else "places"
-    described: dict[str, Any] = {
-        "enum": enum_type.__qualname__,
-        "kind": kind,
-        "members": {name: members.number_of(member) for name, member in members.by_name.items()},
-    }
-    if kind == "places":
-        described["values"] = {name: _shown(member._value_) for name, member in members.by_name.items()}
-    return described
-
-
-def _shown(value: Any) -> Any:
-    return value if type(value) is int else repr(value)
-
-
-def _is_same(one: Any, other: Any) -> bool:
-    """Whether two texts show the same value. If one is not a literal, they count as the same.
-
-    An object's repr may differ between processes, and so may the order of a set.
-    """
-    if one == other:
-        return True
-    try:
-        return bool(ast.literal_eval(str(one)) == ast.literal_eval(str(other)))
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):  # what the documentation names
-        return True
-
-
-def is_enum(description: Mapping[str, Any]) -> bool:
-    """Whether a description is that of an enum. What is in a file may be anything."""
-    kind, members = description.get("kind"), description.get("members")
-    values = description.get("values") if kind == "places" else members
-    return (
-        isinstance(description.get("enum"), str)
-        and kind in ("ints", "flags", "places")
-        and isinstance(members, dict)
-        and all(type(number) is int for number in cast("dict[str, Any]", members).values())
-        and isinstance(values, dict)
-        and values.keys() == cast("dict[str, Any]", members).keys()
-    )
-
-
-def enum_difference(found: Mapping[str, Any], expected: Mapping[str, Any], where: str = "the file") -> str:
-    """Return how the enum that was found differs from the one that is expected. Its own name does not matter."""
-    if not is_enum(found):
-        return f"it holds {_what(found)}, expected the enum {expected['enum']}"
-    theirs, ours = found["members"], expected["members"]
-    # A member that is stored by its place is another one to a process whose enum has another order.
-    number = "place" if found["kind"] == expected["kind"] == "places" else "="
-    differences: list[str] = []
-    for name in dict.fromkeys([*theirs, *ours]):
-        if name not in ours:
-            differences.append(f"{name} {number} {theirs[name]} only in {where}")
-        elif name not in theirs:
-            differences.append(f"{name} {number} {ours[name]} not in {where}")
-        elif theirs[name] != ours[name]:
-            differences.append(f"{name} {number} {theirs[name]} in {where}, {ours[name]} here")
-        elif number == "place" and not _is_same(found["values"][name], expected["values"][name]):
-            differences.append(f"{name} = {found['values'][name]} in {where}, {expected['values'][name]} here")
-    if not differences and found["kind"] != expected["kind"]:
-        differences.append(f"{found['kind']} in {where}, {expected['kind']} here")
-    if not differences:
-        return ""
-    return f"the enum {found['enum']} in {where} is not {expected['enum']} here ({'; '.join(differences)})"
-
-
-def _what(description: Mapping[str, Any]) -> str:
-    if "ctypes" not in description:
-        return "something that this version does not know"
-    return f"a ctypes object, {description['ctypes']}"
-
-
 @overload
 def value_at(
     path: Path, typecode_or_type: type[ctypes._SimpleCData[S]], *args: Any, lock: LockLike | None = None
@@ -259,8 +183,8 @@ def value_at(path: Path, typecode_or_type: Any, *args: Any, lock: LockLike | Non
 
     def differs(found: Mapping[str, Any]) -> str:
         if is_enum(found):
-            return f"it holds the enum {found['enum']}, expected {_what(description)}"
-        return "" if found == description else f"it holds {_what(found)}, expected {_what(description)}"
+            return f"it holds the enum {found['enum']}, expected {what_is_in(description)}"
+        return "" if found == description else f"it holds {what_is_in(found)}, expected {what_is_in(description)}"
 
     def begin(body: memoryview, is_new: bool) -> None:
         body[:] = bytes(first)

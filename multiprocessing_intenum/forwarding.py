@@ -420,8 +420,9 @@ def methods_of(members: Members[Any], cls: type) -> dict[str, Any]:
     return {"__hash__": cls.__hash__, **hot, **_special_methods_of(members.enum_type, cls)}
 
 
-# An enum may define these. A shared value does not forward them, because they concern the life of the object itself.
-_OWN_LIFE = frozenset({"__del__", "__getnewargs__", "__set_name__"})
+# An enum may define these. A shared value does not forward them: they concern the life of the object itself, or, from
+# Python 3.14 on, the annotations of its class. Those of the shared value's class are others.
+_NOT_FORWARDED = frozenset({"__del__", "__getnewargs__", "__set_name__", "__annotate__", "__annotate_func__"})
 
 # For a method: the operations that Python derives from it if the class does not define them itself.
 _IMPLIED: dict[str, dict[str, Callable[..., Any] | None]] = {
@@ -436,11 +437,11 @@ _IMPLIED: dict[str, dict[str, Callable[..., Any] | None]] = {
 
 # For a method of `_MemberProxy`: those that Python tries for what it does. If the enum has none of them, the method is
 # refused, so that the value does not claim to be a number. int(), float() and complex() also read text, which is what
-# has an isascii().
+# has an isascii(). Before Python 3.11 a complex number has no __complex__(), but what all numbers have: conjugate().
 _TRIED = {
     "__int__": ("__int__", "__index__", "__trunc__", "isascii"),
     "__float__": ("__float__", "__index__", "isascii"),
-    "__complex__": ("__complex__", "__float__", "__index__", "isascii"),
+    "__complex__": ("__complex__", "__float__", "__index__", "isascii", "conjugate"),
     "__floor__": ("__floor__", "__float__", "__index__"),
     "__ceil__": ("__ceil__", "__float__", "__index__"),
     **{f"__{name}__": (f"__{name}__",) for name in ("index", "trunc", "round", "neg", "pos", "abs", "invert")},
@@ -457,7 +458,7 @@ def _special_methods_of(enum_type: type, cls: type) -> dict[str, Any]:
     methods: dict[str, Any] = {}
     for name, found in theirs.items():
         missing = own.get(name) is None or isinstance(own[name], Refused)
-        if callable(found) and missing and name not in _OWN_LIFE:
+        if callable(found) and missing and name not in _NOT_FORWARDED:
             methods = _IMPLIED.get(name, {}) | methods | {name: named(name)}
         elif found is None and callable(own.get(name)):
             methods[name] = None  # such as `__hash__` of an enum that defines only `__eq__`

@@ -12,8 +12,9 @@ from typing import Any, TypeVar
 
 from typing_extensions import Self
 
-from multiprocessing_intenum.by_path import FileCell, description_of_enum, enum_difference, open_enum
+from multiprocessing_intenum.by_path import FileCell, open_enum
 from multiprocessing_intenum.cell import Cell, HasCell, cell_of
+from multiprocessing_intenum.description import description_of_enum, enum_difference
 from multiprocessing_intenum.file_lock import TURN, FileLock
 from multiprocessing_intenum.following import follow
 from multiprocessing_intenum.locks import LockLike, guarded, lock_of_threads, seconds

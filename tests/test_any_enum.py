@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -106,6 +107,13 @@ def test_it_has_the_methods_of_a_number_only_if_its_member_can_be_one() -> None:
         int(anything)
 
 
+def test_a_complex_member_can_be_converted() -> None:
+    class Turn(complex, enum.Enum):
+        QUARTER = 1j
+
+    assert complex(EnumValue(Turn.QUARTER)) == 1j  # type: ignore[call-overload]
+
+
 def test_a_list_is_extended_in_place_by_a_str_member() -> None:
     letters = ["x"]
     letters += EnumValue(Priority.LOW)  # type: ignore[arg-type]
@@ -167,6 +175,22 @@ def test_by_path_another_value_is_another_enum(tmp_path: Path) -> None:
     ):
         mood_of("fine", 1.5, {3})(at=tmp_path / "mood")
     assert mood.name == "BAD"
+
+
+def test_by_path_a_value_whose_repr_is_no_literal_is_no_warning(tmp_path: Path) -> None:
+    class Rule:
+        def __init__(self, text: str) -> None:
+            self.text = text
+
+        def __repr__(self) -> str:
+            return self.text
+
+    one, other = (EnumValue[enum.Enum("Rules", {"A": Rule(f"Rule('\\d', {number})")})] for number in (1, 2))  # type: ignore[misc]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        rules = one("A", at=tmp_path / "rules")
+        assert other(at=tmp_path / "rules").name == rules.name == "A"
+    assert not caught
 
 
 def test_the_hash_is_the_members_also_of_one_that_is_made_later() -> None:

@@ -18,12 +18,14 @@ import time
 from multiprocessing import sharedctypes
 from typing import TYPE_CHECKING, Any
 
+import enums
 import pytest
-from enums import Perm, WorkerStatus, WorkerStatusEnum
+from enums import Perm, PriorityValue, WorkerStatus, WorkerStatusEnum
 from helpers import DEADLINE, SHORT, WRITERS, alarms, held_elsewhere, in_a_thread, interrupt_at_random, is_free, run
 from path_targets import strangers
 
 from multiprocessing_intenum import (
+    EnumValue,
     IntEnumAttribute,
     IntEnumValue,
     RobustRLock,
@@ -152,6 +154,27 @@ def test_a_stranger_can_unpickle_it_and_its_lock(path: str, stranger: Stranger) 
     with status.get_lock():
         assert stranger.ask(f"pickle.loads({pickle.dumps(status.get_lock())!r}).acquire(False)") == "False"
     assert stranger.ask(f"pickle.loads({pickle.dumps(status.get_lock())!r}) is status.get_lock()") == "True"
+
+
+@pytest.mark.parametrize(
+    ("make", "before", "after"),
+    [
+        (PriorityValue, "Priority.LOW", "Priority.URGENT"),
+        (EnumValue, "Tool.LOCK", "Tool.CALL"),  # values that can not be sent
+        (EnumValue, "Paint.BLUE | Paint.RED", "Paint.RED | Paint.LIME"),
+    ],
+)
+def test_a_stranger_can_open_and_unpickle_a_value_of_any_enum(
+    path: str, stranger: Stranger, make: Any, before: str, after: str
+) -> None:
+    status = make(eval(before, vars(enums)), at=path)
+    stranger.ask("import pickle")
+    assert stranger.ask(f"status = pickle.loads({pickle.dumps(status)!r})") == "None"
+    assert stranger.ask(f"other = EnumValue[{status.EnumType.__name__}](at={path!r})") == "None"
+    assert stranger.ask(f"snapshot(status) is snapshot(other) is {before}") == "True"
+    assert stranger.ask(f"status.set({after})") == "None"
+    assert stranger.ask(f"snapshot(other) is {after}") == "True"
+    assert snapshot(status) is eval(after, vars(enums))
 
 
 def test_an_attribute_can_hold_it_and_copies_share_it(path: str) -> None:

@@ -16,10 +16,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from enums import Perm, RecordType, WorkerStatus, WorkerStatusEnum
+from enums import Paint, Perm, Priority, PriorityValue, RecordType, WorkerStatus, WorkerStatusEnum
 from helpers import DEADLINE
 
-from multiprocessing_intenum import IntEnumValue, SharedFile, value_at, waiting
+from multiprocessing_intenum import EnumValue, IntEnumValue, SharedFile, snapshot, value_at, waiting
 from multiprocessing_intenum.__main__ import main
 
 if TYPE_CHECKING:
@@ -276,6 +276,195 @@ def test_set_writes_to_a_kept_file_that_nobody_uses(path: str, show: Any) -> Non
     assert WorkerStatus(IDLE, at=SharedFile(path, keep=True)) == CALCULATING
 
 
+# An enum that is stored by places
+
+
+class Rule:
+    """An object whose repr is no literal, and which is not equal to any other one."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+class Mood(enum.Enum):
+    GOOD = "good"
+    FINE = "good"  # noqa: PIE796 # an alias
+    HALF = 0.5
+    SEVEN = 7
+    BIG = 2**70
+    YES = True
+    NONE = None
+    PAIR = (1, "b")
+    INFINITE = float("inf")
+    RULE = Rule("Rule('\\d')")  # an escape that Python does not know
+    SAME = Rule("Rule()")
+    AGAIN = Rule("Rule()")  # noqa: PIE796
+
+
+SHOWN: dict[str, Any] = {
+    "GOOD": "good",
+    "HALF": 0.5,
+    "SEVEN": 7,
+    "BIG": 2**70,
+    "YES": True,
+    "NONE": None,
+    "PAIR": "(1, 'b')",
+    "INFINITE": "inf",
+    "RULE": "Rule('\\d')",
+    "SAME": "Rule()",
+    "AGAIN": "Rule()",
+}
+
+
+def test_show_json_has_the_value_if_json_knows_it_and_else_its_repr(path: str, show: Any) -> None:
+    mood = EnumValue(Mood.GOOD, at=path)
+    for member in Mood:
+        mood.set(member)
+        code, printed, errors = show("show", path, "--json")
+        found = json.loads(printed)
+        assert (code, errors) == (0, "")
+        assert (found["enum"], found["state"], found["value"]) == ("Mood", member.name, SHOWN[member.name])
+        assert type(found["value"]) is type(SHOWN[member.name])
+        assert found["changes"][-1]["after"] == member.name
+
+
+def test_show_prints_nothing_but_what_it_shows(path: str) -> None:
+    mood = EnumValue(Mood.RULE, at=path)
+    found = run("show", path, "--json")
+    assert (json.loads(found.stdout)["value"], found.stderr) == ("Rule('\\d')", "")
+    assert run("show", path).stdout.startswith("RULE since ")
+    assert mood.name == "RULE"
+
+
+def test_members_are_set_awaited_and_expected_by_their_names(path: str, show: Any) -> None:
+    priority = PriorityValue(Priority.LOW, at=path)
+    assert show("set", path, "HIGH") == (0, "LOW -> HIGH\n", "")
+    assert snapshot(priority) is Priority.HIGH
+    assert show("wait", path, "URGENT", "HIGH", "--timeout", "0") == (0, "HIGH\n", "")
+    assert show("set", path, "LOW", "--expect", "HIGH") == (0, "HIGH -> LOW\n", "")
+    code, _, errors = show("set", path, "LOW", "--expect", "URGENT")
+    assert (code, errors.endswith(": not set: the state is LOW, expected URGENT\n")) == (1, True)
+    code, _, errors = show("set", path, "high")  # a value
+    assert (code, errors.count("\n")) == (2, 1)
+    assert "no member is named 'high'; the names are LOW, HIGH, URGENT" in errors
+    assert snapshot(priority) is Priority.LOW
+
+
+def test_an_alias_is_set_and_shown_as_its_member(path: str, show: Any) -> None:
+    mood = EnumValue(Mood.HALF, at=path)
+    assert show("set", path, "FINE") == (0, "HALF -> GOOD\n", "")
+    assert snapshot(mood) is Mood.GOOD
+    assert show("wait", path, "FINE", "--timeout", "0") == (0, "GOOD\n", "")
+    assert show("set", path, "NONE", "--expect", "FINE") == (0, "GOOD -> NONE\n", "")
+
+
+def test_members_whose_reprs_are_equal_are_told_apart(path: str, show: Any) -> None:
+    mood = EnumValue(Mood.SAME, at=path)
+    assert show("set", path, "AGAIN", "--expect", "SAME") == (0, "SAME -> AGAIN\n", "")
+    assert snapshot(mood) is Mood.AGAIN
+    assert show("wait", path, "SAME", "--timeout", "0")[0] == 1
+    assert show("wait", path, "AGAIN", "--timeout", "0")[0] == 0
+
+
+def test_a_watch_and_a_wait_see_the_changes(path: str) -> None:
+    mood = EnumValue(Mood.GOOD, at=path)
+    with started("wait", path, "PAIR") as waits, started("watch", path) as watches:
+        assert watches.stdout is not None
+        while not select.select([watches.stdout], [], [], 0.05)[0]:
+            mood.set(Mood.SAME)
+            mood.set(Mood.AGAIN)
+        assert re.search(r"  (SAME|AGAIN) -> (AGAIN|SAME)  pid ", watches.stdout.readline())
+        mood.set("PAIR")
+        assert waits.communicate(timeout=DEADLINE)[0] == "PAIR\n"
+        assert waits.returncode == 0
+
+
+def test_names_that_are_no_identifiers_are_shown_and_set(path: str, show: Any) -> None:
+    kind: Any = enum.Enum("Wind", [("north west", "nw"), ("a|b", 2), ("-x", 3), ("set", 4), ("名", 5)])
+    wind = EnumValue(kind["north west"], at=path)
+    assert show("show", path)[1].startswith("north west since ")
+    for before, after in (("north west", "a|b"), ("a|b", "set"), ("set", "名")):
+        assert show("set", path, after, "--expect", before) == (0, f"{before} -> {after}\n", "")
+        assert snapshot(wind) is kind[after]
+    assert show("set", path, "--", "-x") == (0, "名 -> -x\n", "")
+    code, _, errors = show("set", path, "north")
+    assert (code, errors.count("\n")) == (2, 1)
+    assert "no member is named 'north'; the names are north west, a|b, -x, set, 名" in errors
+
+
+def test_a_flag_that_is_no_int_is_set_by_its_names(path: str, show: Any) -> None:
+    paint: Any = EnumValue(Paint.BLUE, at=path)
+    assert show("set", path, "RED|LIME") == (0, "BLUE -> RED|LIME\n", "")
+    assert snapshot(paint) is Paint.RED | Paint.LIME
+    assert json.loads(show("show", path, "--json")[1])["value"] == 6
+
+
+def described(path: str, change: Any) -> None:
+    """Change the description in a file, which must not become longer than there is room for."""
+    with open(path, "r+b") as file:
+        content = file.read()
+        length, begin = struct.unpack_from("@QQ", content, 64)
+        description = json.loads(content[128 : 128 + length])
+        change(description)
+        text = json.dumps(description).encode()
+        assert len(text) <= begin - 128
+        file.seek(64)
+        file.write(struct.pack("@Q", len(text)))
+        file.seek(128)
+        file.write(text)
+
+
+DAMAGED: dict[str, tuple[Any, str]] = {
+    "no values": (lambda found: found.pop("values"), "holds something that this version does not know"),
+    "a list of values": (lambda found: found.update(values=["a"]), "holds something that this version does not know"),
+    "a text of values": (lambda found: found.update(values="LOW"), "holds something that this version does not know"),
+    "a value too few": (lambda found: found["values"].pop("HIGH"), "holds something that this version does not know"),
+    "a value of another name": (
+        lambda found: found.update(values={"LOW": 1, "HIGH": 2, "URG": 3}),
+        "holds something that this version does not know",
+    ),
+    "another kind": (lambda found: found.update(kind="plain"), "holds something that this version does not know"),
+    "places in another order": (
+        lambda found: found["members"].update(LOW=1, HIGH=0),
+        "LOW place 1 in the file, 0 here",
+    ),
+    "a place that is not there": (
+        lambda found: found["members"].update(URGENT=9),
+        "URGENT place 9 in the file, 2 here",
+    ),
+    "an alias of another value": (
+        lambda found: found["members"].update(HIGH=0, URGENT=1),
+        "HIGH = 'high' in the file, 'low' here",
+    ),
+    "no members": (lambda found: found.update(members={}, values={}), ""),
+    "a name that enum refuses": (lambda found: found.update(members={"mro": 0}, values={"mro": 1}), "mro"),
+}
+
+
+@pytest.mark.parametrize(("change", "text"), DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_description_is_one_line(path: str, show: Any, change: Any, text: str) -> None:
+    priority = PriorityValue(Priority.HIGH, at=path)
+    described(path, change)
+    for command in (["show", path], ["set", path, "LOW"], ["wait", path, "LOW", "--timeout", "0"], ["watch", path]):
+        code, printed, errors = show(*command)
+        assert (code, printed, errors.count("\n")) == (2, "", 1)
+        assert text in errors
+    assert snapshot(priority) is Priority.HIGH
+
+
+def test_values_of_any_json_are_shown_as_text(path: str, show: Any) -> None:
+    priority = PriorityValue(Priority.HIGH, at=path)
+    for value, shown in ((None, None), ([], "[]"), ({}, "{}"), ("(" * 9, "(" * 9), ("\0", "\0"), (-1, -1)):
+        described(path, lambda found, value=value: found["values"].update(HIGH=value))
+        code, printed, errors = show("show", path, "--json")
+        assert (code, json.loads(printed)["value"], errors) == (0, shown, "")
+    assert show("set", path, "LOW")[:2] == (0, "HIGH -> LOW\n")
+    assert snapshot(priority) is Priority.LOW
+
+
 # Errors
 
 
@@ -315,7 +504,7 @@ def test_a_value_of_multiprocessing_is_no_state(path: str, show: Any) -> None:
     job = value_at(path, "q", 0)
     code, _, errors = show("show", path)
     assert (code, errors.count("\n")) == (2, 1)
-    assert "holds a multiprocessing value, not the state of an enum" in errors
+    assert "holds a ctypes object, <q, not the state of an enum" in errors
     assert job.value == 0
 
 

@@ -5,53 +5,63 @@ from __future__ import annotations
 import enum
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import differential
-from differential import DEVIATIONS, Deviation
-from differential_enums import MEMBERS, Perm
+import pytest
+from differential import DEVIATIONS, INTS, KINDS, OTHER_DEVIATIONS, UNARY, UNARY_SMALL, Deviation
+from differential_enums import Perm
+from differential_other_operations import OTHER_OPERATIONS
 
 from multiprocessing_intenum import IntEnumValue, snapshot
-
-if TYPE_CHECKING:
-    import pytest
 
 PAGE = Path(__file__).parent.parent / "docs" / "deviations.md"
 
 
-def test_every_outcome_is_the_members_or_in_a_pinned_row(capsys: pytest.CaptureFixture[str]) -> None:
-    total, different = differential.results()
+@pytest.mark.parametrize(("kind", "at_least"), [("enums of ints", 400_000), ("other enums", 200_000)])
+def test_every_outcome_is_the_members_or_in_a_pinned_row(
+    kind: str, at_least: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    total, different = differential.results(kind)
     others = [differential.describe(comparison) for comparison in different if differential.row_of(comparison) is None]
     with capsys.disabled():
-        print(f"\n{differential.summary()}")
+        print(f"\n{differential.summary(kind)}")
     assert not others
-    assert total - len(different) > 400_000
+    assert total - len(different) > at_least
 
 
-def still_deviates(row: Deviation) -> bool:
-    _, different = differential.results()
+def still_deviates(row: Deviation, kind: str) -> bool:
+    _, different = differential.results(kind)
     return not row.pins or any(differential.row_of(comparison) is row for comparison in different)
 
 
-def test_every_pinned_row_is_still_true() -> None:
-    gone = {row.what for row in DEVIATIONS if not still_deviates(row)}
+ROWS = {"enums of ints": DEVIATIONS, "other enums": OTHER_DEVIATIONS}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_pinned_row_is_still_true(kind: str) -> None:
+    gone = {row.what for row in ROWS[kind] if not still_deviates(row, kind)}
     assert gone == set()
 
 
 def test_the_documented_rows_are_the_pinned_ones() -> None:
     documented = re.findall(r"^\| ?(.*?) ?(?<!\\)\|", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    header, line, *rows = documented
-    assert (header, line) == ("What", "---")
-    assert rows == [row.what for row in DEVIATIONS]
+    expected = [["What", "---", *(row.what for row in rows)] for rows in ROWS.values()]
+    assert documented == [*expected[0], *expected[1]]
 
 
-def test_the_enums_are_of_every_kind() -> None:
-    assert all(len(members) >= 2 for members in MEMBERS.values())
-    assert {type(member) for members in MEMBERS.values() for member in members} == {
-        type(members[0]) for members in MEMBERS.values()
-    }
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+def test_the_enums_are_of_every_kind(kind: differential.Kind) -> None:
+    assert all(len(members) >= 2 for members in kind.members.values())
+    enum_types = {type(member) for members in kind.members.values() for member in members}
+    assert enum_types == {type(members[0]) for members in kind.members.values()}
+    assert {issubclass(enum_type, int) for enum_type in enum_types} == {kind is INTS}
     boundaries = {boundary.name for boundary in getattr(enum, "FlagBoundary", ())} or {""}
-    assert {f"Bounded{name}" for name in boundaries} <= set(MEMBERS)
+    prefix = "Bounded" if kind is INTS else "Limited"
+    assert {f"{prefix}{name}" for name in boundaries} <= set(kind.members)
+
+
+def test_no_operation_hides_another_of_the_same_name() -> None:
+    assert not OTHER_OPERATIONS.keys() & (UNARY | UNARY_SMALL).keys()
 
 
 # Rows that take more than one expression to show

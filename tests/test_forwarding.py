@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import abc
+import enum
 import functools
 import inspect
 import os
 import subprocess
 import sys
+import typing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from enums import LoggingStatus, WorkerStatus, WorkerStatusEnum
+from typing_extensions import get_annotations
 
-from multiprocessing_intenum import IntEnumValue, snapshot
+from multiprocessing_intenum import EnumValue, IntEnumValue, snapshot
 
 IDLE, CALCULATING = WorkerStatusEnum.IDLE, WorkerStatusEnum.CALCULATING
 
@@ -50,6 +54,23 @@ def test_attributes_of_its_own_are_declared_or_begin_with_self() -> None:
     status._self_note = 1  # type: ignore[attr-defined]
     assert (status.label, status._self_note) == ("the first worker's", 1)  # type: ignore[attr-defined]
     assert not hasattr(IDLE, "label")
+
+
+def test_an_enum_with_annotations_leaves_those_of_its_values_alone() -> None:
+    # From Python 3.14 on the enum has a function for its annotations, unless its module has this `__future__` import.
+    source = "class Labelled(enum.IntEnum):\n    label: str\n    A = 1\n"
+    namespace: dict[str, Any] = {"enum": enum, "__name__": __name__}
+    exec(compile(source, __file__, "exec", dont_inherit=True), namespace)
+
+    class Point(typing.NamedTuple):
+        x: int
+
+    corners: Any = enum.Enum("Corners", {"A": Point(1)}, type=Point)
+    for member in (namespace["Labelled"].A, corners.A):
+        status: Any = EnumValue(member)
+        assert get_annotations(type(status)) == {}
+        with pytest.raises(AttributeError, match="can not set 'vaule'"):
+            status.vaule = 1
 
 
 def test_attributes_of_its_own_with_a_default_can_be_deleted() -> None:

@@ -9,9 +9,9 @@ import sys
 from contextlib import closing
 
 import pytest
-from enums import FrutEnum, WorkerStatus, WorkerStatusEnum
+from enums import FrutEnum, Paint, Priority, PriorityValue, Tool, WorkerStatus, WorkerStatusEnum
 
-from multiprocessing_intenum import IntEnumAttribute, IntEnumValue, compare_and_set, snapshot
+from multiprocessing_intenum import EnumAttribute, EnumValue, IntEnumAttribute, IntEnumValue, compare_and_set, snapshot
 
 
 def bound_by_sqlite(value):
@@ -34,6 +34,18 @@ class Conforming(enum.IntEnum):
         return "conformed" if protocol is sqlite3.PrepareProtocol else protocol
 
 
+class AdaptedPlain(enum.Enum):
+    A = [1]  # noqa: RUF012
+
+
+class ConformingPlain(enum.Enum):
+    A = [1]  # noqa: RUF012
+
+    def __conform__(self, protocol):
+        return f"conformed {self.name}" if protocol is sqlite3.PrepareProtocol else protocol
+
+
+sqlite3.register_adapter(AdaptedPlain, lambda member: f"adapted {member.name}")
 sqlite3.register_adapter(Adapted, lambda member: f"adapted {member.name}")
 
 
@@ -41,6 +53,28 @@ sqlite3.register_adapter(Adapted, lambda member: f"adapted {member.name}")
 def test_sqlite_binds_what_it_binds_for_the_member(member):
     status = IntEnumValue(member)
     assert bound_by_sqlite(status) == bound_by_sqlite(member)
+
+
+@pytest.mark.parametrize(
+    ("member", "expected"),
+    [
+        (Priority.LOW, ("low", "text")),
+        (AdaptedPlain.A, ("adapted A", "text")),
+        (ConformingPlain.A, ("conformed A", "text")),
+    ],
+)
+def test_sqlite_binds_what_it_binds_for_a_member_that_is_no_int(member, expected):
+    assert bound_by_sqlite(EnumValue(member)) == bound_by_sqlite(member) == expected
+
+
+@pytest.mark.parametrize("member", [Tool.LIST, Tool.NOTHING, Paint.RED])
+def test_sqlite_refuses_what_it_refuses_for_the_member(member):
+    errors = []
+    for value in (member, EnumValue(member)):
+        with pytest.raises(sqlite3.Error) as caught:
+            bound_by_sqlite(value)
+        errors.append((type(caught.value), str(caught.value)))
+    assert errors[0] == errors[1]
 
 
 def test_sqlite_binds_the_member_of_that_moment(status):
@@ -81,6 +115,41 @@ def test_the_pydantic_schema_takes_the_shared_value_and_dumps_the_member(status)
     assert serialization == {"type": "function-plain", "return_schema": "the schema of WorkerStatusEnum"}
     assert function(status) is snapshot(status)
     assert function(copy.copy(status)) is snapshot(status)
+
+
+@pytest.mark.parametrize("member", [Priority.LOW, Tool.LOCK, Paint.RED | Paint.LIME])
+def test_the_pydantic_schema_of_any_enum_dumps_the_member(member):
+    class Handler:
+        def generate_schema(self, source):
+            return source
+
+    bound = EnumValue[type(member)]
+    schema = bound.__get_pydantic_core_schema__(bound, Handler())
+    assert (schema["type"], schema["cls"], schema["serialization"]["return_schema"]) == (
+        "is-instance",
+        bound,
+        type(member),
+    )
+    assert schema["serialization"]["function"](EnumValue(member)) is member
+    assert schema["serialization"]["function"](member) is member
+
+
+@dataclasses.dataclass
+class Ticket:
+    """A dataclass with attributes of enums that are no ints."""
+
+    priority: EnumAttribute[PriorityValue] = EnumAttribute(PriorityValue, default="LOW")
+    tool: EnumAttribute[EnumValue[Tool]] = EnumAttribute(EnumValue[Tool], default=Tool.NOTHING)
+
+
+def test_a_dataclass_field_has_a_state_of_any_enum():
+    first, second = Ticket(), Ticket("HIGH", Tool.LIST)
+    assert (first.priority, first.tool) == (Priority.LOW, Tool.NOTHING)
+    assert (second.priority, second.tool) == (Priority.HIGH, Tool.LIST)
+    assert repr(second) == f"Ticket(priority={Priority.HIGH!r}, tool={Tool.LIST!r})"
+    assert dataclasses.asdict(second) == {"priority": Priority.HIGH, "tool": Tool.LIST}
+    second.priority, second.tool = "LOW", "NOTHING"
+    assert first == second
 
 
 @dataclasses.dataclass

@@ -10,9 +10,21 @@ from multiprocessing.reduction import ForkingPickler
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from enums import LoggingStatus, Perm, Permissions, WorkerState, WorkerStatus, WorkerStatusEnum
+from enums import (
+    LoggingStatus,
+    Order,
+    Paint,
+    Perm,
+    Permissions,
+    Priority,
+    PriorityValue,
+    Tool,
+    WorkerState,
+    WorkerStatus,
+    WorkerStatusEnum,
+)
 
-from multiprocessing_intenum import IntEnumValue, memory, snapshot
+from multiprocessing_intenum import EnumValue, IntEnumValue, memory, snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +55,16 @@ def test_nor_can_what_holds_one() -> None:
 
 def test_its_snapshot_can() -> None:
     assert pickle.loads(pickle.dumps(snapshot(WorkerStatus(IDLE)))) is IDLE
+
+
+def test_a_value_of_any_enum_can_not_be_pickled_either() -> None:
+    order = Order()
+    order.lock = None
+    for status in (PriorityValue("LOW"), EnumValue(Tool.LOCK), EnumValue(Paint.BLUE | Paint.RED), order):
+        with pytest.raises(RuntimeError, match="can only be sent to a process that is being started"):
+            pickle.dumps(status)
+    for member in (Priority.LOW, Tool.LIST, Paint.BLUE | Paint.RED):
+        assert pickle.loads(pickle.dumps(snapshot(EnumValue(member)))) is member
 
 
 class Popen:
@@ -86,6 +108,18 @@ def test_what_was_pickled_for_a_child_is_loaded_by_a_child_that_starts_only(
     assert snapshot(status) is CALCULATING
 
 
+def test_what_is_pickled_for_a_child_has_nothing_of_a_members_value(
+    spawning: Callable[[object], bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool = EnumValue(Tool.LOCK, ctx=SPAWN)  # a lock of threads can not be pickled
+    data = spawning(tool)
+    monkeypatch.setattr(multiprocessing.current_process(), "_inheriting", True, raising=False)
+    copied = pickle.loads(data)
+    assert type(copied) is EnumValue[Tool]
+    copied.set("LIST")
+    assert snapshot(tool) is Tool.LIST
+
+
 def test_a_value_and_its_lock_are_kept_alive_once_they_were_pickled(spawning: Callable[[object], bytes]) -> None:
     status = WorkerStatus(IDLE, ctx=SPAWN)
     spawning(status)
@@ -101,3 +135,14 @@ def test_a_copy_is_the_member(make: Any) -> None:
     assert make(permissions) is Perm.R | Perm.W
     copied = make([status])
     assert (type(copied[0]) is WorkerStatus) == (make is copy.copy)
+    for member in (Priority.HIGH, Tool.LIST, Paint.RED | Paint.LIME):
+        assert make(EnumValue(member)) is member
+
+
+def test_a_deep_copy_of_an_object_has_states_of_its_own() -> None:
+    order = Order()
+    order.lock = None
+    copied = copy.deepcopy(order)
+    copied.tool, copied.paint = Tool.THING, Paint.LIME | Paint.RED  # type: ignore[assignment]
+    assert (order.tool, order.paint) == (Tool.LOCK, Paint.BLUE | Paint.RED)
+    assert (copied.priority, copied.tool, copied.paint) == (Priority.LOW, Tool.THING, Paint.LIME | Paint.RED)

@@ -8,10 +8,22 @@ from typing import Any
 
 import process_targets as targets
 import pytest
-from enums import LoggingStatus, Perm, Permissions, WorkerState, WorkerStatus, WorkerStatusEnum
+from enums import (
+    LoggingStatus,
+    Order,
+    Paint,
+    Perm,
+    Permissions,
+    Priority,
+    PriorityValue,
+    Tool,
+    WorkerState,
+    WorkerStatus,
+    WorkerStatusEnum,
+)
 from helpers import DEADLINE, METHODS, is_free, run, running
 
-from multiprocessing_intenum import IntEnumValue, exchange, snapshot, wait_for
+from multiprocessing_intenum import EnumValue, IntEnumValue, exchange, snapshot, wait_for
 
 UNAVAILABLE, IDLE, CALCULATING = WorkerStatusEnum
 
@@ -110,3 +122,51 @@ def test_a_value_of_a_spawn_context_goes_by_every_start_method() -> None:
         assert exchange(status, IDLE) is UNAVAILABLE
     run(multiprocessing.get_context(METHODS[0]), targets.hand_on, multiprocessing.get_context("spawn"), status)
     assert snapshot(status) is UNAVAILABLE
+
+
+# Enums that are no ints
+
+
+def test_a_value_of_texts(ctx: Any) -> None:
+    priority = PriorityValue(Priority.LOW, ctx=ctx)
+    with running(ctx, targets.use_text, priority) as process:
+        assert wait_for(priority, Priority.HIGH, DEADLINE) is Priority.HIGH
+        priority.set("URGENT")
+        process.join(DEADLINE)
+        assert process.exitcode == 0
+    assert snapshot(priority) is Priority.LOW
+
+
+def test_a_value_of_members_that_could_not_be_sent_themselves(ctx: Any) -> None:
+    tool = EnumValue(Tool.LIST, ctx=ctx)
+    run(ctx, targets.use_tools, tool)
+    assert snapshot(tool) is Tool.CALL
+
+
+def test_a_combination_of_flags(ctx: Any) -> None:
+    paint: Any = EnumValue(Paint.BLUE | Paint.RED, ctx=ctx)
+    with running(ctx, targets.use_paint, paint) as process:
+        assert wait_for(paint, lambda member: Paint.LIME in member, DEADLINE)
+        for _ in range(101):
+            paint ^= Paint.RED
+        process.join(DEADLINE)
+        assert process.exitcode == 0
+    assert snapshot(paint) is Paint.BLUE | Paint.LIME
+
+
+def test_an_object_with_attributes_of_each_kind(ctx: Any) -> None:
+    order = Order(ctx)
+    run(ctx, targets.use_order, order)
+    assert (order.priority, order.tool, order.paint) == (Priority.URGENT, Tool.CALL, Paint.RED | Paint.LIME)
+    assert is_free(order.lock)
+
+
+def test_a_value_of_texts_as_initargs(ctx: Any) -> None:
+    priority = PriorityValue(Priority.LOW, ctx=ctx)
+    with ctx.Pool(2, targets.keep, (priority,)) as pool:
+        assert sum(pool.map(targets.claim_text, range(20), chunksize=1)) == 1
+        assert exchange(priority, "LOW") is Priority.HIGH
+        assert pool.apply(targets.claim_text, (0,)) == 1
+        pool.close()
+        pool.join()
+    assert snapshot(priority) is Priority.HIGH

@@ -15,20 +15,23 @@ from http import HTTPStatus
 from multiprocessing.sharedctypes import RawValue
 from typing import TYPE_CHECKING, Any
 
-from states import WorkerStatusEnum
+from states import PlainStatus, TextStatus, WorkerStatusEnum
 
-from multiprocessing_intenum import IntEnumAttribute, IntEnumValue, snapshot
+from multiprocessing_intenum import EnumValue, IntEnumAttribute, IntEnumValue, snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
     from types import ModuleType
 
-__all__ = ["CONTENDERS", "OURS", "PEER", "import_peer", "names_of"]
+__all__ = ["CONTENDERS", "OURS", "PEER", "VARIANTS", "import_peer", "names_of"]
 
 OURS, PEER = "this library", "multiprocessing-intenum"
 VALUE, MANAGER, LOCAL_PROXY = "multiprocessing.Value", "Manager().Value", "werkzeug LocalProxy"
 BARE, MEMBER = "bare pieces", "plain member"
+# Variants of this library's value. `PLAIN_VALUE` is what they are compared with: the value that is measured as `OURS`.
+PLAIN_VALUE = "IntEnumValue"
+OF_ENUM, OF_STR_ENUM, WITH_TRANSITIONS = "EnumValue of an Enum", "EnumValue of a StrEnum", "with transitions"
 
 _PEER_ALIAS = "peer_intenum"
 
@@ -157,7 +160,29 @@ CONTENDERS: dict[str, Callable[[], dict[str, Any]]] = {
 }
 
 
+def _of(enum_type: Any) -> dict[str, Any]:
+    member = enum_type.CALCULATING
+    return {"s": EnumValue(member), "member": member, "snapshot": snapshot, "d": dict.fromkeys(enum_type)}
+
+
+def _with_transitions() -> dict[str, Any]:
+    class WorkerStatus(
+        IntEnumValue[WorkerStatusEnum],
+        transitions={"IDLE": ["CALCULATING", "UNAVAILABLE"], "CALCULATING": ["IDLE", "UNAVAILABLE"]},
+    ):
+        pass
+
+    return {"s": WorkerStatus(WorkerStatusEnum.CALCULATING)}
+
+
+VARIANTS: dict[str, Callable[[], dict[str, Any]]] = {
+    OF_ENUM: functools.partial(_of, PlainStatus),
+    OF_STR_ENUM: functools.partial(_of, TextStatus),
+    WITH_TRANSITIONS: _with_transitions,
+}
+
+
 @functools.cache
 def names_of(contender: str) -> dict[str, Any]:
     """Return the names for one contender's statements. They are made on demand, because a manager is a process."""
-    return _COMMON | CONTENDERS[contender]()
+    return _COMMON | (CONTENDERS | VARIANTS)[contender]()

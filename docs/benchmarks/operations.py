@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from contenders import BARE, LOCAL_PROXY, MANAGER, MEMBER, OURS, PEER, VALUE
+from contenders import BARE, LOCAL_PROXY, MANAGER, MEMBER, OF_ENUM, OF_STR_ENUM, OURS, PEER, VALUE, WITH_TRANSITIONS
 
-__all__ = ["OPERATIONS", "SLACK", "Operation"]
+__all__ = ["OPERATIONS", "OPERATIONS_OF_VARIANTS", "SLACK", "Operation"]
 
 SLACK = 0.8
 """How much longer an operation may take than on the plain member, in units of the peer's `==`. On the machine where the
@@ -19,10 +19,11 @@ class Operation:
 
     Attributes:
         label: its name in tables and charts.
-        group: "reads", "writes", "creation", or "masquerade" for what the peer cannot do.
+        group: "reads", "writes", "creation", or "masquerade" for what the peer cannot do. "variants" are compared with
+            this library's `IntEnumValue` itself.
         statements: the statement of each contender, by the contender's name.
-        target: the longest time allowed, relative to the peer's; None if there is no limit. For the group "masquerade"
-            the limit is `SLACK`.
+        target: the longest time allowed, relative to the peer's or, for variants, to the `IntEnumValue`'s; None if
+            there is no limit. For the group "masquerade" the limit is `SLACK`.
     """
 
     label: str
@@ -116,4 +117,17 @@ OPERATIONS = (
     _masquerade("s < member", "s < member"),
     _masquerade("s + 1", "s + 1"),
     _masquerade('f"{s}"', 'f"{s}"'),
+)
+
+
+def _variant(statement: str, *variants: str) -> Operation:
+    return Operation(statement, "variants", dict.fromkeys((OURS, *variants), statement), target=1.3)
+
+
+OPERATIONS_OF_VARIANTS = (
+    *(
+        _variant(read, OF_ENUM, OF_STR_ENUM)
+        for read in ("s == member", "hash(s)", "s.name", "s.value", "snapshot(s)", "d[s]")
+    ),
+    _variant("s.set(other); s.set(member)", WITH_TRANSITIONS),
 )

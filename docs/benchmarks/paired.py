@@ -8,8 +8,8 @@ import timeit
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from contenders import BARE, MEMBER, OURS, PEER, names_of
-from operations import OPERATIONS, SLACK
+from contenders import BARE, MEMBER, OURS, PEER, PLAIN_VALUE, names_of
+from operations import OPERATIONS, OPERATIONS_OF_VARIANTS, SLACK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,7 +32,8 @@ class Finding:
     Attributes:
         label: the label of the operation.
         against: what it is compared with: the peer, or the plain member if the peer does not have the operation. For
-            waiting it is `multiprocessing.Event`, or the time that the wait lasts.
+            variants of this library's value it is the `IntEnumValue`. For waiting it is `multiprocessing.Event`, or
+            the time that the wait lasts.
         ours, other: the medians of the times, in seconds.
         figure: the median of the ratios of all rounds. If the peer does not have the operation, how much longer it
             takes than on the plain member, in units of the peer's `==`.
@@ -60,7 +61,7 @@ def timer(operation: Operation, contender: str) -> timeit.Timer:
 
 
 def findings(rounds: int = 60, attempts: int = 4) -> Iterator[Finding]:
-    """Yield the finding of each operation that is compared with the peer or with the plain member.
+    """Yield the finding of each operation that is compared with the peer, the plain member, or the `IntEnumValue`.
 
     Args:
         rounds: how many turns each statement takes.
@@ -72,6 +73,10 @@ def findings(rounds: int = 60, attempts: int = 4) -> Iterator[Finding]:
             yield best_of(attempts, functools.partial(_against_member, operation, rounds))
         elif PEER in operation.statements:
             yield best_of(attempts, functools.partial(_against_peer, operation, rounds))
+    for operation in OPERATIONS_OF_VARIANTS:
+        for variant in operation.statements:
+            if variant != OURS:
+                yield best_of(attempts, functools.partial(_against_plain_value, operation, variant, rounds))
 
 
 def best_of(attempts: int, measure: Callable[[], Finding]) -> Finding:
@@ -97,6 +102,13 @@ def _against_member(operation: Operation, rounds: int) -> Finding:
     ours, members, units = _turns(timers, rounds)
     figure = statistics.median((our - plain) / unit for our, plain, unit in zip(ours, members, units, strict=True))
     return Finding(operation.label, MEMBER, statistics.median(ours), statistics.median(members), figure, SLACK)
+
+
+def _against_plain_value(operation: Operation, variant: str, rounds: int) -> Finding:
+    times, others = _turns([timer(operation, variant), timer(operation, OURS)], rounds)
+    figure = statistics.median(time / other for time, other in zip(times, others, strict=True))
+    medians = statistics.median(times), statistics.median(others)
+    return Finding(f"{operation.label}, {variant}", PLAIN_VALUE, *medians, figure, operation.target)
 
 
 def _turns(timers: list[timeit.Timer], rounds: int) -> list[list[float]]:

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from contenders import BARE, CONTENDERS, MEMBER, OURS, PEER
+from contenders import BARE, CONTENDERS, MEMBER, OURS, PEER, PLAIN_VALUE
 from operations import OPERATIONS
 from waking import IDLE_SECONDS
 
@@ -53,8 +53,8 @@ def quantity(seconds: float) -> str:
 
 
 def rows_of(results: dict[str, Any], group: str) -> list[dict[str, Any]]:
-    """Return the findings that are measured against the "peer" or the "member", or those on "waiting"."""
-    groups = {PEER: "peer", MEMBER: "member"}
+    """Return the findings against the "peer" or the "member", those of "variants" of the value, or on "waiting"."""
+    groups = {PEER: "peer", MEMBER: "member", PLAIN_VALUE: "variants"}
     return [found for found in results["findings"] if groups.get(found["against"], "waiting") == group]
 
 
@@ -101,6 +101,21 @@ def markdown(results: dict[str, Any]) -> str:
                         *_verdict(row),
                     )
                     for row in rows_of(results, "member")
+                ),
+            ),
+            "",
+            "## Enums of other kinds, and transitions",
+            "",
+            *_table(
+                ("operation", "of", "its time", "an `IntEnumValue`", "ratio", "target", "met"),
+                (
+                    (
+                        *_statement_and_variant(row["label"]),
+                        quantity(row["ours"]),
+                        quantity(row["other"]),
+                        *_verdict(row),
+                    )
+                    for row in rows_of(results, "variants")
                 ),
             ),
             "",
@@ -156,6 +171,11 @@ def markdown(results: dict[str, Any]) -> str:
             "",
         ]
     )
+
+
+def _statement_and_variant(label: str) -> tuple[str, str]:
+    statement, _, variant = label.partition(", ")
+    return f"`{statement}`", variant
 
 
 def _verdict(row: dict[str, Any]) -> tuple[str, str, str]:

@@ -60,8 +60,14 @@ class WorkerStatusEnum(enum.IntEnum):
     CALCULATING = enum.auto()
 
 
-class WorkerStatus(IntEnumValue[WorkerStatusEnum]):
-    """The state of the worker."""
+TRANSITIONS = {
+    WorkerStatusEnum.IDLE: [WorkerStatusEnum.CALCULATING, WorkerStatusEnum.UNAVAILABLE],
+    WorkerStatusEnum.CALCULATING: [WorkerStatusEnum.IDLE, WorkerStatusEnum.UNAVAILABLE],
+}  # nothing leads out of UNAVAILABLE
+
+
+class WorkerStatus(IntEnumValue[WorkerStatusEnum], transitions=TRANSITIONS):
+    """The state of the worker. A write that skips a state is an error in the process that makes it."""
 
 
 class WorkerState:

@@ -13,7 +13,7 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from itertools import pairwise
 
 import pytest
-from drf_service import DEADLINE, WEB_WORKERS, Service, until
+from drf_service import DEADLINE, EXAMPLE, WEB_WORKERS, Service, until
 
 SERVE, WEB, WORKER, CALCULATION = ("serve.py",), ("web.py",), ("spawn_main",), ("manage.py", "calculate")
 
@@ -180,7 +180,7 @@ def test_drained_it_refuses_jobs_and_ends_the_running_one(new_service):
 
 
 def test_no_job_is_lost_if_a_drain_is_undone_while_a_job_still_runs(new_service):
-    assert new_service.post_job(seconds=0.2) == (202, {"job": 1})
+    assert new_service.post_job(seconds=3) == (202, {"job": 1})
     until(lambda: new_service.job(1) == "RUNNING")
     [calculation] = new_service.processes(*CALCULATION)
     new_service.kill(calculation, signal.SIGSTOP)
@@ -193,6 +193,42 @@ def test_no_job_is_lost_if_a_drain_is_undone_while_a_job_still_runs(new_service)
     rows = new_service.rows()
     assert [row["status"] for row in rows] == ["DONE", "DONE"]
     assert_one_at_a_time(rows)
+
+
+WRITE_CALCULATING = """
+from jobs.state import WorkerStatusEnum, state
+from multiprocessing_intenum import TransitionError, exchange
+for write in (
+    lambda: setattr(state, "status", "CALCULATING"),
+    lambda: exchange(state.shared_status, WorkerStatusEnum.CALCULATING),
+):
+    try:
+        write()
+    except TransitionError as error:
+        assert error.allowed == (WorkerStatusEnum.IDLE,)
+    else:
+        raise SystemExit(2)
+"""
+
+
+def test_no_process_can_put_a_drained_worker_to_work(new_service):
+    new_service.request("POST", "/drain")
+    before = new_service.request("GET", "/status")
+    assert before[1]["status"] == "UNAVAILABLE"
+    assert new_service.run(WRITE_CALCULATING) == 0
+    assert new_service.request("GET", "/status") == before
+    assert new_service.post_job(seconds=0) == (503, {"status": "UNAVAILABLE"})
+    assert new_service.run("from jobs.state import state; state.resume()") == 0
+    code, content = new_service.post_job(seconds=0)
+    assert code == 202
+    until(lambda: new_service.job(content["job"]) == "DONE")
+
+
+def test_the_readme_draws_the_transitions_that_the_code_declares(new_service):
+    readme = (EXAMPLE / "README.md").read_text(encoding="utf-8")
+    (drawn,) = re.findall(r"^```mermaid\n(.*?)\n```$", readme, re.MULTILINE | re.DOTALL)
+    script = "from jobs.state import WorkerStatus; from multiprocessing_intenum import mermaid"
+    assert new_service.run(f"{script}; assert mermaid(WorkerStatus) == {drawn!r}") == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -299,7 +335,7 @@ def test_a_killed_serve_py_leaves_no_process_once_the_running_job_has_ended(new_
 
 
 def test_started_again_while_the_last_job_of_a_killed_service_still_runs_it_knows_of_that_job(new_service):
-    assert new_service.post_job(seconds=0.5) == (202, {"job": 1})
+    assert new_service.post_job(seconds=3) == (202, {"job": 1})
     until(lambda: new_service.job(1) == "RUNNING")
     [calculation] = new_service.processes(*CALCULATION)
     new_service.kill(calculation, signal.SIGSTOP)
@@ -310,6 +346,8 @@ def test_started_again_while_the_last_job_of_a_killed_service_still_runs_it_know
     new_service.start()
     until(new_service.answers)
     assert new_service.post_job(seconds=0)[0] == 409
+    with event_stream(new_service) as (_, events):  # the drain was undone, and the worker is busy
+        assert [change["status"] for change in next(events)[1]][-3:] == ["UNAVAILABLE", "IDLE", "CALCULATING"]
     assert (new_service.request("GET", "/status")[1]["job"], new_service.job(1)) == (1, "RUNNING")
     new_service.kill(calculation, signal.SIGCONT)
     until(lambda: new_service.job(1) == "DONE")

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import enum
 import multiprocessing
+import sys
+import threading
 from typing import Any
 
-from multiprocessing_intenum import IntEnumAttribute, IntEnumValue, snapshot
+from multiprocessing_intenum import EnumAttribute, EnumValue, IntEnumAttribute, IntEnumValue, snapshot
+
+if sys.version_info >= (3, 11):
+    from enum import StrEnum
+else:
+
+    class StrEnum(str, enum.Enum):
+        __str__ = str.__str__
 
 
 class WorkerStatusEnum(enum.IntEnum):
@@ -73,6 +82,28 @@ class Strict(enum.IntFlag, **({"boundary": enum.STRICT} if hasattr(enum, "STRICT
         return super()._missing_(value)
 
 
+class Priority(StrEnum):
+    LOW = "low"
+    HIGH = "high"
+    URGENT = "urgent"
+
+
+class Tool(enum.Enum):
+    """Members whose values can not be hashed, not be pickled, or are nothing that another process could know."""
+
+    LIST = [1, []]  # noqa: RUF012
+    LOCK = threading.Lock()
+    CALL = (lambda number: 2 * number,)
+    NOTHING = None
+    THING = object()
+
+
+class Paint(enum.Flag):
+    BLUE = 1
+    RED = 2
+    LIME = 4
+
+
 class WorkerStatus(IntEnumValue[WorkerStatusEnum]):
     pass
 
@@ -101,3 +132,21 @@ class WorkerState:
         self.lock = ctx.RLock()
         self.status = WorkerStatus(WorkerStatusEnum.IDLE, lock=self.lock)
         self.job_id = ctx.Value("i", -1, lock=self.lock)
+
+
+class PriorityValue(EnumValue[Priority]):
+    pass
+
+
+class Order:
+    """An order with a state of each kind of enum, which share a lock and change together."""
+
+    priority = EnumAttribute(PriorityValue)
+    tool = EnumAttribute(EnumValue[Tool])
+    paint = EnumAttribute(EnumValue[Paint])
+
+    def __init__(self, ctx: Any = multiprocessing) -> None:
+        self.lock = ctx.RLock()
+        self.priority = PriorityValue(Priority.LOW, lock=self.lock)
+        self.tool = EnumValue[Tool](Tool.LOCK, lock=self.lock)
+        self.paint = EnumValue[Paint](Paint.BLUE | Paint.RED, lock=self.lock)

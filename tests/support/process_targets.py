@@ -6,10 +6,33 @@ import asyncio
 import enum
 from typing import Any
 
-from enums import LoggingStatus, Perm, Permissions, RecordType, WorkerState, WorkerStatus, WorkerStatusEnum
+from enums import (
+    LoggingStatus,
+    Order,
+    Paint,
+    Perm,
+    Permissions,
+    Priority,
+    PriorityValue,
+    RecordType,
+    Tool,
+    WorkerState,
+    WorkerStatus,
+    WorkerStatusEnum,
+)
 from helpers import DEADLINE, in_a_thread, run
 
-from multiprocessing_intenum import IntEnumValue, aio, changes, compare_and_set, exchange, snapshot, update, wait_for
+from multiprocessing_intenum import (
+    EnumValue,
+    IntEnumValue,
+    aio,
+    changes,
+    compare_and_set,
+    exchange,
+    snapshot,
+    update,
+    wait_for,
+)
 
 UNAVAILABLE, IDLE, CALCULATING = WorkerStatusEnum
 
@@ -149,3 +172,54 @@ def wait_in_a_loop(status: WorkerStatus) -> None:
 def run_in_a_thread(target: Any, status: WorkerStatus) -> None:
     """The child of a fork inside a running loop still has that loop in its main thread."""
     in_a_thread(lambda: target(status))
+
+
+def read_and_set(steps: Any) -> None:
+    """For each shared value: check the member that it names here, and set it to another one."""
+    for status, before, new in steps:
+        assert snapshot(status) is (status.EnumType[before] if isinstance(before, str) else before)
+        status.set(new)
+
+
+def use_text(priority: Any) -> None:
+    assert type(priority) is PriorityValue
+    assert (priority, priority.upper(), {"low": 1}[priority]) == ("low", "LOW", 1)
+    priority.set("HIGH")
+    assert wait_for(priority, "URGENT", DEADLINE) is Priority.URGENT
+    assert compare_and_set(priority, "URGENT", Priority.LOW)
+
+
+def use_tools(tool: Any) -> None:
+    """Go through the members. The value of each is the one of this process."""
+    assert type(tool) is EnumValue[Tool]
+    for member in Tool:
+        tool.set(member.name)
+        assert snapshot(tool) is member
+        assert tool.value is member.value
+    assert exchange(tool, Tool.LOCK) is Tool.THING
+    with tool.value:
+        assert Tool.LOCK.value.locked()
+    assert exchange(tool, Tool.CALL) is Tool.LOCK
+    assert tool.value[0](4) == 8
+
+
+def use_paint(paint: Any) -> None:
+    assert snapshot(paint) is Paint.BLUE | Paint.RED
+    for _ in range(100):
+        paint ^= Paint.LIME
+    paint |= Paint.LIME
+
+
+def use_order(order: Order) -> None:
+    priority = Order.priority.proxy_of(order)
+    assert priority.get_lock() is Order.tool.proxy_of(order).get_lock() is order.lock
+    assert (order.priority, order.tool, order.paint) == (Priority.LOW, Tool.LOCK, Paint.BLUE | Paint.RED)
+    with order.lock:
+        assert compare_and_set(priority, "LOW", "URGENT")
+        order.tool = "CALL"  # type: ignore[assignment]
+        order.paint = Paint.RED | Paint.LIME  # type: ignore[assignment]
+    assert order.tool is Tool.CALL
+
+
+def claim_text(number: int) -> int:
+    return int(compare_and_set(_shared, "LOW", "HIGH"))

@@ -15,7 +15,16 @@ class WorkerStatusEnum(enum.IntEnum):
     CALCULATING = enum.auto()
 
 
-class WorkerStatus(IntEnumValue[WorkerStatusEnum]):
+S = WorkerStatusEnum
+
+TRANSITIONS = {
+    S.IDLE: [S.CALCULATING, S.UNAVAILABLE],
+    S.CALCULATING: [S.IDLE, S.UNAVAILABLE],
+    S.UNAVAILABLE: [S.IDLE],  # to undo a drain; no write can put a drained worker to work
+}
+
+
+class WorkerStatus(IntEnumValue[WorkerStatusEnum], transitions=TRANSITIONS):
     pass
 
 
@@ -49,11 +58,14 @@ class WorkerState:
         self.status = WorkerStatusEnum.UNAVAILABLE
 
     def resume(self) -> None:
-        """Accept jobs again after a drain."""
+        """Accept jobs again after a drain. If a job still runs, the worker is busy with it first."""
         with self.lock:
             if self.status is WorkerStatusEnum.UNAVAILABLE:
-                busy = self.job_id.value != 0
-                self.status = WorkerStatusEnum.CALCULATING if busy else WorkerStatusEnum.IDLE
+                self.status = WorkerStatusEnum.IDLE
+                # Nobody can claim the worker here, because that takes the lock. Killed here: a worker that is idle
+                # while a job runs, as after `intenum-value set`. The next job waits for it.
+                if self.job_id.value != 0:
+                    self.status = WorkerStatusEnum.CALCULATING
 
 
 def _directory() -> Path:

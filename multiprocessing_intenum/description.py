@@ -1,0 +1,103 @@
+"""What tells one enum from another: its description, as the header of a file and the row of a record have it."""
+
+from __future__ import annotations
+
+import ast
+import enum
+import warnings
+from collections.abc import Mapping
+from typing import Any, cast
+
+from multiprocessing_intenum.members import Members
+
+__all__ = ["description_of_enum", "enum_difference", "is_enum", "literal_of", "what_is_in"]
+
+
+def description_of_enum(members: Members[Any]) -> dict[str, Any]:
+    """Return what tells an enum from another one, as JSON can store it."""
+    enum_type = members.enum_type
+    kind = "flags" if issubclass(enum_type, enum.Flag) else "ints" if issubclass(enum_type, int) else "places"
+    described: dict[str, Any] = {
+        "enum": enum_type.__qualname__,
+        "kind": kind,
+        "members": {name: members.number_of(member) for name, member in members.by_name.items()},
+    }
+    if kind == "places":
+        described["values"] = {name: _shown(member._value_) for name, member in members.by_name.items()}
+    return described
+
+
+def _shown(value: Any) -> Any:
+    return value if type(value) is int else repr(value)
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """Whether two texts show the same value. If one is not a literal, they count as the same.
+
+    An object's repr may differ between processes, and so may the order of a set.
+    """
+    if one == other:
+        return True
+    try:
+        return bool(literal_of(str(one)) == literal_of(str(other)))
+    except ValueError:
+        return True
+
+
+def literal_of(text: str) -> Any:
+    """Return the value that a literal shows.
+
+    Raises:
+        ValueError: the text is no literal.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of an escape that Python does not know, in the repr of some object
+            return ast.literal_eval(text)
+    except (SyntaxError, TypeError, MemoryError, RecursionError) as error:  # with ValueError, what ast documents
+        raise ValueError(str(error)) from error
+
+
+def is_enum(description: Mapping[str, Any]) -> bool:
+    """Whether a description is that of an enum. What is in a file may be anything."""
+    kind, members = description.get("kind"), description.get("members")
+    values = description.get("values") if kind == "places" else members
+    return (
+        isinstance(description.get("enum"), str)
+        and kind in ("ints", "flags", "places")
+        and isinstance(members, dict)
+        and all(type(number) is int for number in cast("dict[str, Any]", members).values())
+        and isinstance(values, dict)
+        and values.keys() == cast("dict[str, Any]", members).keys()
+    )
+
+
+def enum_difference(found: Mapping[str, Any], expected: Mapping[str, Any], where: str = "the file") -> str:
+    """Return how the enum that was found differs from the one that is expected. Its own name does not matter."""
+    if not is_enum(found):
+        return f"it holds {what_is_in(found)}, expected the enum {expected['enum']}"
+    theirs, ours = found["members"], expected["members"]
+    # A member that is stored by its place is another one to a process whose enum has another order.
+    number = "place" if found["kind"] == expected["kind"] == "places" else "="
+    differences: list[str] = []
+    for name in dict.fromkeys([*theirs, *ours]):
+        if name not in ours:
+            differences.append(f"{name} {number} {theirs[name]} only in {where}")
+        elif name not in theirs:
+            differences.append(f"{name} {number} {ours[name]} not in {where}")
+        elif theirs[name] != ours[name]:
+            differences.append(f"{name} {number} {theirs[name]} in {where}, {ours[name]} here")
+        elif number == "place" and not _is_same(found["values"][name], expected["values"][name]):
+            differences.append(f"{name} = {found['values'][name]} in {where}, {expected['values'][name]} here")
+    if not differences and found["kind"] != expected["kind"]:
+        differences.append(f"{found['kind']} in {where}, {expected['kind']} here")
+    if not differences:
+        return ""
+    return f"the enum {found['enum']} in {where} is not {expected['enum']} here ({'; '.join(differences)})"
+
+
+def what_is_in(description: Mapping[str, Any]) -> str:
+    """Return what a description that is not that of an enum stands for, for an error."""
+    if "ctypes" not in description:
+        return "something that this version does not know"
+    return f"a ctypes object, {description['ctypes']}"
