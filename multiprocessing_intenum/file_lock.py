@@ -27,7 +27,7 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["FOLLOWING", "MAKING", "TURN", "USE", "Description", "FileLock", "is_locked", "lock_range", "unlock_range"]
+__all__ = ["FOLLOWING", "MAKING", "USE", "Description", "FileLock", "is_locked", "lock_range", "unlock_range"]
 
 # Open-file-description locks, Linux 3.15 and macOS: they exclude two descriptions of the file, whatever process or
 # container has them, and end when the last descriptor is closed. POSIX's own file locks belong to a process, exclude
@@ -50,9 +50,9 @@ else:
     _TYPE = slice(0, 2)
 
 # The bytes that are locked. They lie behind the content of any file.
-USE, MAKING, _WRITING, TURN, FOLLOWING = range(2**62, 2**62 + 5)
-"""USE: locked shared by whoever uses the value. MAKING: locked by who makes, opens or begins the value anew. TURN and
-FOLLOWING, in the mirror of a record: locked by who talks to the database as a writer, and by who follows the record."""
+USE, MAKING, _WRITING, FOLLOWING = range(2**62, 2**62 + 4)
+"""USE: locked shared by whoever uses the value. MAKING: locked by who makes, opens or begins the value anew.
+FOLLOWING: in the mirror of a record, locked by who follows it."""
 
 _BUSY = (errno.EAGAIN, errno.EACCES)
 

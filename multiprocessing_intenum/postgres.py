@@ -13,11 +13,11 @@ from typing import Any, TypeVar
 from typing_extensions import Self
 
 from multiprocessing_intenum.by_path import FileCell, open_enum
-from multiprocessing_intenum.cell import Cell, HasCell, cell_of
+from multiprocessing_intenum.cell import Cell, HasCell, cell_of, default_lock
 from multiprocessing_intenum.description import description_of_enum, enum_difference
-from multiprocessing_intenum.file_lock import TURN, FileLock
+from multiprocessing_intenum.file_lock import FileLock
 from multiprocessing_intenum.following import follow
-from multiprocessing_intenum.locks import LockLike, guarded, lock_of_threads, seconds
+from multiprocessing_intenum.locks import LockLike, guarded, lock_of_threads, operations_of, seconds
 from multiprocessing_intenum.members import EnumMember, Members, members_of
 from multiprocessing_intenum.mirror import Mirror, now
 from multiprocessing_intenum.record import Entry, Row, Table
@@ -168,8 +168,8 @@ class RecordLock:
     """
 
     __slots__ = (
-        "__weakref__", "_depth", "_file", "_is_lost", "_is_verified", "_is_writing", "_key", "_members", "_record",
-        "_session", "_table", "_turn", "_version", "answer_by", "mirror",
+        "__weakref__", "_depth", "_end_turn", "_file", "_is_lost", "_is_turn", "_is_verified", "_is_writing", "_key",
+        "_members", "_record", "_session", "_table", "_take_turn", "_version", "answer_by", "mirror",
     )  # fmt: skip
 
     mirror: Mirror
@@ -180,11 +180,22 @@ class RecordLock:
         self._record, self._members, self._file = record, members, file
         self.mirror = Mirror(file.body)
         self._table = Table(record.name)
-        self._turn = file.another(TURN)  # excludes the threads and processes of this machine
+        # It excludes the threads of this process, which share a session. Processes queue up at the server, which is
+        # fair to them.
+        self._take_turn, self._end_turn, self._is_turn = operations_of(default_lock(None))
         self._session: Session | None = None
         self._key = self._depth = self._version = 0
         self._is_lost = self._is_verified = self._is_writing = False
         self.answer_by = math.inf
+
+    def refuse_another(self, record: PostgresRecord) -> None:
+        """Raise ValueError if this lock is of a record in another database."""
+        if record._parameters != self._record._parameters:
+            message = (
+                f"{record.mirror!r} mirrors a record of another database, or of the same one by another connection "
+                "string, in this process already: give each record a mirror of its own, and always the same string"
+            )
+            raise ValueError(message)
 
     def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
         """Take the lock, or take it once more.
@@ -207,7 +218,7 @@ class RecordLock:
         deadline = math.inf if timeout is None else moment(timeout)
         if not block:
             deadline = -math.inf
-        if self._turn._is_mine():
+        if self._is_turn():
             if self._depth == 0:
                 message = (
                     "a signal handler can not take the lock of a record while its thread takes it: try again later"
@@ -216,7 +227,7 @@ class RecordLock:
             self._depth += 1
             return True
         try:
-            if not self._turn.acquire(block, timeout):
+            if not self._take_turn(block, timeout):
                 return False
             if self._depth:  # a thread that held it has ended
                 self._drop()
@@ -263,7 +274,7 @@ class RecordLock:
         self.release()
 
     def _is_mine(self) -> bool:
-        return self._depth > 0 and self._turn._is_mine()
+        return self._depth > 0 and self._is_turn()
 
     def _drop(self) -> None:
         session, self._session, self._depth = self._session, None, 0
@@ -272,11 +283,11 @@ class RecordLock:
 
     def _give_up(self, *, close: bool = True) -> None:
         """Hold nothing any more, whatever was done before."""
-        if self._turn._is_mine():
+        if self._is_turn():
             self._depth = 0
             if close:
                 self._drop()
-            self._turn.release()
+            self._end_turn()
 
     def _lock(self, deadline: float) -> bool:
         """Take the lock of the fleet and bring the mirror up to date. Return False if it was not free in time."""
@@ -416,6 +427,7 @@ class RecordCell(FileCell[T]):
             lock = _locks.get(opened)
             if lock is None:
                 lock = _locks[opened] = RecordLock(record, members, opened)
+            lock.refuse_another(record)
         super(FileCell, self).__init__(members, opened.body, lock)
         follow(opened, Table(record.name), record._parameters, lambda found: record._check(found, members))
 

@@ -139,3 +139,65 @@ def test_a_signal_handler_that_writes_in_the_middle_of_a_write_is_in_the_history
         (1, UNAVAILABLE),
         (2, CALCULATING),
     ]
+
+
+@pytest.mark.parametrize("gap", [False, True])
+@pytest.mark.parametrize("stores", range(5))
+def test_a_mirrored_change_is_whole_wherever_its_writer_is_killed(
+    status: WorkerStatus, monkeypatch: pytest.MonkeyPatch, stores: int, gap: bool
+) -> None:
+    """`stores`: what the writer has stored before it is killed: nothing, the entry, the state, the count, `settled`."""
+
+    class Killed(Exception):
+        pass
+
+    class Word:
+        """A word that can be stored only while the writer lives."""
+
+        def __init__(self, word: Any) -> None:
+            self.word = word
+
+        def __getitem__(self, _: object) -> int:
+            found: int = self.word[()]
+            return found
+
+        def __setitem__(self, _: object, value: int) -> None:
+            nonlocal stores
+            if stores == 0:
+                raise Killed
+            stores -= 1
+            self.word[()] = value
+
+    class Entries:
+        def pack_into(self, *values: Any) -> None:
+            nonlocal stores
+            if stores == 0:
+                raise Killed
+            stores -= 1
+            ENTRY.pack_into(*values)
+
+        unpack_from = staticmethod(words._ENTRY.unpack_from)
+
+    ENTRY = words._ENTRY
+    mine = status._self_cell.words
+    mine.record(int(CALCULATING), 1000.0, 7)
+    real = {name: getattr(mine, name) for name in ("state", "count", "settled")}
+    with monkeypatch.context() as patch:
+        patch.setattr(words, "_ENTRY", Entries())
+        for name, word in real.items():
+            patch.setattr(mine, name, Word(word))
+        if stores < 4:
+            with pytest.raises(Killed):
+                mine.record(int(UNAVAILABLE), 2000.0, 8, gap=gap)
+        else:
+            mine.record(int(UNAVAILABLE), 2000.0, 8, gap=gap)
+    # The next one stores it again, as a mirror does, which knows only what it has noted; and then another.
+    mine.record(int(UNAVAILABLE), 2000.0, 8, gap=gap)
+    mine.record(int(IDLE), 3000.0, 9)
+    found = [(each.before, each.after, each.at.timestamp(), each.pid) for each in history(status)[1:]]
+    assert found == [
+        (IDLE, CALCULATING, 1000.0, 7),
+        (None if gap else CALCULATING, UNAVAILABLE, 2000.0, 8),
+        (UNAVAILABLE, IDLE, 3000.0, 9),
+    ]
+    assert [each.number for each in history(status)] == [0, 1, 3, 4] if gap else [0, 1, 2, 3]
