@@ -82,16 +82,16 @@ class _Follower:
             key = self._table.key(session, time.monotonic() + _PATIENCE)
             self._table.listen(session, key, time.monotonic() + _PATIENCE)
             # It listens first and reads then. So a write that it does not see here is one that it will hear of.
-            while not self._end.is_set():
-                self._look(session)
+            while self._look(session):
                 session.notified(time.monotonic() + TICK)
         finally:
             session.close()
 
-    def _look(self, session: Session) -> None:
+    def _look(self, session: Session) -> bool:
+        """Bring the mirror up to date. Return False if nobody uses it any more."""
         file = self._file()
         if file is None:
-            return
+            return False
         mirror = Mirror(file.body)
         question = mirror.asking()
         row = self._table.required(self._table.find(session, time.monotonic() + _PATIENCE))
@@ -99,6 +99,7 @@ class _Follower:
         with file:
             mirror.catch_up(row, question)
         self._note("")
+        return True
 
     def _note(self, failure: str) -> None:
         if failure != self._failure:

@@ -221,7 +221,8 @@ class RecordLock:
         if self._is_turn():
             if self._depth == 0:
                 message = (
-                    "a signal handler can not take the lock of a record while its thread takes it: try again later"
+                    "a signal handler can not take the lock of a record while its thread takes it or gives it back: "
+                    "try again later"
                 )
                 raise RuntimeError(message)
             self._depth += 1
@@ -234,11 +235,11 @@ class RecordLock:
             if self._lock(deadline):
                 self._depth = 1
                 return True
+            self._give_up(close=False)
+            return False
         except BaseException:  # KeyboardInterrupt too, at any point
             self._give_up()
             raise
-        self._give_up(close=False)
-        return False
 
     __enter__ = acquire
 
@@ -258,15 +259,14 @@ class RecordLock:
         session, is_known = self._session, self._is_lost or self._is_verified
         held = False
         try:
-            if session is not None and not self._is_lost:
-                # If it does not answer, the connection is closed, which gives the lock back, too.
-                held = self._table.unlock(session, self._key, time.monotonic() + PROMPT)
-        except OSError:
-            pass
+            self._depth = 0  # a signal handler that comes from here on gets an error
+            if session is not None and not session.is_closed and not self._is_lost:
+                with suppress(OSError):  # if it does not answer, the connection is closed, which gives the lock back
+                    held = self._table.unlock(session, self._key, time.monotonic() + PROMPT)
+            self._give_up(close=not held)
         except BaseException:
             self._give_up()
             raise
-        self._give_up(close=not held)
         if not held and not is_known:
             raise self._loss()
 
@@ -277,17 +277,25 @@ class RecordLock:
         return self._depth > 0 and self._is_turn()
 
     def _drop(self) -> None:
-        session, self._session, self._depth = self._session, None, 0
-        if session is not None:
-            session.close()
+        self._depth = 0
+        if self._session is not None:
+            self._session.close()  # and then forgotten: an interrupt may come between the two
+        self._session = None
 
     def _give_up(self, *, close: bool = True) -> None:
         """Hold nothing any more, whatever was done before."""
-        if self._is_turn():
+        if not self._is_turn():
+            return
+        try:
             self._depth = 0
             if close:
                 self._drop()
             self._end_turn()
+        except BaseException:  # KeyboardInterrupt, in the middle
+            if self._is_turn():
+                self._drop()
+                self._end_turn()
+            raise
 
     def _lock(self, deadline: float) -> bool:
         """Take the lock of the fleet and bring the mirror up to date. Return False if it was not free in time."""
@@ -323,14 +331,16 @@ class RecordLock:
 
     def _with_mirror(self, action: Callable[[], object], timeout: float | None) -> bool:
         """Call a function with the lock of the file held. Return False if that was not free in time."""
-        try:
+        try:  # as in Cell.locked(): no `with` and no `finally` is safe from an interrupt
             if not self._file.acquire(timeout=timeout):
                 return False
             action()
-            return True
-        finally:  # here and not in a `with`, as in Cell.locked()
+            self._file.release()
+        except BaseException:
             if self._file._is_mine():
                 self._file.release()
+            raise
+        return True
 
     def write(self, number: int) -> None:
         """Store a state in the database, and then in the mirror. The lock must be held.
@@ -363,8 +373,9 @@ class RecordLock:
         failure: OSError
         try:
             entry = self._table.write(session, self._key, self._version, number, os.getpid(), answer_by)
-        except (ConnectionError, TimeoutError) as error:
-            if not session.is_closed:
+        except BaseException as error:  # KeyboardInterrupt too
+            self._is_lost = session.is_closed
+            if not (session.is_closed and isinstance(error, (ConnectionError, TimeoutError))):
                 raise
             failure = error
         else:
@@ -372,7 +383,6 @@ class RecordLock:
                 raise self._loss()
             self._is_verified = True
             return entry
-        self._is_lost = True
         message = (
             f"{failure}. It is not known whether this write was done: look at the value when the database is back, and "
             "write again if need be"
@@ -458,7 +468,7 @@ class RecordCell(FileCell[T]):
         if mirror.age() > _FRESH:
             with suppress(ConnectionError, TimeoutError):
                 row = self._record._row(members, number, _FIRST_LOOK)
-                with opened:
+                with opened:  # it is closed with this cell, if there is an error
                     mirror.catch_up(row, question)
 
     def check_writes(self, check: Callable[[int, T], None] | None) -> None:

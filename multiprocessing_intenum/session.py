@@ -13,6 +13,7 @@ import selectors
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 try:
@@ -153,8 +154,8 @@ class Session:
         failures: list[str] = []
         is_late = False
         for attempt in attempts:
-            wanted = float(attempt.pop("connect_timeout", 0) or 0)
-            limit = min(deadline, time.monotonic() + (wanted if wanted > 0 else _CONNECT))
+            wanted = attempt.get("connect_timeout", "")
+            limit = min(deadline, time.monotonic() + (float(wanted) if wanted.isdecimal() else _CONNECT))
             text = conninfo.make_conninfo("", **{**attempt, "client_encoding": "UTF8"})
             self._pgconn = pgconn = pq.PGconn.connect_start(text.encode())
             while pgconn.status != pq.ConnStatus.BAD:
@@ -180,9 +181,8 @@ class Session:
     def close(self) -> None:
         """Close it. The server gives back its locks."""
         self.is_closed = True
-        pgconn = getattr(self, "_pgconn", None)
-        if pgconn is not None:
-            pgconn.finish()
+        with suppress(AttributeError):  # it was interrupted before it had one
+            self._pgconn.finish()
 
     def query(self, sql: str, arguments: Sequence[object], deadline: float) -> Rows:
         """Send one statement, and return its rows as text.
@@ -215,9 +215,6 @@ class Session:
             return True
         except psycopg.Error:  # its text has names in it, so it must not be the context of ours
             pass
-        except BaseException:
-            self.close()
-            raise
         raise self._loss()
 
     def _take_notifications(self) -> bool:
@@ -233,9 +230,6 @@ class Session:
                 "a signal handler can not write to the record while its thread talks to the server: try again later"
             )
             raise RuntimeError(message)
-        if self.is_closed:
-            message = "the connection to PostgreSQL is closed"
-            raise ConnectionError(message)
         self.is_busy = True
         rows: Rows = []
         refused: ServerError | None = None

@@ -148,7 +148,7 @@ def test_a_mirrored_change_is_whole_wherever_its_writer_is_killed(
 ) -> None:
     """`stores`: what the writer has stored before it is killed: nothing, the entry, the state, the count, `settled`."""
 
-    class Killed(Exception):
+    class KilledError(Exception):
         pass
 
     class Word:
@@ -164,7 +164,7 @@ def test_a_mirrored_change_is_whole_wherever_its_writer_is_killed(
         def __setitem__(self, _: object, value: int) -> None:
             nonlocal stores
             if stores == 0:
-                raise Killed
+                raise KilledError
             stores -= 1
             self.word[()] = value
 
@@ -172,13 +172,13 @@ def test_a_mirrored_change_is_whole_wherever_its_writer_is_killed(
         def pack_into(self, *values: Any) -> None:
             nonlocal stores
             if stores == 0:
-                raise Killed
+                raise KilledError
             stores -= 1
-            ENTRY.pack_into(*values)
+            entry.pack_into(*values)
 
         unpack_from = staticmethod(words._ENTRY.unpack_from)
 
-    ENTRY = words._ENTRY
+    entry = words._ENTRY
     mine = status._self_cell.words
     mine.record(int(CALCULATING), 1000.0, 7)
     real = {name: getattr(mine, name) for name in ("state", "count", "settled")}
@@ -187,7 +187,7 @@ def test_a_mirrored_change_is_whole_wherever_its_writer_is_killed(
         for name, word in real.items():
             patch.setattr(mine, name, Word(word))
         if stores < 4:
-            with pytest.raises(Killed):
+            with pytest.raises(KilledError):
                 mine.record(int(UNAVAILABLE), 2000.0, 8, gap=gap)
         else:
             mine.record(int(UNAVAILABLE), 2000.0, 8, gap=gap)

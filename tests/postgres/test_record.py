@@ -430,7 +430,8 @@ def test_an_interrupt_leaves_the_lock_free_and_the_value_whole(machine: Machine)
         with two.get_lock():
             assert snapshot(two) in WorkerStatusEnum
 
-    interrupt_at_random(write, look)
+    for _ in range(5):
+        interrupt_at_random(write, look, longest=4e-3)  # a write takes about one thousandth of a second
     update(two, lambda _: CALCULATING)
     assert wait_for(one, CALCULATING, timeout=DEADLINE)
 

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from enums import WorkerStatus, WorkerStatusEnum
-from helpers import DEADLINE
+from helpers import DEADLINE, held_elsewhere
 from pooler import pooler
 from postgres_server import free_port
 
 from multiprocessing_intenum import exchange, last_change, snapshot, update, wait_for
 from multiprocessing_intenum.postgres import PostgresRecord, confirmed
+from multiprocessing_intenum.session import Session, parameters_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -213,6 +214,10 @@ def test_a_right_that_is_missing_is_named(machine: Machine, server: Server, cler
         reader.set(IDLE)
     server.ask("GRANT UPDATE ON multiprocessing_intenum TO clerk")
     reader.set(IDLE)
+    server.ask("REVOKE SELECT ON multiprocessing_intenum FROM clerk")
+    with pytest.raises(PermissionError, match="permission denied"):
+        reader.set(CALCULATING)
+    assert reader == IDLE
     with pytest.raises(PermissionError, match="with create=True also CREATE on the schema"):
         WorkerStatus(at=machine("three", clerk, create=True))
 
@@ -270,6 +275,52 @@ def test_names_and_secrets_stay_out_of_errors(machine: Machine, server: Server, 
 def test_the_reason_stays_in_the_errors(machine: Machine, server: Server, tmp_path: Path) -> None:
     with pytest.raises(ConnectionError, match=r'database "\.\.\." does not exist'):
         WorkerStatus(IDLE, at=machine(conninfo=server.conninfo + "_of_nobody"))
+
+
+# The mirror is held by somebody who is stopped
+
+
+def test_who_can_not_mirror_does_not_write(machine: Machine, server: Server) -> None:
+    status = WorkerStatus(IDLE, at=machine())
+    status.set(CALCULATING)
+    with held_elsewhere(status._self_cell.open_file), pytest.raises(TimeoutError, match="nothing was written"):  # type: ignore[attr-defined]
+        exchange(status, UNAVAILABLE, timeout=0.1)
+    assert version(server) == 1
+    assert exchange(status, UNAVAILABLE, timeout=DEADLINE) is CALCULATING
+
+
+def test_what_was_written_and_could_not_be_mirrored_is_mirrored_later(machine: Machine, server: Server) -> None:
+    status = WorkerStatus(IDLE, at=machine())
+    with status.get_lock():
+        with held_elsewhere(status._self_cell.open_file):  # type: ignore[attr-defined]
+            status.set(CALCULATING)
+            assert version(server) == 1
+        assert wait_for(status, CALCULATING, timeout=DEADLINE)
+
+
+# One statement after the other
+
+
+def test_a_session_sends_one_statement_at_a_time(machine: Machine, server: Server) -> None:
+    """A signal handler comes while its thread gives the lock back: it has the lock, and can not write."""
+    status = WorkerStatus(IDLE, at=machine())
+    with status.get_lock():
+        session = status.get_lock()._session  # type: ignore[attr-defined]
+        session.is_busy = True
+        with pytest.raises(RuntimeError, match=r"a signal handler can not write .* talks to the server"):
+            status.set(CALCULATING)
+        session.is_busy = False
+        status.set(UNAVAILABLE)
+    assert version(server) == 1
+
+
+def test_a_statement_that_does_not_fit_the_sockets_buffer_is_sent_in_parts(server: Server) -> None:
+    session = Session(parameters_of(server.conninfo), time.monotonic() + DEADLINE)
+    try:
+        long = "x" * 30_000_000
+        assert session.query("SELECT length($1)", (long,), time.monotonic() + DEADLINE) == [[b"30000000"]]
+    finally:
+        session.close()
 
 
 # Without psycopg
