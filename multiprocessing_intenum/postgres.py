@@ -427,6 +427,9 @@ class RecordCell(FileCell[T]):
 
     __slots__ = ("_record",)
 
+    open_file: FileLock
+    write: Callable[[T], None]
+
     def __init__(self, members: Members[T], record: PostgresRecord, number: int | None) -> None:
         self._record, self._file = record, record.mirror
         self.open_file = opened = self._opened(members, number)

@@ -298,8 +298,11 @@ class RobustRLock:
                 return 0
             owner = self._owner
             if owner is not None and owner() is None and self._is_held_by_this_thread():
-                self._repairer = me  # a greenlet of this thread has ended while it held the lock
-                self._own(me, 1)
+                # A greenlet of this thread has ended while it held the lock. Or a thread of this process has, and we
+                # are a signal handler that has interrupted the frame which is just hearing of it.
+                depth = -1 if self._c.consistent(self._mutex) == 0 else 1
+                self._repairer = me
+                self._own(me, depth)
                 return 0
             left = deadline - time.monotonic()
             if left <= 0:
@@ -320,7 +323,12 @@ class RobustRLock:
         # Consistent comes before the repair: whatever that does, the mutex can be unlocked without being lost for good.
         # If this process is killed before the repair is done, the next one in turn is told of a dead holder all the
         # same.
-        if self._c.consistent(self._mutex) == 0:
+        if depth > 0:
+            # These come before: a signal handler that comes right after must find something to repair, and no owner.
+            before, self._repairer, self._owner = self._repairer, me, None
+            if self._c.consistent(self._mutex):  # a signal handler has been here before us, or nobody has died
+                self._repairer = before
+        elif self._c.consistent(self._mutex) == 0:
             self._repairer = me
         self._depth = depth
         self._owner = me

@@ -19,8 +19,8 @@ from typing import Any
 try:
     import psycopg
     from psycopg import conninfo, pq
-except ImportError as error:  # psycopg's own text says which library it looked for
-    _message = f'this needs psycopg 3: pip install "multiprocessing-intenum[postgres]" "psycopg[binary]" ({error})'
+except ImportError as _error:  # psycopg's own text says which library it looked for
+    _message = f'this needs psycopg 3: pip install "multiprocessing-intenum[postgres]" "psycopg[binary]" ({_error})'
     raise ImportError(_message) from None
 
 __all__ = ["PATIENCE", "PROMPT", "ServerError", "Session", "parameters_of"]
@@ -46,7 +46,7 @@ _DEFAULTS = {
 
 # What the server does by itself in such a session. A setting that it does not know is left out.
 _SETTINGS = {
-    # It gives back the lock of a client that has gone without a word after a quarter of a minute.
+    # It gives back the lock of a client that has gone without a word after some 17 seconds.
     "tcp_keepalives_idle": "5",
     "tcp_keepalives_interval": "3",
     "tcp_keepalives_count": "3",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,10 @@ from helpers import METHODS
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from multiprocessing.context import BaseContext
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell starts what runs in the background so. The programs that the tests start would inherit it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 collect_ignore: list[str] = []
 if sys.platform != "linux":  # no robust mutexes between processes, which the pages show, too; no /proc

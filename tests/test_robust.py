@@ -27,7 +27,7 @@ import robust_targets
 from enums import WorkerStatus, WorkerStatusEnum
 from helpers import DEADLINE, alarms, held_elsewhere, in_a_thread, is_free
 
-from multiprocessing_intenum import IntEnumValue, compare_and_set, memory, pthread, robust
+from multiprocessing_intenum import IntEnumValue, compare_and_set, history, memory, pthread, robust, snapshot
 from multiprocessing_intenum.robust import RobustRLock
 
 if TYPE_CHECKING:
@@ -753,6 +753,42 @@ def test_a_handler_writes_while_its_thread_waits_for_a_holder_that_dies_of_the_s
             assert done == ["handler"]
             assert name in ("CALCULATING", "UNAVAILABLE")
     assert deaths.seen[:2] == [1, int(IDLE)]  # repaired once, and before anybody wrote
+    assert is_free(status.get_lock())
+
+
+def die_with_the_lock(status: Any) -> None:
+    status.get_lock().acquire()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("is_thread", [True, False], ids=["thread", "process"])
+@pytest.mark.parametrize("is_before", [True, False], ids=["before the mutex is consistent", "after that"])
+def test_a_handler_that_comes_while_a_dead_holder_is_noticed_repairs_before_it_writes(
+    monkeypatch: pytest.MonkeyPatch, is_before: bool, is_thread: bool
+) -> None:
+    deaths = Deaths()
+    status = deaths.status = WorkerStatus(IDLE, lock=RobustRLock(deaths))  # type: ignore[attr-defined]
+    if is_thread:
+        in_a_thread(status.get_lock().acquire)  # it ends, and is the dead holder
+    else:
+        with helpers.running(multiprocessing.get_context("fork"), die_with_the_lock, status) as holder:
+            holder.join(DEADLINE)
+    functions = status.get_lock()._c  # type: ignore[attr-defined]
+    real, is_handler = functions.consistent, False
+
+    def consistent(mutex: Any) -> int:
+        nonlocal is_handler
+        error: int | None = None if is_before else real(mutex)
+        if not is_handler:
+            is_handler = True
+            status.set(UNAVAILABLE)
+        return real(mutex) if error is None else error
+
+    monkeypatch.setattr(functions, "consistent", consistent)
+    status.set(CALCULATING)
+    assert deaths.seen[:2] == [1, int(IDLE)]
+    assert snapshot(status) is CALCULATING
+    assert [change.after for change in history(status)] == [IDLE, UNAVAILABLE, CALCULATING]
     assert is_free(status.get_lock())
 
 

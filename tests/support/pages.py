@@ -45,6 +45,8 @@ SHELL_COMMANDS = {
     ".venv/bin/tox -e package",
     # fifteen minutes: tox runs its scripts with smaller counts, as stress-short
     ".venv/bin/tox -e stress",
+    # ten minutes: tests/postgres tries the same with smaller counts
+    ".venv/bin/tox -e postgres-stress",
     # what the first command of the README does in an environment of its own
     "python -m pip install .",
     # tox does it, with the wheel of this checkout
