@@ -150,33 +150,37 @@ class Session:
         return bool(self._pgconn.backend_pid == self.pid)
 
     def _connect(self, given: Mapping[str, str], deadline: float) -> None:
-        attempts = _attempts(given)
-        failures: list[str] = []
-        is_late = False
-        for attempt in attempts:
+        failures: list[OSError] = []
+        for attempt in _attempts(given):
             wanted = attempt.get("connect_timeout", "")
-            limit = min(deadline, time.monotonic() + (float(wanted) if wanted.isdecimal() else _CONNECT))
+            limit = time.monotonic() + (float(wanted) if wanted.isdecimal() else _CONNECT)
             text = conninfo.make_conninfo("", **{**attempt, "client_encoding": "UTF8"})
-            self._pgconn = pgconn = pq.PGconn.connect_start(text.encode())
-            while pgconn.status != pq.ConnStatus.BAD:
-                state = pgconn.connect_poll()
-                if state == pq.PollingStatus.OK:
-                    pgconn.nonblocking = 1
-                    return
-                if state == pq.PollingStatus.FAILED:
-                    break
-                if not _wait(pgconn.socket, _R if state == pq.PollingStatus.READING else _W, limit):
-                    break
-            else:
-                state = pq.PollingStatus.FAILED
-            is_late = state != pq.PollingStatus.FAILED
-            failures.append("it did not answer in time" if is_late else self._without_names(_text_of(pgconn)))
-            pgconn.finish()
+            failure = self._connect_to_one(text, min(limit, deadline))
+            if failure is None:
+                return
+            failures.append(failure)
             if time.monotonic() >= deadline:
                 break
-        reasons = "; ".join(dict.fromkeys(failures))
+        reasons = "; ".join(dict.fromkeys(map(str, failures)))
         message = f"could not connect to PostgreSQL, nothing was written: {reasons}. Check that the server runs"
-        raise (TimeoutError if is_late else ConnectionError)(message)
+        raise type(failures[-1])(message)
+
+    def _connect_to_one(self, text: str, deadline: float) -> OSError | None:
+        """Connect to one host, and return why that has failed, or None."""
+        self._pgconn = pgconn = pq.PGconn.connect_start(text.encode())
+        while pgconn.status != pq.ConnStatus.BAD:
+            state = pgconn.connect_poll()
+            if state == pq.PollingStatus.OK:
+                pgconn.nonblocking = 1
+                return None
+            if state == pq.PollingStatus.FAILED:
+                break
+            if not _wait(pgconn.socket, _R if state == pq.PollingStatus.READING else _W, deadline):
+                pgconn.finish()
+                return TimeoutError("it did not answer in time")
+        reason = self._without_names(_text_of(pgconn))
+        pgconn.finish()
+        return ConnectionError(reason)
 
     def close(self) -> None:
         """Close it. The server gives back its locks."""
