@@ -436,6 +436,24 @@ def test_an_interrupt_leaves_the_lock_free_and_the_value_whole(machine: Machine)
     assert wait_for(one, CALCULATING, timeout=DEADLINE)
 
 
+def test_an_interrupt_at_the_very_end_leaves_the_lock_free(machine: Machine) -> None:
+    status: Any = WorkerStatus(IDLE, at=machine())
+    lock = status.get_lock()
+    end_turn = lock._end_turn
+
+    def interrupted() -> None:
+        lock._end_turn = end_turn
+        raise KeyboardInterrupt
+
+    lock.acquire()
+    lock._end_turn = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        lock.release()
+    assert not lock._is_mine()
+    assert is_free(lock)
+    assert exchange(WorkerStatus(at=machine("two")), CALCULATING, timeout=DEADLINE) is IDLE
+
+
 def test_a_signal_handler_writes_or_gets_an_error_it_can_handle(machine: Machine, server: Server) -> None:
     status = WorkerStatus(IDLE, at=machine())
     outcomes: list[str] = []
