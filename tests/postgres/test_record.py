@@ -436,13 +436,16 @@ def test_an_interrupt_leaves_the_lock_free_and_the_value_whole(machine: Machine)
     assert wait_for(one, CALCULATING, timeout=DEADLINE)
 
 
-def test_an_interrupt_at_the_very_end_leaves_the_lock_free(machine: Machine) -> None:
+@pytest.mark.parametrize("is_free_already", [False, True])
+def test_an_interrupt_at_the_very_end_leaves_the_lock_free(machine: Machine, is_free_already: bool) -> None:
     status: Any = WorkerStatus(IDLE, at=machine())
     lock = status.get_lock()
     end_turn = lock._end_turn
 
     def interrupted() -> None:
         lock._end_turn = end_turn
+        if is_free_already:
+            end_turn()
         raise KeyboardInterrupt
 
     lock.acquire()
