@@ -195,7 +195,7 @@ class Session:
             ServerError: the server refuses it.
             ConnectionError, TimeoutError: no answer came. The session is closed. The statement may have been done.
         """
-        values = [None if each is None else str(each).encode() for each in arguments]
+        values = [str(each).encode() for each in arguments]
         return self._ask(lambda: self._pgconn.send_query_params(sql.encode(), values), deadline)
 
     def script(self, sql: str, deadline: float) -> Rows:
@@ -320,10 +320,13 @@ _sessions: weakref.WeakSet[Session] = weakref.WeakSet()
 
 def _begin_in_child() -> None:
     for session in list(_sessions):
-        fd = -1 if session.is_closed or not hasattr(session, "_pgconn") else session._pgconn.socket
-        session.is_closed = True  # psycopg itself leaves a connection of another process alone
-        if fd >= 0:
-            os.close(fd)
+        session.is_closed = True
+        with suppress(AttributeError, psycopg.Error):  # it has no connection yet, or none any more
+            os.close(session._pgconn.socket)
+        with suppress(AttributeError):
+            # So that close() does not close it once more: the number may be that of another file by then. psycopg
+            # itself leaves a connection of another process alone.
+            del session._pgconn
 
 
 if hasattr(os, "register_at_fork"):

@@ -374,9 +374,20 @@ def test_a_forked_child_does_not_have_its_parents_lock(machine: Machine) -> None
         status.get_lock().acquire()
 
 
-def live_on(status: Any, ready: Any) -> None:
-    ready.set()
-    signal.pause()
+def close_what_is_inherited(status: Any, number: int) -> None:
+    """`number`: that of the parent's socket, which is another file here by now."""
+    os.dup2(os.open(os.devnull, os.O_RDONLY), number)
+    status.get_lock()._drop()
+    os.fstat(number)
+
+
+def test_a_forked_child_does_not_close_the_number_of_its_parents_socket(machine: Machine, server: Server) -> None:
+    status = WorkerStatus(IDLE, at=machine())
+    with status.get_lock():
+        session = status.get_lock()._session  # type: ignore[attr-defined]
+        run(FORK, close_what_is_inherited, status, session._pgconn.socket)
+        status.set(CALCULATING)  # and has not ended its session
+    assert server.ask("SELECT version FROM multiprocessing_intenum") == [(1,)]
 
 
 def hold_beside_a_child(record: PostgresRecord, pids: Any) -> None:
