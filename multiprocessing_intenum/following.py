@@ -39,8 +39,12 @@ def follow(file: FileLock, table: Table, parameters: Mapping[str, str], check: C
     """
     with _starting:
         if file not in _followers:
-            _followers[file] = _Follower(weakref.ref(file), file.another(FOLLOWING), table, parameters, check)
-            _followers[file].start()
+            _start(file, table, parameters, check)
+
+
+def _start(file: FileLock, table: Table, parameters: Mapping[str, str], check: Callable[[Any], None]) -> None:
+    _followers[file] = _Follower(weakref.ref(file), file.another(FOLLOWING), table, parameters, check)
+    threading.Thread(target=_followers[file].run, name="multiprocessing_intenum.postgres", daemon=True).start()
 
 
 class _Follower:
@@ -57,10 +61,8 @@ class _Follower:
         weakref.finalize(file(), self._end.set)
         self._failure = ""
 
-    def start(self) -> None:
-        threading.Thread(target=self._run, name="multiprocessing_intenum.postgres", daemon=True).start()
-
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Follow whenever no other process does, as long as the file is open."""
         pause = TICK
         while not self._end.wait(pause if self._failure else 0):
             try:
@@ -117,11 +119,8 @@ _starting = lock_of_threads()
 def _follow_in_child() -> None:
     """Start the threads again, which a fork does not copy."""
     for file, follower in list(_followers.items()):
-        anew = _followers[file] = _Follower(
-            weakref.ref(file), file.another(FOLLOWING), follower._table, follower._parameters, follower._check
-        )
         with suppress(RuntimeError):  # no thread can be started any more: the interpreter is ending
-            anew.start()
+            _start(file, follower._table, follower._parameters, follower._check)
 
 
 if hasattr(os, "register_at_fork"):

@@ -70,13 +70,18 @@ class Mirror:
         self._version, self._confirmed, self._boot = word(_VERSION), word(_CONFIRMED), word(_BOOT)
 
     def begin(self, row: Row, asked: int, *, is_new: bool) -> None:
-        """Write the state of a record, and the changes before it that the record has, into a file that nobody uses."""
+        """Write the state of a record, and the changes before it that the record has, into a file that nobody uses.
+
+        Args:
+            row: what the record holds.
+            asked: the moment, by `now()`, before the server was asked for it.
+            is_new: whether the file is empty.
+        """
         oldest = row.history[0]
         begin = self.words.begin if is_new else self.words.begin_anew
-        begin(oldest.state, oldest.time, oldest.pid & 0xFFFFFFFF)
+        begin(oldest.state, oldest.time, oldest.pid)
         self._version[()] = oldest.version
-        self.catch_up(row, self.asking())
-        self.confirm(asked)
+        self.catch_up(row, Question(oldest.version, asked))
 
     def asking(self) -> Question:
         """Return what `catch_up` needs to know about the moment before the server was asked."""
@@ -106,7 +111,7 @@ class Mirror:
         gap = False
         for entry in entries:
             gap = gap or entry.version != version + 1
-            if words.record(entry.state, entry.time, entry.pid & 0xFFFFFFFF, gap=gap):
+            if words.record(entry.state, entry.time, entry.pid, gap=gap):
                 gap = False
             # After the state: if this process is killed between the two, the next one stores the same state again.
             self._version[()] = version = entry.version

@@ -62,7 +62,7 @@ class PostgresRecord:
     PostgreSQL's advisory locks and NOTIFY do the work; the fence is that of Kleppmann, "How to do distributed locking".
     """
 
-    __slots__ = ("_create", "_parameters", "mirror", "name")
+    __slots__ = ("_create", "_parameters", "_table", "mirror", "name")
 
     name: str
     mirror: SharedFile
@@ -79,6 +79,7 @@ class PostgresRecord:
             raise ValueError(message)
         self._parameters = parameters_of(conninfo)
         self.name = name
+        self._table = Table(name)
         given = mirror if isinstance(mirror, SharedFile) else SharedFile(mirror)
         # It goes on with what it has: the first look at the record corrects it.
         self.mirror = SharedFile(given.path, mode=given.mode, readonly=given.readonly)
@@ -105,7 +106,7 @@ class PostgresRecord:
         deadline = time.monotonic() + limit
         session = self._session(deadline)
         try:
-            table = Table(self.name)
+            table = self._table
             if self._create:
                 table.create(session, deadline)
             row = table.find(session, deadline)
@@ -115,7 +116,7 @@ class PostgresRecord:
             row = table.required(row)
         finally:
             session.close()
-        self._check(row.description, members)
+        self._check_of(members)(row.description)
         return row
 
     def _session(self, deadline: float) -> Session:
@@ -142,15 +143,22 @@ class PostgresRecord:
             other.close()
         return False
 
-    def _check(self, found: Mapping[str, Any], members: Members[Any]) -> None:
-        """Raise ValueError if the enum of a row is another one."""
-        difference = enum_difference(found, description_of_enum(members), f"the record {self.name!r}")
-        if difference:
-            message = (
-                f"{difference}. Give another name, or stop all processes that use this record, and then delete its row "
-                "or write the new enum into it, as the documentation says. It was left as it is"
-            )
-            raise ValueError(message)
+    def _check_of(self, members: Members[Any]) -> Callable[[Mapping[str, Any]], None]:
+        """Return a function that raises ValueError if the enum of a row is another one."""
+        expected = description_of_enum(members)
+
+        def check(found: Mapping[str, Any]) -> None:
+            if found == expected:  # as always: each write and each look of the follower asks
+                return
+            difference = enum_difference(found, expected, f"the record {self.name!r}")
+            if difference:
+                message = (
+                    f"{difference}. Give another name, or stop all processes that use this record, and then delete its "
+                    "row or write the new enum into it, as the documentation says. It was left as it is"
+                )
+                raise ValueError(message)
+
+        return check
 
 
 class RecordLock:
@@ -169,17 +177,19 @@ class RecordLock:
 
     __slots__ = (
         "__weakref__", "_depth", "_end_turn", "_file", "_is_lost", "_is_turn", "_is_verified", "_is_writing", "_key",
-        "_members", "_record", "_session", "_table", "_take_turn", "_version", "answer_by", "mirror",
+        "_members", "_record", "_session", "_table", "_take_turn", "_version", "answer_by", "check", "mirror",
     )  # fmt: skip
 
     mirror: Mirror
+    check: Callable[[Mapping[str, Any]], None]
+    """Raises ValueError for a row with another enum."""
     answer_by: float
     """The moment at which a write must be over, by `time.monotonic`."""
 
     def __init__(self, record: PostgresRecord, members: Members[Any], file: FileLock) -> None:
         self._record, self._members, self._file = record, members, file
         self.mirror = Mirror(file.body)
-        self._table = Table(record.name)
+        self._table, self.check = record._table, record._check_of(members)
         # It excludes the threads of this process, which share a session. Processes queue up at the server, which is
         # fair to them.
         self._take_turn, self._end_turn, self._is_turn = operations_of(default_lock(None))
@@ -321,7 +331,7 @@ class RecordLock:
         row = self._table.lock(session, self._key, deadline)
         if row is None:
             return False
-        self._record._check(row.description, self._members)
+        self.check(row.description)
         left = None if deadline == math.inf else max(0.0, deadline - time.monotonic())
         if not self._with_mirror(lambda: self.mirror.catch_up(row, question), left):
             self._drop()  # and with it the lock
@@ -442,7 +452,7 @@ class RecordCell(FileCell[T]):
                 lock = _locks[opened] = RecordLock(record, members, opened)
             lock.refuse_another(record)
         super(FileCell, self).__init__(members, opened.body, lock)
-        follow(opened, Table(record.name), record._parameters, lambda found: record._check(found, members))
+        follow(opened, record._table, record._parameters, lock.check)
 
     def _opened(self, members: Members[T], number: int | None) -> FileLock:
         record, file = self._record, self._file

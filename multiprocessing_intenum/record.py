@@ -21,6 +21,8 @@ CREATE TABLE IF NOT EXISTS multiprocessing_intenum (
     history jsonb NOT NULL    -- the last changes: [version, state, seconds since the epoch, process id]
 )"""
 
+_SELECT = "SELECT enum, state, version, history FROM multiprocessing_intenum WHERE name = "
+
 _KEPT = 16
 """Changes in the history, besides the one before them."""
 
@@ -74,14 +76,7 @@ class Table:
 
     def find(self, session: Session, deadline: float) -> Row | None:
         """Return the row, or None if there is none."""
-        return _row(
-            self._query(
-                session,
-                "SELECT enum, state, version, history FROM multiprocessing_intenum WHERE name = $1",
-                (self.name,),
-                deadline,
-            )
-        )
+        return _row(self._query(session, _SELECT + "$1", (self.name,), deadline))
 
     def make(self, session: Session, description: Mapping[str, Any], state: int, pid: int, deadline: float) -> None:
         """Make the row, unless somebody else was faster."""
@@ -102,8 +97,7 @@ class Table:
 
     def lock(self, session: Session, key: int, deadline: float) -> Row | None:
         """Take the lock of the fleet, and return the row as it is then. Return None if it was not free in time."""
-        name = session.literal(self.name)
-        row = f"SELECT enum, state, version, history FROM multiprocessing_intenum WHERE name = {name}"
+        row = _SELECT + session.literal(self.name)
         left = deadline - time.monotonic()
         if left <= 0.001:  # the server's own limit of 0 would be none
             ((taken,),) = self._query(session, f"SELECT pg_try_advisory_lock({key})", (), time.monotonic() + PROMPT)
@@ -141,7 +135,7 @@ class Table:
             (self.name, state, version, pid, session.pid, channel_of(key)),
             deadline,
         )
-        return Entry(*json.loads(cast("bytes", rows[0][0]))) if rows else None
+        return _entry(*json.loads(rows[0][0])) if rows else None
 
     def listen(self, session: Session, key: int, deadline: float) -> None:
         """Have the session notified of each write."""
@@ -167,11 +161,15 @@ def channel_of(key: int) -> str:
     return f"multiprocessing_intenum_{key % 2**64:016x}"
 
 
+def _entry(version: int, state: int, at: float, pid: int) -> Entry:
+    return Entry(version, state, at, pid & 0xFFFFFFFF)  # a mirror has 32 bits for it
+
+
 def _row(rows: list[list[Any]]) -> Row | None:
     if not rows:
         return None
     ((description, state, version, history),) = rows
-    row = Row(json.loads(description), int(state), int(version), [Entry(*each) for each in json.loads(history)])
+    row = Row(json.loads(description), int(state), int(version), [_entry(*each) for each in json.loads(history)])
     if [(each.version, each.state) for each in row.history[-1:]] != [(row.version, row.state)]:
         # Somebody has written the state by hand. Nobody knows when.
         row.history.append(Entry(row.version, row.state, time.time(), 0))

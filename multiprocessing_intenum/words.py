@@ -120,7 +120,7 @@ class Words:
 
     def begin(self, number: int, at: float | None = None, pid: int | None = None) -> None:
         """Write the first state into memory that is new: the change number 0. `at` and `pid` say who wrote it, when."""
-        self._write_entry(number, 0, _pid if pid is None else pid, at)
+        self._write_entry(number, 0, pid, at)
         self.settled[()] = number
         self.state[()] = number
 
@@ -132,7 +132,7 @@ class Words:
         if self.settled[()] != self.state[()]:
             self._settle()
         count = self.count[()] + 1
-        self._write_entry(number, count, _pid if pid is None else pid, at)
+        self._write_entry(number, count, pid, at)
         self.state[()] = number
         self.count[()] = count
         self.settled[()] = number
@@ -205,7 +205,7 @@ class Words:
         if self.state[()] == after:
             return False
         number: int = self.count[()] + 1 + gap
-        _ENTRY.pack_into(self._bytes, _PLACES[number & _LAST], after, at, number, pid)
+        self._write_entry(after, number, pid, at)
         if _NEEDS_FENCE:
             _fence()
         self.state[()] = after
@@ -228,8 +228,10 @@ class Words:
             self.count[()] = number
         self.settled[()] = after
 
-    def _write_entry(self, after: int, number: int, pid: int, at: float | None = None) -> None:
-        _ENTRY.pack_into(self._bytes, _PLACES[number & _LAST], after, time.time() if at is None else at, number, pid)
+    def _write_entry(self, after: int, number: int, pid: int | None = None, at: float | None = None) -> None:
+        """Write an entry into the ring: by this process, now, if nothing else is said."""
+        pid, at = _pid if pid is None else pid, time.time() if at is None else at
+        _ENTRY.pack_into(self._bytes, _PLACES[number & _LAST], after, at, number, pid)
 
     def _read(self, number: int) -> tuple[int, float, int, int]:
         return _ENTRY.unpack_from(self._bytes, _PLACES[number & _LAST])

@@ -10,6 +10,8 @@ from enums import WorkerStatus, WorkerStatusEnum
 
 from multiprocessing_intenum import history, mirror
 from multiprocessing_intenum.postgres import PostgresRecord
+from multiprocessing_intenum.record import Entry, Row
+from multiprocessing_intenum.words import SIZE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,6 +66,12 @@ def test_a_start_of_the_machine_is_known_by_a_number_that_is_not_zero(
 def test_without_a_clock_that_counts_sleep_the_other_one_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mirror, "_CLOCK", None)
     assert 0 < mirror.now() <= mirror.now()
+
+
+def test_a_new_mirror_is_confirmed_as_of_the_moment_when_the_server_was_asked() -> None:
+    made = mirror.Mirror(memoryview(bytearray(SIZE)))
+    made.begin(Row({}, 2, 3, [Entry(3, 2, 1000.0, 7)]), mirror.now() - 5_000_000_000, is_new=True)
+    assert made.age() >= 5
 
 
 def test_a_record_does_not_show_its_connection(server: Server, tmp_path: Path) -> None:
