@@ -125,6 +125,14 @@ def test_the_record_of_another_enum_is_refused(machine: Machine) -> None:
         IntEnumValue[RecordType](at=machine("two"))
 
 
+def test_an_enum_may_have_another_name(machine: Machine) -> None:
+    renamed: Any = enum.IntEnum("Renamed", {member.name: member.value for member in WorkerStatusEnum})
+    WorkerStatus(IDLE, at=machine())
+    status: Any = IntEnumValue[renamed](at=machine("two"))
+    status.set("CALCULATING")
+    assert status.name == "CALCULATING"
+
+
 def make(record: PostgresRecord) -> None:
     WorkerStatus(CALCULATING, at=record)
 
