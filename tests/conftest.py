@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
+import multiprocessing.util
 import signal
 import sys
+from multiprocessing.synchronize import SemLock
 from typing import TYPE_CHECKING
 
 import pytest
@@ -27,6 +30,26 @@ if sys.platform == "win32":  # no values by path
     collect_ignore += ["test_by_path.py", "test_opening.py", "test_command_line.py"]
 if "fork" not in METHODS:  # no os.fork() and no POSIX signals
     collect_ignore += ["test_example_worker.py", "test_fork.py", "test_interrupts.py", "test_memory.py"]
+
+
+def semaphores() -> int:
+    """Return how many of multiprocessing's semaphores this process has to unlink."""
+    finalizers = multiprocessing.util._finalizer_registry.values()  # type: ignore[attr-defined]
+    return sum(finalizer._callback is SemLock._cleanup for finalizer in finalizers)  # type: ignore[attr-defined]
+
+
+@pytest.fixture(autouse=True)
+def left_in_cycles() -> Iterator[None]:
+    """Collect the semaphores that a test leaves in cycles of references, such as those of a multiprocessing.Pool.
+
+    Otherwise the garbage collector may find them in a later test, while that starts the resource tracker, which then
+    waits for its own lock or warns (CPython 109593 and 131788). After a test without semaphores nothing is collected:
+    that would take as long as the tests themselves.
+    """
+    before = semaphores()
+    yield
+    if semaphores() > before:
+        gc.collect()
 
 
 @pytest.fixture(params=METHODS)
