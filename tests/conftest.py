@@ -34,8 +34,8 @@ if "fork" not in METHODS:  # no os.fork() and no POSIX signals
 
 def semaphores() -> int:
     """Return how many of multiprocessing's semaphores this process has to unlink."""
-    finalizers = multiprocessing.util._finalizer_registry.values()  # type: ignore[attr-defined]
-    return sum(finalizer._callback is SemLock._cleanup for finalizer in finalizers)  # type: ignore[attr-defined]
+    finalizers = multiprocessing.util._finalizer_registry.copy()  # type: ignore[attr-defined]
+    return sum(each._callback is SemLock._cleanup for each in finalizers.values())  # type: ignore[attr-defined]
 
 
 @pytest.fixture(autouse=True)
