@@ -44,18 +44,11 @@ def _checked(lock: LockLike | None) -> FileLock | None:
 
 
 def open_cell(members: Members[T], at: Path | Record, number: int | None, lock: LockLike | None) -> Cell[T]:
-    """Return the cell of a value that was given `at=`. For the arguments and errors see `FileCell`."""
-    if isinstance(at, Record):
-        return at._open_cell(members, number, lock)
-    return FileCell(members, at, number, lock)
-
-
-class FileCell(Cell[T]):
-    """A cell in a file, which all that open the file share.
+    """Return the cell of a value that was given `at=`.
 
     Args:
         members: the table of the enum.
-        at: the file.
+        at: the file, or the record.
         number: the first state, for who makes the file or begins it anew; None: only attach.
         lock: the lock of another file, instead of this one's own.
 
@@ -63,22 +56,37 @@ class FileCell(Cell[T]):
         TypeError: `at` is no path, or `lock` is of another kind.
         NotImplementedError, FileNotFoundError, ValueError, OSError: see `opening.open_file`.
     """
+    if isinstance(at, Record):
+        return at._open_cell(members, number, lock)
+    file = _shared_file(at)
+    other = _checked(lock)
+
+    def begin(body: memoryview, is_new: bool) -> None:
+        words = Words(body)
+        (words.begin if is_new else words.begin_anew)(cast("int", number))
+
+    opened = open_enum(file, members, None if number is None else begin)
+    return FileCell(members, file, opened, other or opened)
+
+
+class FileCell(Cell[T]):
+    """A cell in a file, which all that open the file share.
+
+    Args:
+        members: the table of the enum.
+        file: how it was opened.
+        opened: the open file.
+        lock: the lock of the writers: that of this file, or of another one.
+    """
 
     __slots__ = ("_file", "open_file")
 
     open_file: FileLock
     """The lock of its file, kept because it says that the file is in use."""
 
-    def __init__(self, members: Members[T], at: Path, number: int | None, lock: LockLike | None = None) -> None:
-        self._file = _shared_file(at)
-        other = _checked(lock)
-
-        def begin(body: memoryview, is_new: bool) -> None:
-            words = Words(body)
-            (words.begin if is_new else words.begin_anew)(cast("int", number))
-
-        self.open_file = opened = open_enum(self._file, members, None if number is None else begin)
-        super().__init__(members, opened.body, other or opened)
+    def __init__(self, members: Members[T], file: SharedFile, opened: FileLock, lock: LockLike) -> None:
+        self._file, self.open_file = file, opened
+        super().__init__(members, opened.body, lock)
 
     def copy(self) -> FileCell[T]:
         """Return this cell: a copy of what holds a value by path shares it."""
@@ -90,8 +98,8 @@ class FileCell(Cell[T]):
         return _unpickled, (self.members.enum_type, self._file, other)
 
 
-def _unpickled(enum_type: type[Any], file: SharedFile, lock: LockLike | None) -> FileCell[Any]:
-    return FileCell(members_of(enum_type), file, None, lock)
+def _unpickled(enum_type: type[Any], file: SharedFile, lock: LockLike | None) -> Cell[Any]:
+    return open_cell(members_of(enum_type), file, None, lock)
 
 
 def open_enum(

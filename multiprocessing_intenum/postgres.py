@@ -333,23 +333,10 @@ class RecordLock:
             return False
         self.check(row.description)
         left = None if deadline == math.inf else max(0.0, deadline - time.monotonic())
-        if not self._with_mirror(lambda: self.mirror.catch_up(row, question), left):
+        if not _with_file(self._file, lambda: self.mirror.catch_up(row, question), left):
             self._drop()  # and with it the lock
             return False
         self._version = row.version
-        return True
-
-    def _with_mirror(self, action: Callable[[], object], timeout: float | None) -> bool:
-        """Call a function with the lock of the file held. Return False if that was not free in time."""
-        try:  # as in Cell.locked(): no `with` and no `finally` is safe from an interrupt
-            if not self._file.acquire(timeout=timeout):
-                return False
-            action()
-            self._file.release()
-        except BaseException:
-            if self._file._is_mine():
-                self._file.release()
-            raise
         return True
 
     def write(self, number: int) -> None:
@@ -366,7 +353,7 @@ class RecordLock:
         try:
             entry = self._write(number)
             # If somebody is stopped in the middle of mirroring, the follower mirrors this later.
-            self._with_mirror(lambda: self.mirror.add([entry], self._version), 1.0)
+            _with_file(self._file, lambda: self.mirror.add([entry], self._version), 1.0)
             self._version = entry.version
         finally:
             self._is_writing = False
@@ -414,6 +401,20 @@ class RecordLock:
         return _lock_again, (self._record, self._members.enum_type)
 
 
+def _with_file(file: FileLock, action: Callable[[], object], timeout: float | None) -> bool:
+    """Call a function with the lock of a file held. Return False if that was not free in time."""
+    try:  # as in Cell.locked(): no `with` and no `finally` is safe from an interrupt
+        if not file.acquire(timeout=timeout):
+            return False
+        action()
+        file.release()
+    except BaseException:
+        if file._is_mine():
+            file.release()
+        raise
+    return True
+
+
 def _lock_again(record: PostgresRecord, enum_type: type[Any]) -> Any:
     return _cell_again(enum_type, record).lock
 
@@ -421,6 +422,38 @@ def _lock_again(record: PostgresRecord, enum_type: type[Any]) -> Any:
 # The locks of this process, by the file. A thread would wait for itself if the file had two.
 _locks: weakref.WeakValueDictionary[FileLock, RecordLock] = weakref.WeakValueDictionary()
 _making = lock_of_threads()
+
+
+def _open_mirror(members: Members[Any], record: PostgresRecord, number: int | None) -> FileLock:
+    """Open the mirror of a record, made from the record if there is none or it has another enum."""
+    file = record.mirror
+    kept = SharedFile(file.path, keep=True, mode=file.mode, readonly=file.readonly)
+    try:
+        opened = open_enum(kept, members, None, record.name)
+        if not file.readonly:
+            _look(opened, members, record, number)
+        return opened
+    except (FileNotFoundError, ValueError):
+        # There is none, or one that was left with another enum: the record says what to put into it.
+        if file.readonly:
+            raise
+    asked = now()
+    row = record._row(members, number, PATIENCE)
+
+    def begin(body: memoryview, is_new: bool) -> None:
+        Mirror(body).begin(row, asked, is_new=is_new)
+
+    return open_enum(file, members, begin, record.name)
+
+
+def _look(opened: FileLock, members: Members[Any], record: PostgresRecord, number: int | None) -> None:
+    """Look at the record, if nobody has done that lately. Without the database the mirror's state has to do."""
+    mirror = Mirror(opened.body)
+    question = mirror.asking()
+    if mirror.age() > _FRESH:
+        with suppress(ConnectionError, TimeoutError):
+            row = record._row(members, number, _FIRST_LOOK)
+            _with_file(opened, lambda: mirror.catch_up(row, question), None)
 
 
 class RecordCell(FileCell[T]):
@@ -432,57 +465,26 @@ class RecordCell(FileCell[T]):
         number: the first state, for who makes the record; None: only attach.
 
     Raises:
-        OSError, ValueError: see `PostgresRecord._row` and `FileCell`.
+        OSError, ValueError: see `PostgresRecord._row` and `by_path.open_cell`.
     """
 
     __slots__ = ("_record",)
 
-    open_file: FileLock
     write: Callable[[T], None]
 
     def __init__(self, members: Members[T], record: PostgresRecord, number: int | None) -> None:
-        self._record, self._file = record, record.mirror
-        self.open_file = opened = self._opened(members, number)
-        if self._file.readonly:
-            super(FileCell, self).__init__(members, opened.body, opened)
+        self._record = record
+        opened = _open_mirror(members, record, number)
+        if record.mirror.readonly:
+            super().__init__(members, record.mirror, opened, opened)
             return
         with _making:
             lock = _locks.get(opened)
             if lock is None:
                 lock = _locks[opened] = RecordLock(record, members, opened)
             lock.refuse_another(record)
-        super(FileCell, self).__init__(members, opened.body, lock)
+        super().__init__(members, record.mirror, opened, lock)
         follow(opened, record._table, record._parameters, lock.check)
-
-    def _opened(self, members: Members[T], number: int | None) -> FileLock:
-        record, file = self._record, self._file
-        kept = SharedFile(file.path, keep=True, mode=file.mode, readonly=file.readonly)
-        try:
-            opened = open_enum(kept, members, None, record.name)
-            if not file.readonly:
-                self._look(opened, members, number)
-            return opened
-        except (FileNotFoundError, ValueError):
-            # There is none, or one that was left with another enum: the record says what to put into it.
-            if file.readonly:
-                raise
-        asked = now()
-        row = record._row(members, number, PATIENCE)
-
-        def begin(body: memoryview, is_new: bool) -> None:
-            Mirror(body).begin(row, asked, is_new=is_new)
-
-        return open_enum(file, members, begin, record.name)
-
-    def _look(self, opened: FileLock, members: Members[T], number: int | None) -> None:
-        """Look at the record, if nobody has done that lately. Without the database the mirror's state has to do."""
-        mirror = Mirror(opened.body)
-        question = mirror.asking()
-        if mirror.age() > _FRESH:
-            with suppress(ConnectionError, TimeoutError):
-                row = self._record._row(members, number, _FIRST_LOOK)
-                with opened:  # it is closed with this cell, if there is an error
-                    mirror.catch_up(row, question)
 
     def check_writes(self, check: Callable[[int, T], None] | None) -> None:
         """Have each write refused that `check` raises an error for, and then decided in the database."""
