@@ -114,8 +114,8 @@ class RobustRLock:
     Args:
         on_holder_death: called with this lock by the first to acquire it after a holder's death, before that `acquire`
             returns: once for each death, or again by the next in turn if its caller dies too. What it raises comes out
-            of `acquire`; the lock is then free, and the next holder is not told of the death again. For spawned
-            children it must be picklable.
+            of `acquire`; the lock is then free, and the next holder is not told of the death again. A signal handler
+            that takes the lock while it runs finds the repair half done. For spawned children it must be picklable.
 
     Raises:
         NotImplementedError: the platform has no robust mutex; the message says what to use instead.

@@ -286,7 +286,8 @@ class Session:
 
     def _without_names(self, text: str) -> str:
         """Return a message of libpq or the server without the hosts, users and databases in it."""
-        text = re.sub(r'"[^"]*"', '"..."', " ".join(text.split()))
+        # libpq writes: at "db.example" (192.0.2.1), port 5432
+        text = re.sub(r'"[^"]*"( \([^()\s]+\))?', '"..."', " ".join(text.split()))
         for name in self._names:
             text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "...", text)
         return text
@@ -295,11 +296,13 @@ class Session:
         """Close the session, and return the error that says why."""
         reason = self._without_names(_text_of(self._pgconn))
         self.close()
-        return ConnectionError(f"the connection to PostgreSQL was lost: {reason or 'no reason is known'}")
+        return ConnectionError(f"the connection to PostgreSQL was lost: {reason}")
 
 
 def _text_of(pgconn: Any) -> str:
-    return str(pgconn.get_error_message("utf-8")).strip()
+    """Return libpq's last message without its guesses at the cause, which it indents."""
+    lines = str(pgconn.get_error_message("utf-8")).splitlines()
+    return "; ".join(line.rstrip(".") for line in lines if line.strip() and not line.startswith("\t"))
 
 
 def _wait(fd: int, events: int, deadline: float) -> bool:

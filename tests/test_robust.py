@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 import weakref
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -711,7 +712,9 @@ def hold_until_terminated(status: WorkerStatus, ready: Any) -> None:
 def write_in_a_handler_too(status: WorkerStatus, ready: Any) -> None:
     def handle(number: int, frame: FrameType | None) -> None:
         status.set(UNAVAILABLE)
-        done.append("handler")
+        # A handler may take the lock that its thread has, and so also in the middle of the repair.
+        is_repairing = any(each.f_code is Deaths.__call__.__code__ for each, _ in traceback.walk_stack(frame))
+        done.append("handler in the repair" if is_repairing else "handler")
 
     done: list[str] = []
     signal.signal(signal.SIGTERM, handle)
@@ -726,7 +729,7 @@ class Deaths:
     """Notes each repair, and the state that it found."""
 
     def __init__(self) -> None:
-        self.seen = RawArray("q", 3)
+        self.seen = RawArray("q", 2)
 
     def __call__(self, lock: RobustRLock) -> None:
         self.seen[0] += 1
@@ -749,10 +752,12 @@ def test_a_handler_writes_while_its_thread_waits_for_a_holder_that_dies_of_the_s
             for process in random.sample([holder, writer], 2):
                 os.kill(process.pid, signal.SIGTERM)
             assert ours.poll(DEADLINE), "the writer hangs, or has died of an error"
-            done, name = ours.recv()
-            assert done == ["handler"]
+            (done,), name = ours.recv()
             assert name in ("CALCULATING", "UNAVAILABLE")
-    assert deaths.seen[:2] == [1, int(IDLE)]  # repaired once, and before anybody wrote
+    assert deaths.seen[0] == 1
+    if done != "handler in the repair":
+        assert done == "handler"
+        assert deaths.seen[1] == IDLE  # it was repaired before anybody wrote
     assert is_free(status.get_lock())
 
 

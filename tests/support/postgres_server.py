@@ -124,6 +124,18 @@ class Server:
         self._process.send_signal(how)
         self._process.wait(DEADLINE)
         self._process = None
+        # A child that it forked for a connection just before its end may listen for a moment longer.
+        end = time.monotonic() + DEADLINE
+        while self._is_listening():
+            assert time.monotonic() < end, self.log()
+            time.sleep(0.01)
+
+    def _is_listening(self) -> bool:
+        try:
+            socket.create_connection((self.host, self.port), DEADLINE).close()
+        except ConnectionRefusedError:
+            return False
+        return True
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
