@@ -6,6 +6,7 @@ import argparse
 import enum
 import io
 import json
+import math
 import os
 import sys
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from multiprocessing_intenum.by_path import FileCell
 from multiprocessing_intenum.cell import snapshot
 from multiprocessing_intenum.description import is_enum, literal_of, what_is_in
 from multiprocessing_intenum.locks import seconds
+from multiprocessing_intenum.mirror import Mirror
 from multiprocessing_intenum.opening import description_of
 from multiprocessing_intenum.proxy import EnumValue
 from multiprocessing_intenum.shared_file import SharedFile
@@ -120,6 +122,12 @@ def _open(path: str, *, write: bool = False) -> EnumValue[Any]:
     if not is_enum(description):
         message = f"{path!r} holds {what_is_in(description)}, not the state of an enum"
         raise ValueError(message)
+    if write and "record" in description:
+        message = (
+            f"{path!r} mirrors the record {description['record']!r} of a database, which decides on all writes: write "
+            "in a Python program, with at=PostgresRecord(...)"
+        )
+        raise ValueError(message)
     cls: Any = EnumValue
     return cls[_enum_of(description)](at=file)  # type: ignore[no-any-return]
 
@@ -183,7 +191,8 @@ def _bold(text: str) -> str:
 def _show(options: argparse.Namespace) -> None:
     status = _open(options.path)
     last_changes = change.history(status)
-    last, is_used = last_changes[-1], _file_of(status).is_used()
+    last, is_used, mirror = last_changes[-1], _file_of(status).is_used(), Mirror(_file_of(status).body)
+    age = mirror.age()
     if options.json:
         shown = [
             {
@@ -205,10 +214,16 @@ def _show(options: argparse.Namespace) -> None:
             "used": is_used,
             "changes": shown,
         }
+        if mirror.is_one:
+            found["confirmed"] = None if age == math.inf else age
         print(json.dumps(found))
         return
     print(f"{_bold(str(_name(last.after)))} since {_moment(last.at)}, set by process {last.pid}")
-    print("in use" if is_used else "no process uses it: the next one begins it anew, unless it is kept")
+    if mirror.is_one:
+        confirmed = "not confirmed since this machine was started" if age == math.inf else f"confirmed {age:.1f} s ago"
+        print(f"{'in use' if is_used else 'no process uses it'}; the mirror of a record, {confirmed}")
+    else:
+        print("in use" if is_used else "no process uses it: the next one begins it anew, unless it is kept")
     print(f"the last changes of {status.EnumType.__name__}:")
     for each in last_changes:
         print(f"  {_line(each)}")

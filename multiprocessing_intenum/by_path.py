@@ -124,8 +124,9 @@ def open_enum(
         theirs = found.get("record", "")
         if theirs == record or (theirs and file.readonly):
             return enum_difference(found, description)
-        if not theirs:
-            return f"it holds a value of its own, expected a mirror of the record {record!r}"
+        if record:
+            what = f"it mirrors another record, {theirs!r}" if theirs else "it holds a value of its own"
+            return f"{what}, expected a mirror of the record {record!r}"
         return (
             f"it mirrors the record {theirs!r} of a database, which decides on all writes: give PostgresRecord(...) as "
             "at=, or SharedFile(..., readonly=True) to read it only"

@@ -14,10 +14,12 @@ import os
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from multiprocessing_intenum.record import Entry, Row
 from multiprocessing_intenum.words import Words
+
+if TYPE_CHECKING:  # the command line reads mirrors, too, where psycopg may be missing
+    from multiprocessing_intenum.record import Entry, Row
 
 __all__ = ["Mirror", "Question", "now"]
 

@@ -310,24 +310,18 @@ def _make(file: SharedFile, contents: Contents, replaced: Description | None) ->
         contents: what it is to hold.
         replaced: a file with another description that has this name, and that nobody uses.
     """
-    content, header = _content_of(contents)
+    made = _new_temporary(_temporary(file.path), replaced)
     try:
-        made = _new_temporary(_temporary(file.path), replaced)
-        try:
-            if not _put_in_place(made, file, content, replaced):
-                made.close()
-                return None
-            body = _mapped(made.fd, file, header)
-            unlock_range(made.fd, MAKING)
-            return _lock_of(made, file, body)
-        except BaseException:
+        header = _put_in_place(made, file, contents, replaced)
+        if header is None:
             made.close()
-            raise
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        message = f"no room for the {len(content):,} bytes of a shared value: free some, or give another path"
-        raise OSError(error.errno, message, file.path) from error
+            return None
+        body = _mapped(made.fd, file, header)
+        unlock_range(made.fd, MAKING)
+        return _lock_of(made, file, body)
+    except BaseException:
+        made.close()
+        raise
 
 
 def _content_of(contents: Contents) -> tuple[bytearray, _Header]:
@@ -344,19 +338,18 @@ def _content_of(contents: Contents) -> tuple[bytearray, _Header]:
     return content, _Header({}, start, contents.size, False)
 
 
-def _put_in_place(made: Description, file: SharedFile, content: bytearray, replaced: Description | None) -> bool:
-    """Fill the temporary file, and give it its name. Return False if another process was faster.
+def _put_in_place(
+    made: Description, file: SharedFile, contents: Contents, replaced: Description | None
+) -> _Header | None:
+    """Fill the temporary file, and give it its name. Return its header, or None if another process was faster.
 
     The temporary name is gone afterwards, also after an error.
     """
     temporary = made.path
     try:
-        os.pwrite(made.fd, _LINE, 0)  # first: who finds this file knows that it is ours
-        if hasattr(os, "posix_fallocate"):  # a full file system is an error now, not a SIGBUS at some later write
-            os.posix_fallocate(made.fd, 0, len(content))
-        written = 0
-        while written < len(content):
-            written += os.pwrite(made.fd, content[written:], written)
+        # Not before there is a temporary file: the first value may come from a database, which then has it as well.
+        content, header = _content_of(contents)
+        _fill(made.fd, content, file)
         os.fchmod(made.fd, file.mode)
         lock_range(made.fd, USE, exclusive=False)
         if replaced is not None:
@@ -364,12 +357,27 @@ def _put_in_place(made: Description, file: SharedFile, content: bytearray, repla
         else:
             os.link(temporary, file.path)
     except FileExistsError:
-        return False
+        return None
     finally:
         with suppress(FileNotFoundError):  # renamed
             os.unlink(temporary)
     made.path = file.path
-    return True
+    return header
+
+
+def _fill(fd: int, content: bytearray, file: SharedFile) -> None:
+    try:
+        os.pwrite(fd, _LINE, 0)  # first: who finds this file knows that it is ours
+        if hasattr(os, "posix_fallocate"):  # a full file system is an error now, not a SIGBUS at some later write
+            os.posix_fallocate(fd, 0, len(content))
+        written = 0
+        while written < len(content):
+            written += os.pwrite(fd, content[written:], written)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        message = f"no room for the {len(content):,} bytes of a shared value: free some, or give another path"
+        raise OSError(error.errno, message, file.path) from error
 
 
 def _temporary(path: str) -> str:

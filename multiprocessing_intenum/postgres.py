@@ -176,7 +176,7 @@ class RecordLock:
     """
 
     __slots__ = (
-        "__weakref__", "_depth", "_end_turn", "_file", "_is_lost", "_is_turn", "_is_verified", "_is_writing", "_key",
+        "__weakref__", "_depth", "_end_turn", "_file", "_has_written", "_is_lost", "_is_turn", "_is_writing", "_key",
         "_members", "_record", "_session", "_table", "_take_turn", "_version", "answer_by", "check", "mirror",
     )  # fmt: skip
 
@@ -195,7 +195,7 @@ class RecordLock:
         self._take_turn, self._end_turn, self._is_turn = operations_of(default_lock(None))
         self._session: Session | None = None
         self._key = self._depth = self._version = 0
-        self._is_lost = self._is_verified = self._is_writing = False
+        self._is_lost = self._has_written = self._is_writing = False
         self.answer_by = math.inf
 
     def refuse_another(self, record: PostgresRecord) -> None:
@@ -258,30 +258,44 @@ class RecordLock:
 
         Raises:
             RuntimeError: the calling thread does not hold the lock.
-            ConnectionError: the lock was lost meanwhile, and nothing that was written has shown that before.
+            ConnectionError: the lock was lost meanwhile, and no write has said so yet.
         """
+        is_lost, has_written = self._free()
+        if is_lost:
+            raise self._loss("What was written under it before is done" if has_written else "Nothing was written")
+
+    def release_written(self) -> None:
+        """Do as `release` does, but a write that is done is no error, though the lock is lost after it."""
+        is_lost, has_written = self._free()
+        if is_lost and not has_written:
+            raise self._loss("Nothing was written")
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.release()
+        else:  # the error of the block comes first
+            self._free()
+
+    def _free(self) -> tuple[bool, bool]:
+        """Undo one `acquire`. Return whether it shows only now that the lock was lost, and whether a write was done."""
         if not self._is_mine():
             message = f"cannot release {self!r}"
             raise RuntimeError(message)
         if self._depth > 1:
             self._depth -= 1
-            return
-        session, is_known = self._session, self._is_lost or self._is_verified
-        held = False
+            return False, False
+        session, is_reported, has_written = self._session, self._is_lost, self._has_written
+        is_held = False
         try:
             self._depth = 0  # a signal handler that comes from here on gets an error
-            if session is not None and not session.is_closed and not self._is_lost:
+            if session is not None and not session.is_closed and not is_reported:
                 with suppress(OSError):  # if it does not answer, the connection is closed, which gives the lock back
-                    held = self._table.unlock(session, self._key, time.monotonic() + PROMPT)
-            self._give_up(close=not held)
+                    is_held = self._table.unlock(session, self._key, time.monotonic() + PROMPT)
+            self._give_up(close=not is_held)
         except BaseException:
             self._give_up()
             raise
-        if not held and not is_known:
-            raise self._loss()
-
-    def __exit__(self, *_: object) -> None:
-        self.release()
+        return not (is_held or is_reported), has_written
 
     def _is_mine(self) -> bool:
         return self._depth > 0 and self._is_turn()
@@ -309,7 +323,7 @@ class RecordLock:
 
     def _lock(self, deadline: float) -> bool:
         """Take the lock of the fleet and bring the mirror up to date. Return False if it was not free in time."""
-        self._is_lost = self._is_verified = False
+        self._is_lost = self._has_written = False
         is_old = self._session is not None and not self._session.is_closed
         try:
             return self._try_to_lock(deadline)
@@ -328,7 +342,13 @@ class RecordLock:
             answer_by = min(deadline, begun + PATIENCE) if deadline > begun else begun + PROMPT
             session = self._session = self._record._session(answer_by)
             self._key = self._table.key(session, answer_by)
-        row = self._table.lock(session, self._key, deadline)
+        try:
+            row = self._table.lock(session, self._key, deadline)
+        except (ConnectionError, TimeoutError) as error:
+            if not session.is_closed:  # the server has answered, and the text says what
+                raise
+            message = f"{error}. Nothing was written"
+            raise type(error)(message) from None
         if row is None:
             return False
         self.check(row.description)
@@ -378,7 +398,7 @@ class RecordLock:
         else:
             if entry is None:
                 raise self._loss()
-            self._is_verified = True
+            self._has_written = True
             return entry
         message = (
             f"{failure}. It is not known whether this write was done: look at the value when the database is back, and "
@@ -386,12 +406,12 @@ class RecordLock:
         )
         raise type(failure)(message)
 
-    def _loss(self) -> ConnectionError:
+    def _loss(self, consequence: str = "This was not written") -> ConnectionError:
         """Note that the lock is lost, and return the error that says so."""
         self._is_lost = True
         return ConnectionError(
             f"the lock of the record {self._record.name!r} was lost, because the connection to PostgreSQL was: another "
-            "machine may have written meanwhile. Nothing was written"
+            f"machine may have written meanwhile. {consequence}"
         )
 
     def __repr__(self) -> str:
@@ -438,19 +458,28 @@ def _open_mirror(members: Members[Any], record: PostgresRecord, number: int | No
         if file.readonly:
             raise
     asked = now()
-    row = record._row(members, number, PATIENCE)
+    row: Row | None = None
+    try:
+        row = record._row(members, None, PATIENCE)
+    except FileNotFoundError:
+        if number is None:
+            raise
 
     def begin(body: memoryview, is_new: bool) -> None:
-        Mirror(body).begin(row, asked, is_new=is_new)
+        # The row is made only now, so that a path that is refused leaves none behind.
+        Mirror(body).begin(row or record._row(members, number, PATIENCE), asked, is_new=is_new)
 
     return open_enum(file, members, begin, record.name)
 
 
 def _look(opened: FileLock, members: Members[Any], record: PostgresRecord, number: int | None) -> None:
-    """Look at the record, if nobody has done that lately. Without the database the mirror's state has to do."""
+    """Look at the record. Without the database the mirror's state has to do.
+
+    Who only attaches need not look, if somebody has lately. Who has a first state makes the row if it was deleted.
+    """
     mirror = Mirror(opened.body)
     question = mirror.asking()
-    if mirror.age() > _FRESH:
+    if number is not None or mirror.age() > _FRESH:
         with suppress(ConnectionError, TimeoutError):
             row = record._row(members, number, _FIRST_LOOK)
             _with_file(opened, lambda: mirror.catch_up(row, question), None)
@@ -484,6 +513,7 @@ class RecordCell(FileCell[T]):
                 lock = _locks[opened] = RecordLock(record, members, opened)
             lock.refuse_another(record)
         super().__init__(members, record.mirror, opened, lock)
+        self.release = lock.release_written
         follow(opened, record._table, record._parameters, lock.check)
 
     def check_writes(self, check: Callable[[int, T], None] | None) -> None:
@@ -502,14 +532,15 @@ class RecordCell(FileCell[T]):
                 check(before, member)
             lock.write(number_of(member))
 
-        self.write = guarded(lock, self._operations, store, words.sleepers, words.wake)
+        operations = self.acquire, lock.release_written, self.is_mine
+        self.write = guarded(lock, operations, store, words.sleepers, words.wake)
 
     def locked(self, action: Callable[[], R], timeout: float | None) -> R:
         """Return `action()`, called with the lock of the fleet held. The time covers the network as well."""
         lock, limit = self.lock, seconds(timeout)
         if limit is None or not isinstance(lock, RecordLock):
             return super().locked(action, timeout)
-        answer_by = time.monotonic() + limit
+        answer_by = time.monotonic() + (limit or PROMPT)  # zero: not to wait for the lock, but for an answer
 
         def in_time() -> R:
             before, lock.answer_by = lock.answer_by, min(answer_by, lock.answer_by)

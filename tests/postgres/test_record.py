@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import enum
+import json
 import multiprocessing
 import os
 import pickle
+import re
 import signal
 import socket
 import threading
@@ -29,6 +31,7 @@ from multiprocessing_intenum import (
     exchange,
     history,
     last_change,
+    mirror,
     postgres,
     snapshot,
     update,
@@ -68,6 +71,34 @@ def test_the_first_one_makes_the_record_and_the_others_find_it(machine: Machine)
 def test_without_a_first_member_there_must_be_a_record(machine: Machine) -> None:
     with pytest.raises(FileNotFoundError, match="there is no record 'mode': start the process that makes it"):
         WorkerStatus(at=machine())
+
+
+def test_a_row_that_was_deleted_is_made_anew_by_who_has_a_first_member(machine: Machine, server: Server) -> None:
+    status = WorkerStatus(IDLE, at=machine())
+    status.set(CALCULATING)
+    del status
+    server.ask("DELETE FROM multiprocessing_intenum")
+    with pytest.raises(FileNotFoundError, match="there is no record 'mode': start the process that makes it"):
+        WorkerStatus(at=machine()).set(UNAVAILABLE)
+    status = WorkerStatus(IDLE, at=machine())  # at once: the mirror was confirmed a moment ago
+    assert status == IDLE
+    status.set(UNAVAILABLE)
+    assert server.ask("SELECT state, version FROM multiprocessing_intenum") == [(int(UNAVAILABLE), 1)]
+
+
+def test_a_mirror_that_is_refused_leaves_no_row(machine: Machine, server: Server, tmp_path: Path) -> None:
+    own = WorkerStatus(IDLE, at=tmp_path / "own")
+    (tmp_path / "text").write_text("something else")
+    for name, error in (
+        ("own", ValueError),
+        ("text", ValueError),
+        ("nowhere/mode", FileNotFoundError),
+        ("x" * 256, OSError),
+    ):
+        with pytest.raises(error):
+            WorkerStatus(IDLE, at=machine(name))
+    assert server.ask("SELECT name FROM multiprocessing_intenum") == []
+    assert own == IDLE
 
 
 def test_a_write_is_seen_on_the_other_machine(machine: Machine) -> None:
@@ -159,12 +190,12 @@ def test_a_mirror_and_a_value_of_its_own_are_not_taken_for_each_other(
     with pytest.raises(ValueError, match=r"mirrors the record 'mode' of a database, .* give PostgresRecord\(\.\.\.\)"):
         WorkerStatus(IDLE, at=tmp_path / "one")
     assert main(["set", str(tmp_path / "one"), "CALCULATING"]) == 2
-    assert "mirrors the record 'mode'" in capsys.readouterr().err
+    assert "mirrors the record 'mode' of a database, which decides on all writes" in capsys.readouterr().err
     own = WorkerStatus(IDLE, at=tmp_path / "own")
     with pytest.raises(ValueError, match="holds a value of its own, expected a mirror of the record 'mode'"):
         WorkerStatus(at=machine("own"))
     other = PostgresRecord(server.conninfo, "other", mirror=tmp_path / "one")
-    with pytest.raises(ValueError, match="mirrors the record 'mode'"):
+    with pytest.raises(ValueError, match="mirrors another record, 'mode', expected a mirror of the record 'other'"):
         WorkerStatus(IDLE, at=other)
     assert (one, own) == (IDLE, IDLE)
 
@@ -176,7 +207,25 @@ def test_the_mirror_is_read_as_any_file(machine: Machine, tmp_path: Path, capsys
     assert reader == CALCULATING
     assert 0 <= confirmed(reader) < DEADLINE
     assert main(["show", str(tmp_path / "one")]) == 0
-    assert capsys.readouterr().out.startswith("CALCULATING since")
+    second = r"in use; the mirror of a record, confirmed \d+\.\d s ago"
+    assert re.match(rf"CALCULATING since .*\n{second}\n", capsys.readouterr().out)
+    assert main(["show", "--json", str(tmp_path / "one")]) == 0
+    assert 0 <= json.loads(capsys.readouterr().out)["confirmed"] < DEADLINE
+
+
+def test_a_mirror_of_before_the_machine_was_started_is_shown_as_that(
+    machine: Machine,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    unfollowed: None,
+) -> None:
+    WorkerStatus(IDLE, at=machine())
+    monkeypatch.setattr(mirror, "_this_boot", mirror._this_boot ^ 2)
+    assert main(["show", str(tmp_path / "one")]) == 0
+    assert "no process uses it; the mirror of a record, not confirmed since this machine" in capsys.readouterr().out
+    assert main(["show", "--json", str(tmp_path / "one")]) == 0
+    assert json.loads(capsys.readouterr().out)["confirmed"] is None
 
 
 def test_who_may_only_read_the_mirror_writes_nothing(server: Server, tmp_path: Path, machine: Machine) -> None:

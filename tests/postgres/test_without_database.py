@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from enums import WorkerStatus, WorkerStatusEnum
-from helpers import DEADLINE, held_elsewhere
+from helpers import DEADLINE, held_elsewhere, is_free
 from pooler import pooler
 from postgres_server import free_port
 
-from multiprocessing_intenum import exchange, last_change, snapshot, update, wait_for
+from multiprocessing_intenum import compare_and_set, exchange, last_change, snapshot, update, wait_for
 from multiprocessing_intenum.postgres import PostgresRecord, confirmed
+from multiprocessing_intenum.record import Table
 from multiprocessing_intenum.session import Session, parameters_of
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def test_without_the_database_reads_go_on_and_writes_are_errors(machine: Machine
     server.stop()
     try:
         for write in (lambda: status.set(CALCULATING), lambda: update(status, lambda _: CALCULATING, timeout=1)):
-            with pytest.raises(ConnectionError, match=r"nothing was written: .*: Connection refused\. Check"):
+            with pytest.raises(ConnectionError, match=r"nothing was written: .*: Connection refused\. Check the"):
                 write()
             assert snapshot(status) is IDLE
         again = WorkerStatus(at=machine())
@@ -113,8 +114,9 @@ def test_a_timeout_covers_a_server_that_does_not_answer(machine: Machine, server
     for connect in (True, False):
         with server.frozen():
             begun = time.monotonic()
-            with pytest.raises(TimeoutError, match="in time"):
+            with pytest.raises(TimeoutError, match="in time") as caught:
                 exchange(status, CALCULATING, timeout=0.3)
+            assert "nothing was written" in str(caught.value).lower()
             # It is not said how much later it may be; but it is not one of the limits of those who give no timeout.
             assert time.monotonic() - begun < 10
             assert status == IDLE
@@ -129,11 +131,25 @@ def test_a_write_whose_outcome_is_unknown_says_so(machine: Machine, server: Serv
         with server.frozen(), pytest.raises(TimeoutError, match="not known whether this write was done"):
             exchange(one, CALCULATING, timeout=0.3)
         assert one == IDLE
-        with pytest.raises(ConnectionError, match=r"the lock of the record 'mode' was lost, .* Nothing was written"):
+        with pytest.raises(ConnectionError, match=r"the lock of the record 'mode' was lost, .* This was not written"):
             one.set(UNAVAILABLE)
     # The server has the statement all the same. Both machines hear of it.
     assert wait_for(two, CALCULATING, timeout=DEADLINE)
     assert wait_for(one, CALCULATING, timeout=DEADLINE)
+
+
+def test_a_timeout_of_zero_waits_for_the_server_but_not_for_the_lock(machine: Machine, server: Server) -> None:
+    one, two = WorkerStatus(IDLE, at=machine("one")), WorkerStatus(at=machine("two"))
+    assert exchange(one, CALCULATING, timeout=0) is IDLE
+    assert compare_and_set(one, CALCULATING, IDLE, timeout=0)
+    assert update(one, lambda _: CALCULATING, timeout=0) is CALCULATING
+    lock = one.get_lock()
+    assert lock.acquire(block=False)
+    assert exchange(one, UNAVAILABLE, timeout=0) is CALCULATING
+    with pytest.raises(TimeoutError, match="the holder of the lock is busy"):
+        exchange(two, IDLE, timeout=0)
+    lock.release()
+    assert version(server) == 4
 
 
 def test_a_write_that_would_come_too_late_is_not_sent(machine: Machine, server: Server) -> None:
@@ -167,18 +183,50 @@ def test_a_holder_who_has_lost_the_lock_writes_nothing(machine: Machine, server:
     assert version(server) == 2
 
 
-def test_a_holder_who_has_written_nothing_hears_of_the_loss_at_the_end(machine: Machine, server: Server) -> None:
+@pytest.mark.parametrize("writes", [True, False])
+def test_a_holder_hears_of_the_loss_at_the_end(machine: Machine, server: Server, writes: bool) -> None:
     status = WorkerStatus(IDLE, at=machine())
     lock = status.get_lock()
     lock.acquire()
+    if writes:
+        status.set(CALCULATING)
     server.cut()
-    with pytest.raises(ConnectionError, match=r"the lock of the record 'mode' was lost"):
+    what = "What was written under it before is done" if writes else "Nothing was written"
+    with pytest.raises(ConnectionError, match=rf"the lock of the record 'mode' was lost, .* {what}"):
         lock.release()
-    assert exchange(status, CALCULATING, timeout=DEADLINE) is IDLE
-    lock.acquire()
-    status.set(IDLE)
-    server.cut()
-    lock.release()  # what was written was written under the lock
+    assert exchange(status, IDLE, timeout=DEADLINE) is (CALCULATING if writes else IDLE)
+    assert version(server) == (2 if writes else 0)
+
+
+def test_an_error_of_the_block_comes_before_the_loss(machine: Machine, server: Server) -> None:
+    status = WorkerStatus(IDLE, at=machine())
+
+    def fail() -> None:
+        with status.get_lock():
+            server.cut()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert is_free(status.get_lock())
+
+
+def test_a_loss_after_a_write_is_no_error_of_the_write(
+    machine: Machine, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status = WorkerStatus(IDLE, at=machine())
+    unlock = Table.unlock
+
+    def cut_before(*arguments: Any) -> bool:
+        server.cut()
+        return unlock(*arguments)
+
+    monkeypatch.setattr(Table, "unlock", cut_before)
+    status.set(CALCULATING)
+    assert compare_and_set(status, CALCULATING, IDLE) is True
+    assert version(server) == 2
+    with pytest.raises(ConnectionError, match=r"was lost, .* Nothing was written"):
+        compare_and_set(status, CALCULATING, IDLE)  # it has seen the state, but cannot say that it held the lock
 
 
 def test_another_write_in_between_is_seen_by_its_version(machine: Machine, server: Server) -> None:

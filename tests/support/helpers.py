@@ -34,7 +34,7 @@ METHODS = multiprocessing.get_all_start_methods()
 SAFE_LOCKS: list[Any] = [multiprocessing.RLock, multiprocessing.Lock, *[RobustRLock] * (sys.platform == "linux")]
 """Makers of locks that an interrupt cannot leave held, and that a forked child does not believe that it holds."""
 
-NEED_PSYCOPG = {"following", "mirror", "postgres", "record", "session"}
+NEED_PSYCOPG = {"following", "postgres", "record", "session"}
 """Modules of the package that load psycopg, which only who has a record of several machines must install."""
 
 DEADLINE = 60.0

@@ -50,7 +50,7 @@ SHELL_COMMANDS = {
     # what the first command of the README does in an environment of its own
     "python -m pip install .",
     # tox does it, with the wheel of this checkout
-    'python -m pip install "multiprocessing-intenum[postgres]" "psycopg[binary]"',
+    'python -m pip install ".[postgres]" "psycopg[binary]"',
     # this needs a maintainer's rights
     "git tag v2.0.0 && git push origin v2.0.0",
 }
