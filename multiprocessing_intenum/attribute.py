@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import getattr_static
 from typing import Any, Generic, NoReturn, TypeVar, overload
 
 from typing_extensions import Self
@@ -217,6 +218,9 @@ class EnumAttribute(Generic[V]):
         try:
             return instance.__dict__
         except AttributeError:
+            if getattr_static(type(instance), self._name, None) is not self:
+                message = f"'{type(instance).__name__}' objects do not have this {self._name!r}: give one that has"
+                raise TypeError(message) from None
             message = (
                 f"'{type(instance).__name__}' objects have no __dict__ to keep a shared {self._name!r} in: "
                 "add '__dict__' to the __slots__ of the class, or give the decorator that made them slots=False"

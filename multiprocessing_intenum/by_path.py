@@ -88,6 +88,11 @@ class FileCell(Cell[T]):
         self._file, self.open_file = file, opened
         super().__init__(members, opened.body, lock)
 
+    @property
+    def place(self) -> str:
+        """Where it is, for an error."""
+        return f" in {self._file.path!r}"
+
     def copy(self) -> FileCell[T]:
         """Return this cell: a copy of what holds a value by path shares it."""
         return self

@@ -68,6 +68,11 @@ class Cell(Generic[T]):
         self.members, self.by_number, self.exact_type = members, members.by_number, members.exact_type
         self.check_writes(None)
 
+    @property
+    def place(self) -> str:
+        """Where it is, for an error."""
+        return ""
+
     def check_writes(self, check: Callable[[int, T], None] | None) -> None:
         """Have each write refused that `check` raises an error for. It is called as `Words.writer` says."""
         words = self.words
@@ -101,8 +106,8 @@ class Cell(Generic[T]):
                 # The library's own locks outlive their holders.
                 may_be_dead = "" if hasattr(type(self.lock), "_is_mine") else ", or dead (see RobustRLock)"
                 message = (
-                    f"could not lock '{self.members.enum_type.__name__}' within {timeout} s, nothing was written, "
-                    f"the state is {self.load()!r}: the holder of the lock is busy{may_be_dead}"
+                    f"could not lock '{self.members.enum_type.__name__}'{self.place} within {timeout} s, nothing was "
+                    f"written, the state is {self.load()!r}: the holder of the lock is busy{may_be_dead}"
                 )
                 raise TimeoutError(message)
             result = action()
@@ -257,7 +262,8 @@ def cell_of(status: HasCell[T]) -> Cell[T]:
 
 def _refuse_target(target: object) -> NoReturn:
     message = (
-        f"expected an IntEnumValue, not {type(target)}: a member or an attribute's value is a copy of the state; "
-        "for an IntEnumAttribute give Class.attribute.proxy_of(instance)"
+        f"expected an IntEnumValue, not {type(target)}: a member or an attribute's value is a copy of the state; give "
+        "the shared value, of this or any EnumValue class; for an IntEnumAttribute give "
+        "Class.attribute.proxy_of(instance), as for any EnumAttribute"
     )
     raise TypeError(message)

@@ -23,12 +23,21 @@ def description_of_enum(members: Members[Any]) -> dict[str, Any]:
         "members": {name: members.number_of(member) for name, member in members.by_name.items()},
     }
     if kind == "places":
-        described["values"] = {name: _shown(member._value_) for name, member in members.by_name.items()}
+        described["values"] = {name: _shown(enum_type, name, each._value_) for name, each in members.by_name.items()}
     return described
 
 
-def _shown(value: Any) -> Any:
-    return value if type(value) is int else repr(value)
+def _shown(enum_type: type[Any], name: str, value: Any) -> Any:
+    """Return the value if JSON has it, or its repr."""
+    if type(value) is int and abs(value) < 2**63:
+        return value
+    try:
+        return repr(value)
+    except Exception as error:
+        message = (
+            f"Can not describe '{enum_type}' to other processes: repr() of the value of {name} fails with {error!r}"
+        )
+        raise ValueError(message) from error
 
 
 def _is_same(one: Any, other: Any) -> bool:

@@ -183,13 +183,16 @@ _OWN_NAMES = frozenset(
 
 _metaclass: Any = type(ObjectProxy)
 if _metaclass is not type:  # the pure-Python wrapt
-    # It takes no keywords of a class. This one leaves them for IntEnumValue.__init_subclass__.
+
     class _Metaclass(_metaclass):  # type: ignore[misc]
         # These are properties, which those of this class itself would hide.
         __module__, __doc__ = (vars(_metaclass)[name] for name in ("__module__", "__doc__"))
 
         def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **keywords: Any) -> Any:
-            return super().__new__(mcs, name, bases, {**namespace, "_self_keywords": keywords})
+            # wrapt's own takes no keywords of a class. So it makes a class that is thrown away, for what it adds to it.
+            texts = {text: namespace[text] for text in ("__module__", "__doc__") if text in namespace}
+            additions = vars(super().__new__(mcs, name, (), texts))
+            return type.__new__(mcs, name, bases, {**namespace, **additions}, **keywords)
 
         def __init__(cls, *args: Any, **keywords: Any) -> None:
             super().__init__(*args)

@@ -111,7 +111,10 @@ class Members(Generic[T]):
         try:
             member = self.enum_type(number)  # type: ignore[call-arg]
             # `_missing_` may return a default member, which has another number. A flag with EJECT returns a bare int.
-            if type(member) is not self.enum_type or self.number_of(member) != number:
+            if type(member) is not self.enum_type:
+                return None
+            # Python 3.10 gives the complement of an IntFlag a negative number, and later ones a positive number.
+            if self.number_of(member) != number and not (number < 0 and issubclass(self.enum_type, enum.Flag)):
                 return None
         except Exception:  # whatever an enum's own `_missing_` may raise
             return None
@@ -170,6 +173,8 @@ class Members(Generic[T]):
                     message += (
                         f"; {name!r} is the value of {member._name_}, and a str is always a name: give the member"
                     )
+            if "|" in name and issubclass(self.enum_type, enum.Flag):
+                message += "; to combine members, give the combined member"
             raise KeyError(message) from None
 
 
@@ -182,6 +187,12 @@ def _numbers_of(enum_type: type[Any]) -> Callable[[Any], int]:
     if issubclass(enum_type, int):
         return int.__int__  # int() would call the enum's own `__int__`, if it has one
     if issubclass(enum_type, enum.Flag):
+        for member in cast("Any", enum_type).__members__.values():
+            if not isinstance(member._value_, int):
+                message = (
+                    f"Can not share a value of '{enum_type}': the value of {member!r} is no int, as a flag's must be"
+                )
+                raise TypeError(message)
         return attrgetter("_value_")
     members: Any = enum_type.__members__.values()
     places: dict[int, int] = {}  # by id, because a member may be unhashable, or equal another one
@@ -211,8 +222,8 @@ def members_of(enum_type: type[T]) -> Members[T]:
     return _tables.setdefault(enum_type, Members(enum_type)) if members is None else members
 
 
-def refuse(enum_type: type, value: object, doing: str = "set") -> NoReturn:
+def refuse(enum_type: type, value: object, doing: str = "set", hint: str = "") -> NoReturn:
     """Raise the TypeError for a value that is not a member of `enum_type`. For `doing` see `Members.member_of`."""
     to_be = "to" if doing == "set" else "to be a"
-    message = f"Can not {doing} '{enum_type}' {to_be} value of type '{type(value)}'"
+    message = f"Can not {doing} '{enum_type}' {to_be} value of type '{type(value)}'{hint}"
     raise TypeError(message)

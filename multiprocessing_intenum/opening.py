@@ -326,7 +326,12 @@ def _make(file: SharedFile, contents: Contents, replaced: Description | None) ->
 
 def _content_of(contents: Contents) -> tuple[bytearray, _Header]:
     """Return all that a new file is to hold, with the first value."""
-    text = json.dumps(contents.description, ensure_ascii=False, separators=(",", ":")).encode()
+    text = json.dumps(contents.description, separators=(",", ":")).encode()
+    if len(text) > _LONGEST_TEXT:
+        message = (
+            f"the names and values of the members take {len(text):,} bytes, more than the {_LONGEST_TEXT:,} allowed"
+        )
+        raise ValueError(message)
     start = (_TEXT_AT + len(text) + 63) // 64 * 64
     pages = (start + contents.size + mmap.PAGESIZE - 1) // mmap.PAGESIZE
     content = bytearray(pages * mmap.PAGESIZE)

@@ -77,8 +77,8 @@ class EnumValue(_MemberProxy[T]):
             current member is used. It may be left out with `at=`: then there must be a value already.
         lock: the lock that writers take. See `IntEnumValue`.
         ctx: the context of the default lock. See `IntEnumValue`.
-        at: the path of a file, or a `SharedFile`. See `IntEnumValue`. If the enum's members have another order in the
-            process that made the file, the enum counts as another one.
+        at: the path of a file, a `SharedFile`, or a `PostgresRecord`. See `IntEnumValue`. If the enum's members have
+            another order in the process that made the file, the enum counts as another one.
 
     Raises:
         TypeError: `value` is not a member of the enum, `lock` is not a lock, or two arguments exclude each other.
@@ -128,8 +128,6 @@ class EnumValue(_MemberProxy[T]):
 
     def __init_subclass__(cls, *, transitions: Mapping[Any, Collection[Any]] | None = None, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        keywords: dict[str, Any] = vars(cls).get("_self_keywords", {})  # see _Metaclass in forwarding.py
-        transitions = keywords.get("transitions", transitions)
         for base in vars(cls).get("__orig_bases__", ()):
             if isinstance(base, _GenericAlias) and not (base.__parameters__ or base.__args__ == (Any,)):
                 (item,) = base.__args__
@@ -227,7 +225,10 @@ class EnumValue(_MemberProxy[T]):
         set = mutator.set_member  # the function itself: a method that calls it would cost another call
 
     def get_lock(self) -> Lock:
-        """Return the lock that writers take: the object given as `lock=` itself, or else the default lock."""
+        """Return the lock that writers take: the object given as `lock=` itself, or else the one of its own.
+
+        With `at=` that is the lock of the file, or of the whole fleet for a record.
+        """
         return self._self_cell.lock
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -257,7 +258,9 @@ class IntEnumValue(EnumValue[I], _IntProxy[I]):
             there is no robust mutex: a lock of the fork context cannot be sent to a spawned process.
         at: the path of a file, or a `SharedFile`, to share the value with processes that have no common parent (Linux,
             macOS). The first process that opens it makes the value with its `value`; the others find it. It lives as
-            long as a process uses it. Its lock excludes all of them. `lock` can only be that of another such value.
+            long as a process uses it. Its lock excludes all of them. `lock` can only be that of another such value. Or
+            a `PostgresRecord`, to share it with processes on other machines: opening it and writing then raise what
+            the methods of its lock do.
 
     Raises:
         TypeError: `value` is not a member of the enum, the enum's members are not ints, `lock` is not a lock, or two
@@ -303,7 +306,7 @@ _binding = lock_of_threads()  # threads that index at once get the same class
 
 _EXPECTED: dict[type, str] = {
     enum.Enum: "an enum",
-    int: "an enum whose members are ints, such as IntEnum, IntFlag or class X(int, Enum)",
+    int: "an enum whose members are ints, such as IntEnum, IntFlag or class X(int, Enum); for others use EnumValue",
 }
 
 
@@ -320,7 +323,8 @@ def _bind(cls: type, enum_type: Any) -> type:
     if members.by_number:  # an enum without members is a base for other enums
         namespace |= methods_of(members, cls)
     for method in ("set", "get_lock"):
-        if hasattr(enum_type, method) and method not in members.by_name:
+        of_members = any(method in getattr(member, "__dict__", ()) for member in members.by_number.values())
+        if (of_members or hasattr(enum_type, method)) and method not in members.by_name:
             message = (
                 f"'{enum_type}' defines {method}, which on a shared value is {_library_class(cls).__name__}.{method}: "
                 f"call the enum's own as snapshot(status).{method}"
@@ -354,7 +358,8 @@ def _enum_of(cls: Any, value: object) -> type:
         )
         raise TypeError(message)
     if not (isinstance(type(value), enum.EnumMeta) and issubclass(type(value), _base_of(cls))):
-        refuse(cls.EnumType, value)
+        use = "" if cls.EnumType is enum.Enum or not isinstance(type(value), enum.EnumMeta) else ": use EnumValue"
+        refuse(cls.EnumType, value, hint=use)
     return type(value)
 
 

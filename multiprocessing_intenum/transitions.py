@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, cast
 
@@ -10,8 +11,18 @@ from multiprocessing_intenum.members import Members
 __all__ = ["TransitionError", "Transitions", "mermaid"]
 
 
-_KEYWORDS = frozenset({"as", "direction", "end", "note", "state"})
-"""Names that mean something else to Mermaid."""
+_KEYWORDS = frozenset(
+    {"accdescr", "acctitle", "as", "class", "classdef", "click", "default", "direction", "end", "href", "note", "scale"}
+    | {"state", "style"}
+)
+"""Names that mean something else to Mermaid, in letters of either case."""
+
+
+_NUMBERED = "state"
+"""How the names begin that stand for those that Mermaid would not understand."""
+
+_ENTITIES = {"<": "#lt;", ">": "#gt;", '"': "#quot;", "#": "#35;", ";": "#59;"}
+"""What Mermaid would take for HTML, or for the end of a label or of a line."""
 
 
 class TransitionError(ValueError):
@@ -80,7 +91,11 @@ class Transitions:
             if number in self._allowed:
                 message = f"transitions has {_name(before)} twice: give all that may follow it at once"
                 raise ValueError(message)
-            if isinstance(values, (str, bytes)) or not isinstance(values, Collection):
+            if isinstance(values, enum.EnumMeta):  # all members: an iteration would leave out combinations of flags
+                values = tuple(cast("Any", values).__members__.values())
+            # From Python 3.11 on a flag is a collection of its bits, and a tuple's member is one of its items.
+            is_one = isinstance(values, (str, bytes)) or isinstance(type(values), enum.EnumMeta)
+            if is_one or not isinstance(values, Collection):
                 message = (
                     f"transitions[{_name(before)}] must be a collection of members or names, such as a list, "
                     f"not {values!r}"
@@ -96,7 +111,10 @@ class Transitions:
         except KeyError as error:
             message = f"{place}: {error.args[0]}"
             raise ValueError(message) from None
-        except (TypeError, ValueError, OverflowError) as error:
+        except TypeError:
+            message = f"{place}: expected a member of '{self._members.enum_type}' or its name, not {value!r}"
+            raise TypeError(message) from None
+        except (ValueError, OverflowError) as error:
             message = f"{place}: {error}"
             raise type(error)(message) from None
 
@@ -123,7 +141,7 @@ def mermaid(value_type: type[Any]) -> str:
     The language is Mermaid's `stateDiagram-v2`: a line `A --> B` for each transition.
 
     Args:
-        value_type: a subclass of `IntEnumValue` that was made with `transitions=`.
+        value_type: a subclass of `EnumValue` or `IntEnumValue` that was made with `transitions=`.
 
     Returns:
         The text, of several lines.
@@ -155,9 +173,11 @@ def mermaid(value_type: type[Any]) -> str:
     names: dict[int, str] = {}
     for index, member in enumerate(members):
         name = names[id(member)] = _name(member)
-        if not name.isidentifier() or name.lower() in _KEYWORDS:  # a combination of flags, for example
-            names[id(member)] = f"state{index}"
-            lines.append(f'    state "{name}" as state{index}')
+        is_safe = name.isidentifier() and name.lower() not in _KEYWORDS and not name.startswith(_NUMBERED)
+        if not is_safe:  # a combination of flags, for example
+            label = "".join(_ENTITIES.get(letter, letter) for letter in name)
+            names[id(member)] = f"{_NUMBERED}{index}"
+            lines.append(f'    state "{label}" as {_NUMBERED}{index}')
         elif id(member) not in drawn:
             lines.append(f"    {name}")
     lines += [f"    {names[id(before)]} --> {names[id(after)]}" for before, after in pairs]

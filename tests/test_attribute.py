@@ -330,6 +330,11 @@ def test_an_instance_without_a_dict_can_not_have_one() -> None:
             use()
 
 
+def test_an_object_of_another_class_does_not_have_it() -> None:
+    with pytest.raises(TypeError, match="'object' objects do not have this 'status': give one that has"):
+        WorkerState.status.proxy_of(object())
+
+
 @pytest.mark.parametrize("value_type", [int, WorkerStatusEnum, IDLE, WorkerStatus(IDLE), "WorkerStatus", None])
 def test_it_is_declared_with_a_class_of_shared_values(value_type: Any) -> None:
     with pytest.raises(TypeError, match="expected a subclass of IntEnumValue or EnumValue, such as"):

@@ -15,7 +15,7 @@ from enums import FrutEnum, Perm, WorkerStatus, WorkerStatusEnum
 from helpers import DEADLINE
 from typing_extensions import TypeAliasType
 
-from multiprocessing_intenum import IntEnumValue, snapshot
+from multiprocessing_intenum import EnumValue, IntEnumValue, snapshot
 
 IDLE = WorkerStatusEnum.IDLE
 
@@ -358,6 +358,17 @@ def test_an_enum_with_a_method_of_our_names_gets_a_warning() -> None:
             f"call the enum's own as snapshot(status).{name}"
         )
     assert snapshot(value("A")).set() == "the enum's own"
+
+
+def test_an_enum_whose_members_have_an_attribute_of_our_names_gets_a_warning() -> None:
+    class Hiding(enum.Enum):
+        A = 1
+
+        def __init__(self, _: int) -> None:
+            self.get_lock = "hidden"
+
+    with pytest.warns(RuntimeWarning, match="'<enum 'Hiding'>' defines get_lock"):
+        EnumValue(Hiding.A)
 
 
 def test_a_mere_member_of_our_names_gets_none() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import enum
+import inspect
 import io
 import json
 import multiprocessing
@@ -16,7 +17,7 @@ from unittest import mock
 import pytest
 from helpers import DEADLINE, SAFE_LOCKS, SHORT
 
-from multiprocessing_intenum import IntEnumValue, compare_and_set, snapshot, wait_for
+from multiprocessing_intenum import EnumValue, IntEnumValue, compare_and_set, snapshot, wait_for
 
 
 class Status(enum.IntEnum):
@@ -194,6 +195,62 @@ def test_another_coroutine_of_the_thread_writes_while_one_awaits_with_the_lock(m
         return found
 
     assert asyncio.run(main()) is Status.CALCULATING
+
+
+def test_a_protocol_with_a_data_member_does_not_see_it_from_python_3_12_on():
+    class Planet(enum.Enum):
+        EARTH = 5.97e24
+
+        def __init__(self, mass):
+            self.mass = mass
+
+    @typing.runtime_checkable
+    class HasMass(typing.Protocol):
+        mass: float
+
+    earth = EnumValue(Planet.EARTH)
+    assert isinstance(Planet.EARTH, HasMass)
+    assert isinstance(earth, HasMass) is (sys.version_info < (3, 12))
+    assert earth.mass == 5.97e24
+    assert inspect.getattr_static(earth, "mass", None) is None
+
+
+def test_enums_of_a_list_a_dict_and_an_exception():
+    class Lists(list, enum.Enum):
+        A = [1, 2]  # noqa: RUF012
+
+    class Dicts(dict, enum.Enum):
+        A = {"x": 1}  # noqa: RUF012
+
+    class WrongError(ValueError, enum.Enum):
+        A = "wrong"
+
+    some = numbers = [0]
+    with pytest.raises(TypeError):
+        some + EnumValue(Lists.A)
+    some += EnumValue(Lists.A)
+    assert some is numbers
+    assert numbers == [0, 1, 2]
+    match EnumValue(Dicts.A):
+        case {"x": _}:
+            found = True
+        case _:
+            found = False
+    assert not found
+    with pytest.raises(TypeError, match="BaseException"):
+        raise EnumValue(WrongError.A)
+
+
+def test_an_enum_that_changes_its_own_values():
+    class Counter(enum.Enum):
+        A = 1
+
+        def bump(self):
+            self._value_ += 1
+
+    counter = EnumValue(Counter.A)
+    counter.bump()
+    assert (snapshot(counter).value, counter.value) == (2, 1)
 
 
 def test_a_weak_reference_works_and_its_repr_leaves_an_error_behind(status):

@@ -21,6 +21,7 @@ from helpers import TIMED_WRITERS, WRITERS, is_free, run
 from process_targets import set_a_record_type
 
 from multiprocessing_intenum import IntEnumValue, compare_and_set, snapshot, wait_for
+from multiprocessing_intenum.members import members_of
 
 IDLE, CALCULATING = WorkerStatusEnum.IDLE, WorkerStatusEnum.CALCULATING
 
@@ -280,3 +281,25 @@ def test_such_a_member_can_be_sent_to_a_child_which_makes_its_own(ctx: Any) -> N
     status = IntEnumValue(RecordType(65280), lock=ctx.RLock())
     run(ctx, set_a_record_type, status)
     assert snapshot(status) == RecordType(65281)
+
+
+# Flags whose numbers are odd
+
+
+def test_a_flag_with_a_value_that_is_no_int_is_refused_by_name() -> None:
+    odd: Any = enum.Flag("odd", {"A": 1.0, "B": 2})
+    with pytest.raises(TypeError, match=r"Can not share a value of '<\w+ 'odd'>': .*A.* is no int"):
+        members_of(odd)
+
+
+def test_the_complement_of_an_int_flag_that_python_3_10_has_written_can_be_read() -> None:
+    perm: Any = enum.IntFlag("perm", {"R": 1, "W": 2, "X": 4})
+    members = members_of(perm)
+    assert members[-2] == ~perm.R
+    assert members.names[-2] == (~perm.R)._name_
+
+
+def test_names_of_several_flags_in_one_text_are_no_name() -> None:
+    perm: Any = enum.Flag("perm", {"R": 1, "W": 2})
+    with pytest.raises(KeyError, match=r"no member named 'R\|W'; its names are R, W; to combine members, give the"):
+        members_of(perm).member_of("R|W")

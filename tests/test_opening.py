@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import errno
 import os
 import random
@@ -21,7 +22,16 @@ from enums import FrutEnum, WorkerStatus, WorkerStatusEnum
 from helpers import DEADLINE, in_a_thread
 from path_targets import strangers
 
-from multiprocessing_intenum import IntEnumValue, SharedFile, file_lock, history, last_change, opening, snapshot
+from multiprocessing_intenum import (
+    EnumValue,
+    IntEnumValue,
+    SharedFile,
+    file_lock,
+    history,
+    last_change,
+    opening,
+    snapshot,
+)
 from multiprocessing_intenum.file_lock import MAKING, USE, is_locked, lock_range, unlock_range
 
 UNAVAILABLE, IDLE, CALCULATING = WorkerStatusEnum
@@ -569,6 +579,34 @@ def test_without_proc_a_file_is_opened_again_by_its_name(path: Path, monkeypatch
     with pytest.raises(FileNotFoundError):
         in_a_thread(lambda: status.set(IDLE))
     assert (snapshot(status), snapshot(other)) == (CALCULATING, IDLE)
+
+
+def test_an_enum_that_no_file_can_describe_is_refused_when_the_value_is_made(path: Path) -> None:
+    class Unprintable:
+        def __repr__(self) -> str:
+            raise ZeroDivisionError
+
+    odd = enum.Enum("odd", {"A": Unprintable()})
+    with pytest.raises(ValueError, match=r"Can not describe '<enum 'odd'>' .* value of A fails with ZeroDivisionError"):
+        EnumValue(odd.A, at=path)
+    long = enum.Enum("long", {"A": "x" * opening._LONGEST_TEXT})
+    with pytest.raises(ValueError, match=r"take 16,777,\d+ bytes, more than the 16,777,216 allowed"):
+        EnumValue(long.A, at=path)
+    assert os.listdir(path.parent) == []
+
+
+@pytest.mark.parametrize(
+    "value", ["\ud800", 10**5000, -(10**30), "grün"], ids=["surrogate", "huge", "large", "letters"]
+)
+def test_any_value_of_a_member_can_be_described(path: Path, value: Any) -> None:
+    odd: Any = enum.Enum("odd", {"A": value, "B": "b"})
+    if value == 10**5000 and hasattr(sys, "set_int_max_str_digits"):  # Python writes no longer ones, see CVE-2020-10735
+        with pytest.raises(ValueError, match=r"Can not describe .* value of A fails"):
+            EnumValue(odd.A, at=path)
+    else:
+        status = EnumValue(odd.B, at=path)
+        assert EnumValue[odd](at=path) == odd.B
+        del status
 
 
 def test_a_thousand_openings_leave_no_descriptor_behind(path: Path) -> None:
