@@ -91,7 +91,7 @@ class FileCell(Cell[T]):
     @property
     def place(self) -> str:
         """Where it is, for an error."""
-        return f" in {self._file.path!r}"
+        return f"; the value is that of {self._file.path!r}"
 
     def copy(self) -> FileCell[T]:
         """Return this cell: a copy of what holds a value by path shares it."""

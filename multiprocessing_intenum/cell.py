@@ -106,8 +106,8 @@ class Cell(Generic[T]):
                 # The library's own locks outlive their holders.
                 may_be_dead = "" if hasattr(type(self.lock), "_is_mine") else ", or dead (see RobustRLock)"
                 message = (
-                    f"could not lock '{self.members.enum_type.__name__}'{self.place} within {timeout} s, nothing was "
-                    f"written, the state is {self.load()!r}: the holder of the lock is busy{may_be_dead}"
+                    f"could not lock '{self.members.enum_type.__name__}' within {timeout} s, nothing was written, "
+                    f"the state is {self.load()!r}: the holder of the lock is busy{may_be_dead}{self.place}"
                 )
                 raise TimeoutError(message)
             result = action()

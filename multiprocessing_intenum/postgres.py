@@ -499,6 +499,7 @@ class RecordCell(FileCell[T]):
 
     __slots__ = ("_record",)
 
+    release: Callable[[], object]
     write: Callable[[T], None]
 
     def __init__(self, members: Members[T], record: PostgresRecord, number: int | None) -> None:

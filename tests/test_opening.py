@@ -258,6 +258,16 @@ def test_a_full_file_system_is_an_error_when_the_value_is_made(
     assert not os.listdir(path.parent)
 
 
+def test_another_error_of_the_file_system_is_told_as_it_is(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
+    with pytest.raises(OSError, match=r"^\[Errno 5\] Input/output error$"):
+        WorkerStatus(IDLE, at=path)
+    assert not os.listdir(path.parent)
+
+
 def test_where_posix_fallocate_is_missing_the_file_is_written_all_the_same(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

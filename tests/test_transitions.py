@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from enums import FrutEnum, Perm, RecordType, WorkerStatusEnum
+from enums import Big, FrutEnum, Perm, RecordType, WorkerStatusEnum
 from helpers import DEADLINE, WRITERS, is_free, run
 
 from multiprocessing_intenum import (
@@ -254,6 +254,13 @@ def test_a_wrong_declaration_is_an_error_when_the_class_is_made(declared: Any, e
     with pytest.raises(error, match=text):
 
         class Wrong(IntEnumValue[WorkerStatusEnum], transitions=declared):
+            pass
+
+
+def test_a_member_that_does_not_fit_is_an_error_that_names_the_entry() -> None:
+    with pytest.raises(OverflowError, match=r"transitions\[\w+\]: Can not store Big member \w+ = "):
+
+        class Wrong(IntEnumValue[Big], transitions={next(iter(Big)): [max(Big)]}):
             pass
 
 

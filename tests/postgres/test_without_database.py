@@ -166,6 +166,16 @@ def test_a_write_that_would_come_too_late_is_not_sent(machine: Machine, server: 
     assert (status, version(server)) == (IDLE, 0)
 
 
+def test_a_table_that_has_another_shape_is_an_error_that_says_so(machine: Machine, server: Server) -> None:
+    status = WorkerStatus(IDLE, at=machine())
+    status.set(CALCULATING)
+    server.ask("ALTER TABLE multiprocessing_intenum RENAME COLUMN history TO gone")
+    with pytest.raises(ConnectionError, match=r"^PostgreSQL refuses, nothing was written: .* \(SQLSTATE 42703\)$"):
+        status.set(IDLE)
+    server.ask("ALTER TABLE multiprocessing_intenum RENAME COLUMN gone TO history")
+    status.set(IDLE)
+
+
 # The lock is lost
 
 
