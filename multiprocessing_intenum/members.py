@@ -111,7 +111,7 @@ class Members(Generic[T]):
         try:
             member = self.enum_type(number)  # type: ignore[call-arg]
             # Python 3.10 gives the complement of an IntFlag a negative number, and later ones a positive number.
-            is_complement = number < 0 and issubclass(self.enum_type, enum.Flag)
+            is_complement = number < 0 and issubclass(self.enum_type, enum.IntFlag)
             # `_missing_` may return a default member, which has another number. A flag with EJECT returns a bare int.
             if type(member) is not self.enum_type or not (is_complement or self.number_of(member) == number):
                 return None

@@ -381,7 +381,8 @@ class RecordLock:
     def _write(self, number: int) -> Entry:
         session = self._session
         if self._is_lost or session is None or session.is_closed:
-            raise self._loss()
+            self._is_lost = True
+            raise self._loss("This was not written")
         begun = time.monotonic()
         answer_by = min(self.answer_by, begun + PATIENCE)
         if answer_by <= begun:
@@ -397,7 +398,8 @@ class RecordLock:
             failure = error
         else:
             if entry is None:
-                raise self._loss()
+                self._is_lost = True
+                raise self._loss("This was not written")
             self._has_written = True
             return entry
         message = (
@@ -406,9 +408,8 @@ class RecordLock:
         )
         raise type(failure)(message)
 
-    def _loss(self, consequence: str = "This was not written") -> ConnectionError:
-        """Note that the lock is lost, and return the error that says so."""
-        self._is_lost = True
+    def _loss(self, consequence: str) -> ConnectionError:
+        """Return the error that says that the lock was lost. Another thread may have it by now, with a new session."""
         return ConnectionError(
             f"the lock of the record {self._record.name!r} was lost, because the connection to PostgreSQL was: another "
             f"machine may have written meanwhile. {consequence}"

@@ -6,6 +6,7 @@ import enum
 import gc
 import subprocess
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -206,6 +207,38 @@ def test_a_holder_hears_of_the_loss_at_the_end(machine: Machine, server: Server,
         lock.release()
     assert exchange(status, IDLE, timeout=DEADLINE) is (CALCULATING if writes else IDLE)
     assert version(server) == (2 if writes else 0)
+
+
+def test_a_loss_is_none_of_the_next_threads(machine: Machine, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    status = WorkerStatus(IDLE, at=machine())
+    lock: Any = status.get_lock()
+    is_reported, is_held = threading.Event(), threading.Event()
+
+    def take_write_and_release() -> None:
+        with lock:
+            is_held.set()
+            assert is_reported.wait(DEADLINE)
+            status.set(CALCULATING)
+
+    give_up = type(lock)._give_up
+    nexts: list[threading.Thread] = []
+
+    def give_up_and_be_followed(self: Any, *, close: bool = True) -> None:
+        give_up(self, close=close)
+        if not nexts:
+            nexts.append(threading.Thread(target=take_write_and_release))
+            nexts[0].start()
+            assert is_held.wait(DEADLINE)
+
+    lock.acquire()
+    server.cut()
+    monkeypatch.setattr(type(lock), "_give_up", give_up_and_be_followed)
+    with pytest.raises(ConnectionError, match="was lost"):
+        lock.release()
+    is_reported.set()
+    nexts[0].join(DEADLINE)
+    assert status == CALCULATING
+    assert version(server) == 1
 
 
 def test_an_error_of_the_block_comes_before_the_loss(machine: Machine, server: Server) -> None:
