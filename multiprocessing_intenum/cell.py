@@ -39,7 +39,7 @@ class Cell(Generic[T]):
     """
 
     __slots__ = (
-        "_block", "_operations", "acquire", "by_number", "exact_type", "is_mine", "lock", "members", "release", "view",
+        "_block", "acquire", "by_number", "exact_type", "is_mine", "lock", "members", "release", "view",
         "words", "write",
     )  # fmt: skip
 
@@ -60,7 +60,7 @@ class Cell(Generic[T]):
     """Store a member under the lock. It must be a member of the table that fits the cell."""
 
     def __init__(self, members: Members[T], block: Any, lock: LockLike) -> None:
-        self._operations = self.acquire, self.release, self.is_mine = operations_of(lock)
+        self.acquire, self.release, self.is_mine = operations_of(lock)
         self._block = block
         self.words = words = Words(block)
         self.view = words.state
@@ -77,7 +77,7 @@ class Cell(Generic[T]):
         """Have each write refused that `check` raises an error for. It is called as `Words.writer` says."""
         words = self.words
         store = words.writer(self.by_number, self.members.number_of, check)
-        self.write = guarded(self.lock, self._operations, store, words.sleepers, words.wake)
+        self.write = guarded(self.lock, (self.acquire, self.release, self.is_mine), store, words.sleepers, words.wake)
 
     @classmethod
     def in_memory(cls, members: Members[T], number: int, lock: LockLike) -> Cell[T]:

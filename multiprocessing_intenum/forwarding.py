@@ -194,9 +194,6 @@ if _metaclass is not type:  # the pure-Python wrapt
             additions = vars(super().__new__(mcs, name, (), texts))
             return type.__new__(mcs, name, bases, {**namespace, **additions}, **keywords)
 
-        def __init__(cls, *args: Any, **keywords: Any) -> None:
-            super().__init__(*args)
-
     _metaclass = _Metaclass
 
 

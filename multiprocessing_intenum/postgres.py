@@ -34,7 +34,7 @@ _FRESH = 3.0
 """Seconds since when somebody has confirmed the mirror, if somebody follows the record on this machine."""
 
 _FIRST_LOOK = 2.0
-"""Seconds that a process waits for the database when it opens a mirror that nobody has confirmed lately."""
+"""Seconds that a process waits for the database when it opens a mirror that is there already. See `_look`."""
 
 
 class PostgresRecord:
@@ -515,7 +515,6 @@ class RecordCell(FileCell[T]):
                 lock = _locks[opened] = RecordLock(record, members, opened)
             lock.refuse_another(record)
         super().__init__(members, record.mirror, opened, lock)
-        self.release = lock.release_written
         follow(opened, record._table, record._parameters, lock.check)
 
     def check_writes(self, check: Callable[[int, T], None] | None) -> None:
@@ -534,8 +533,8 @@ class RecordCell(FileCell[T]):
                 check(before, member)
             lock.write(number_of(member))
 
-        operations = self.acquire, lock.release_written, self.is_mine
-        self.write = guarded(lock, operations, store, words.sleepers, words.wake)
+        self.release = lock.release_written
+        self.write = guarded(lock, (self.acquire, self.release, self.is_mine), store, words.sleepers, words.wake)
 
     def locked(self, action: Callable[[], R], timeout: float | None) -> R:
         """Return `action()`, called with the lock of the fleet held. The time covers the network as well."""

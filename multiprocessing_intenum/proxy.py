@@ -358,8 +358,7 @@ def _enum_of(cls: Any, value: object) -> type:
         )
         raise TypeError(message)
     if not (isinstance(type(value), enum.EnumMeta) and issubclass(type(value), _base_of(cls))):
-        use = "" if cls.EnumType is enum.Enum or not isinstance(type(value), enum.EnumMeta) else ": use EnumValue"
-        refuse(cls.EnumType, value, hint=use)
+        refuse(cls.EnumType, value, hint=": use EnumValue" if isinstance(type(value), enum.EnumMeta) else "")
     return type(value)
 
 

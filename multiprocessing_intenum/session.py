@@ -162,8 +162,10 @@ class Session:
             if time.monotonic() >= deadline:
                 break
         reasons = "; ".join(dict.fromkeys(map(str, failures)))
-        why = f"{reasons}. Check the server and the connection string"
-        message = f"could not connect to PostgreSQL, nothing was written: {why}"
+        message = (
+            f"could not connect to PostgreSQL, nothing was written: {reasons}. "
+            "Check the server and the connection string"
+        )
         raise type(failures[-1])(message)
 
     def _connect_to_one(self, text: str, deadline: float) -> OSError | None:

@@ -11,17 +11,16 @@ from multiprocessing_intenum.members import Members
 __all__ = ["TransitionError", "Transitions", "mermaid"]
 
 
-_KEYWORDS = frozenset(
-    {"accdescr", "acctitle", "as", "class", "classdef", "click", "default", "direction", "end", "href", "note", "scale"}
-    | {"state", "style"}
-)
+_KEYWORDS = frozenset({
+    "accdescr", "acctitle", "as", "class", "classdef", "click", "default", "direction", "end", "href", "note", "scale",
+    "state", "style",
+})  # fmt: skip
 """Names that mean something else to Mermaid, in letters of either case."""
-
 
 _NUMBERED = "state"
 """How the names begin that stand for those that Mermaid would not understand."""
 
-_ENTITIES = {"<": "#lt;", ">": "#gt;", '"': "#quot;", "#": "#35;", ";": "#59;"}
+_ENTITIES = str.maketrans({"<": "#lt;", ">": "#gt;", '"': "#quot;", "#": "#35;", ";": "#59;"})
 """What Mermaid would take for HTML, or for the end of a label or of a line."""
 
 
@@ -175,9 +174,8 @@ def mermaid(value_type: type[Any]) -> str:
         name = names[id(member)] = _name(member)
         is_safe = name.isidentifier() and name.lower() not in _KEYWORDS and not name.startswith(_NUMBERED)
         if not is_safe:  # a combination of flags, for example
-            label = "".join(_ENTITIES.get(letter, letter) for letter in name)
             names[id(member)] = f"{_NUMBERED}{index}"
-            lines.append(f'    state "{label}" as {_NUMBERED}{index}')
+            lines.append(f'    state "{name.translate(_ENTITIES)}" as {_NUMBERED}{index}')
         elif id(member) not in drawn:
             lines.append(f"    {name}")
     lines += [f"    {names[id(before)]} --> {names[id(after)]}" for before, after in pairs]

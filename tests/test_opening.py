@@ -615,8 +615,7 @@ def test_any_value_of_a_member_can_be_described(path: Path, value: Any) -> None:
             EnumValue(odd.A, at=path)
     else:
         status = EnumValue(odd.B, at=path)
-        assert EnumValue[odd](at=path) == odd.B
-        del status
+        assert status == EnumValue[odd](at=path) == odd.B
 
 
 def test_a_thousand_openings_leave_no_descriptor_behind(path: Path) -> None:

@@ -353,7 +353,7 @@ def test_the_diagram_shows_a_member_without_a_name() -> None:
     class Value(EnumValue[perm], transitions={"R": [perm(0)]}):
         pass
 
-    assert '    state "#lt;perm' in mermaid(Value).replace("perm.0:", "perm")
+    assert '    state "#lt;perm' in mermaid(Value)
     assert "<" not in mermaid(Value)
 
 

@@ -363,7 +363,7 @@ def test_the_lock_excludes_the_other_machine(machine: Machine) -> None:
     with one.get_lock(), one.get_lock():
         one.set(CALCULATING)
         assert not in_a_thread(lambda: two.get_lock().acquire(False))
-        with pytest.raises(TimeoutError, match=r"could not lock 'WorkerStatusEnum' within 0\.01 s, nothing .*two'$"):
+        with pytest.raises(TimeoutError, match=r"could not lock 'WorkerStatusEnum' within 0\.01 s, nothing was.*two'$"):
             exchange(two, UNAVAILABLE, timeout=SHORT)
         begun = time.monotonic()
         assert not two.get_lock().acquire(timeout=0.2)
