@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import enum
 import errno
+import fcntl
+import mmap
 import os
 import random
 import signal
@@ -587,3 +589,51 @@ def test_a_thousand_openings_leave_no_descriptor_behind(path: Path) -> None:
             opening.open_file(SharedFile(path), other)
     del status
     assert len(os.listdir("/proc/self/fd")) <= before + 1
+
+
+# File systems
+
+
+def test_a_new_file_is_on_the_disk_before_it_has_its_name(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise a power cut may leave the name with a file of zeros, which is then refused."""
+    done: list[str] = []
+    fsync, link, rename = os.fsync, os.link, os.rename
+
+    def flush(fd: int) -> None:
+        done.append(f"{os.pread(fd, 24, 0)!r} {os.fstat(fd).st_size % mmap.PAGESIZE}")
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", flush)
+    monkeypatch.setattr(os, "link", lambda *names: (done.append("link"), link(*names)))
+    monkeypatch.setattr(os, "rename", lambda *names: (done.append("rename"), rename(*names)))
+    WorkerStatus(IDLE, at=path)
+    IntEnumValue(FrutEnum.APPLE, at=path)
+    assert done == ["b'multiprocessing-intenum ' 0", "link", "b'multiprocessing-intenum ' 0", "rename"]
+
+
+def test_btrfs_is_told_to_write_in_place_while_the_file_is_empty(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a full disk a copy on write would be a SIGBUS. btrfs takes the flag for an empty file only."""
+    calls: list[tuple[int, int]] = []
+
+    def ioctl(fd: int, request: int, argument: bytes) -> bytes:
+        assert os.fstat(fd).st_size == 0
+        (flags,) = struct.unpack("@l", argument)
+        calls.append((request, flags))
+        return struct.pack("@l", 0x10)
+
+    monkeypatch.setattr(fcntl, "ioctl", ioctl)
+    WorkerStatus(IDLE, at=path)
+    no_copy_on_write = 0x00800000
+    assert calls == [(opening._GET_FLAGS, 0), (opening._SET_FLAGS, 0x10 | no_copy_on_write)]
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOTSUP, errno.ENOSYS], ids=errno.errorcode.get)
+def test_a_file_system_without_hard_links_is_an_error(path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "link", refuse)
+    with pytest.raises(OSError, match=r"has no hard links \(FAT and exFAT have none\)") as caught:
+        WorkerStatus(IDLE, at=path)
+    assert (caught.value.errno, caught.value.filename) == (number, str(path))
+    assert not os.listdir(path.parent)
