@@ -14,8 +14,17 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, TypeVar, cas
 
 from typing_extensions import TypeIs
 
-from multiprocessing_intenum import fork, memory
-from multiprocessing_intenum.locks import Lock, LockLike, guarded, operations_of, seconds
+from multiprocessing_intenum import memory
+from multiprocessing_intenum.locks import (
+    Lock,
+    LockLike,
+    NotFreeError,
+    Operations,
+    OwnedLock,
+    guarded,
+    operations_of,
+    seconds,
+)
 from multiprocessing_intenum.members import EnumMember, Members, members_of
 from multiprocessing_intenum.robust import RobustRLock
 from multiprocessing_intenum.words import SIZE, Words
@@ -39,13 +48,11 @@ class Cell(Generic[T]):
     """
 
     __slots__ = (
-        "_block", "acquire", "by_number", "exact_type", "is_mine", "lock", "members", "release", "view",
-        "words", "write",
+        "_block", "by_number", "exact_type", "lock", "members", "operations", "view", "words", "write",
     )  # fmt: skip
 
-    acquire: Callable[..., object]
-    release: Callable[[], object]
-    is_mine: Callable[[], bool]
+    operations: Operations
+    """Those on the lock."""
     members: Members[T]
     by_number: dict[int, T]
     """The table's own dict, one load nearer for the reads."""
@@ -60,7 +67,7 @@ class Cell(Generic[T]):
     """Store a member under the lock. It must be a member of the table that fits the cell."""
 
     def __init__(self, members: Members[T], block: Any, lock: LockLike) -> None:
-        self.acquire, self.release, self.is_mine = operations_of(lock)
+        self.operations = operations_of(lock)
         self._block = block
         self.words = words = Words(block)
         self.view = words.state
@@ -77,7 +84,7 @@ class Cell(Generic[T]):
         """Have each write refused that `check` raises an error for. It is called as `Words.writer` says."""
         words = self.words
         store = words.writer(self.by_number, self.members.number_of, check)
-        self.write = guarded(self.lock, (self.acquire, self.release, self.is_mine), store, words.sleepers, words.wake)
+        self.write = guarded(self.lock, self.operations, store, words.sleepers, words.wake)
 
     @classmethod
     def in_memory(cls, members: Members[T], number: int, lock: LockLike) -> Cell[T]:
@@ -94,30 +101,15 @@ class Cell(Generic[T]):
         Raises:
             TimeoutError: the lock was not free within `timeout` seconds.
         """
-        # It takes a function because no context manager is safe from an interrupt: one that comes as the `with` block
-        # ends is raised before the first line of `__exit__`, and the lock would stay held.
-        limit = seconds(timeout)
-        fork.notice()
-        if self.is_mine():
-            return action()
-        try:  # as in locks.guarded()
-            if limit is None:
-                self.acquire()
-            elif not self.acquire(timeout=limit):
-                # The library's own locks outlive their holders.
-                may_be_dead = "" if hasattr(type(self.lock), "_is_mine") else ", or dead (see RobustRLock)"
-                message = (
-                    f"could not lock '{self.members.enum_type.__name__}' within {timeout} s, nothing was written, "
-                    f"the state is {self.load()!r}: the holder of the lock is busy{may_be_dead}{self.place}"
-                )
-                raise TimeoutError(message)
-            result = action()
-            self.release()
-        except BaseException:
-            if self.is_mine():
-                self.release()
-            raise
-        return result
+        try:
+            return self.operations.hold(action, seconds(timeout))
+        except NotFreeError:
+            may_be_dead = "" if isinstance(self.lock, OwnedLock) else ", or dead (see RobustRLock)"
+            message = (
+                f"could not lock '{self.members.enum_type.__name__}' within {timeout} s, nothing was written, "
+                f"the state is {self.load()!r}: the holder of the lock is busy{may_be_dead}{self.place}"
+            )
+            raise TimeoutError(message) from None
 
     def load(self) -> T:
         """Return the member that the state names now."""

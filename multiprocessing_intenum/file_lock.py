@@ -14,8 +14,9 @@ from typing import Any, cast
 from typing_extensions import Self
 
 from multiprocessing_intenum import fork
+from multiprocessing_intenum.execution import Pauses, execution, moment
+from multiprocessing_intenum.locks import OwnedLock
 from multiprocessing_intenum.open_file import MAKING, USE, WRITING, GoneError, OpenFile, close_in_child, private
-from multiprocessing_intenum.robust import FIRST_INTERVAL, LONGEST_INTERVAL, execution, moment
 
 __all__ = ["PATIENCE", "FileLock"]
 
@@ -47,7 +48,7 @@ class _Turn:
         self.files = []
 
 
-class FileLock:
+class FileLock(OwnedLock):
     """The lock of a value by path. It excludes threads, processes and containers, and ends with its holder.
 
     It is what `get_lock()` of such a value returns. It is re-entrant. As long as it lives, the value is in use. It can
@@ -204,7 +205,7 @@ class FileLock:
 
     def _lock(self, turn: _Turn, deadline: float) -> bool:
         """Take the kernel's lock for this turn. Return False at the deadline."""
-        interval = FIRST_INTERVAL
+        pauses = Pauses()
         while True:
             if not turn.files:
                 self._add_file(turn)
@@ -218,8 +219,7 @@ class FileLock:
             left = deadline - time.monotonic()
             if left <= 0:
                 return False
-            time.sleep(min(left, interval))
-            interval = min(2 * interval, LONGEST_INTERVAL)
+            pauses.sleep(left)
 
     def _add_file(self, turn: _Turn) -> None:
         """Give a turn an opening, or leave it without one if another thread has to give its own back first."""

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import TypeAlias
 
-__all__ = ["is_available", "wait", "wake"]
+__all__ = ["Timespec", "is_available", "wait", "wake"]
 
 # The number of the system call. The 32-bit processors have two such calls, with different time structures.
 _NUMBERS = {"x86_64": 202, "aarch64": 98, "riscv64": 98, "ppc64le": 221, "s390x": 238}
@@ -22,7 +22,9 @@ _FUTEX_WAIT, _FUTEX_WAKE = 0, 1
 _ALL = 2**31 - 1
 
 
-class _Timespec(ctypes.Structure):
+class Timespec(ctypes.Structure):
+    """C's `struct timespec`, which processors of 64 bits all have."""
+
     _fields_ = [("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long)]
 
 
@@ -65,7 +67,7 @@ def wait(address: int, expected: int, seconds: float) -> None:
         seconds: how long to sleep at most.
     """
     number, blocking, _ = _existing(_calls())
-    limit = _Timespec(int(seconds), int(seconds % 1 * 1e9))
+    limit = Timespec(int(seconds), int(seconds % 1 * 1e9))
     if blocking(number, address, _FUTEX_WAIT, expected, ctypes.addressof(limit), None, 0) == -1:
         error = ctypes.get_errno()
         if error not in (errno.EAGAIN, errno.EINTR, errno.ETIMEDOUT):

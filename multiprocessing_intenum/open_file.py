@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Callable
 
 from multiprocessing_intenum import fork
-from multiprocessing_intenum.robust import FIRST_INTERVAL, LONGEST_INTERVAL, greenlets_share_a_thread
+from multiprocessing_intenum.execution import Pauses, greenlets_share_a_thread
 
 try:
     import fcntl
@@ -183,15 +183,14 @@ class OpenFile:
 
     def lock_until(self, byte: int, deadline: float) -> bool:
         """Wait for the lock on a byte. Return False at the deadline, a moment by `time.monotonic`."""
-        interval = FIRST_INTERVAL
+        pauses = Pauses()
         while not self.lock(byte):
             left = deadline - time.monotonic()
             if left <= 0:
                 return False
             if left == math.inf and not greenlets_share_a_thread():
                 return self.lock(byte, wait=True)
-            time.sleep(min(left, interval))
-            interval = min(2 * interval, LONGEST_INTERVAL)
+            pauses.sleep(left)
         return True
 
     def unlock(self, byte: int) -> None:

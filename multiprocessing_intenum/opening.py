@@ -31,9 +31,9 @@ from functools import partial
 from typing import Any, NamedTuple, NoReturn, TypeVar, cast
 
 from multiprocessing_intenum import fork, memory
+from multiprocessing_intenum.execution import execution
 from multiprocessing_intenum.file_lock import PATIENCE, FileLock
 from multiprocessing_intenum.open_file import MAKING, USE, OpenFile, private
-from multiprocessing_intenum.robust import execution
 from multiprocessing_intenum.shared_file import SharedFile
 
 try:

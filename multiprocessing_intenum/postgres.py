@@ -16,13 +16,13 @@ from multiprocessing_intenum import fork
 from multiprocessing_intenum.by_path import FileCell, open_enum
 from multiprocessing_intenum.cell import Cell, HasCell, cell_of, default_lock
 from multiprocessing_intenum.description import description_of_enum, enum_difference
+from multiprocessing_intenum.execution import moment
 from multiprocessing_intenum.file_lock import FileLock
 from multiprocessing_intenum.following import follow
 from multiprocessing_intenum.locks import LockLike, guarded, operations_of, seconds
 from multiprocessing_intenum.members import EnumMember, Members, members_of
 from multiprocessing_intenum.mirror import Mirror, now
 from multiprocessing_intenum.record import Entry, Row, Table
-from multiprocessing_intenum.robust import moment
 from multiprocessing_intenum.session import PATIENCE, PROMPT, Session, parameters_of
 from multiprocessing_intenum.shared_file import SharedFile
 

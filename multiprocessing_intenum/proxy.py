@@ -18,11 +18,16 @@ from typing_extensions import Self, TypeAliasType
 
 from multiprocessing_intenum import fork, mutator
 from multiprocessing_intenum.cell import Cell, HasCell, Record, default_lock, has_cell, snapshot
-from multiprocessing_intenum.forwarding import _OWN_NAMES, _IntProxy, _MemberProxy, methods_of
+from multiprocessing_intenum.forwarding import OWN_NAMES, methods_of
 from multiprocessing_intenum.locks import Lock, LockLike
 from multiprocessing_intenum.members import EnumMember, IntEnumMember, Members, members_of, refuse
 from multiprocessing_intenum.shared_file import SharedFile
 from multiprocessing_intenum.transitions import Transitions
+
+if TYPE_CHECKING:
+    from multiprocessing_intenum.declared import IntProxy, MemberProxy  # pyright: ignore[reportMissingModuleSource]
+else:
+    from multiprocessing_intenum.forwarding import IntProxy, MemberProxy
 
 __all__ = ["EnumValue", "IntEnumValue", "copied"]
 
@@ -61,7 +66,7 @@ class _GenericAlias(types.GenericAlias):
         return cls[argument]
 
 
-class EnumValue(_MemberProxy[T]):
+class EnumValue(MemberProxy[T]):
     """A number in shared memory that looks, to any code that reads it, like the enum member that it names now.
 
     The enum may be of any kind: `Enum` with values of any type, `StrEnum`, `class X(str, Enum)`, Django's
@@ -134,7 +139,7 @@ class EnumValue(_MemberProxy[T]):
                 kind = "a mere name" if isinstance(item, str) else "which is no class"
                 message = f"{cls.__name__} can not be bound to {item!r}, {kind}: give the enum itself"
                 raise TypeError(message)
-        for name in sorted(_OWN_NAMES & vars(cls).keys()):
+        for name in sorted(OWN_NAMES & vars(cls).keys()):
             message = f"{cls.__name__} can not define {name}: the library itself uses it, choose another name"
             raise TypeError(message)
         # EnumValue[A] and EnumValue[B] as bases are an error. Of two named subclasses, the first one determines
@@ -237,7 +242,7 @@ class EnumValue(_MemberProxy[T]):
         return _rebuild, (_origin_of(type(self)), make_cell, parts), _own_of(self) or None, None, None, _set_own
 
 
-class IntEnumValue(EnumValue[I], _IntProxy[I]):
+class IntEnumValue(EnumValue[I], IntProxy[I]):
     """An integer in shared memory that looks, to any code that reads it, like the enum member that it names now.
 
     Every read loads the shared integer again, without a lock. Writes take the lock: `set()`, assignment to `.value`,

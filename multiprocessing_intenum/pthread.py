@@ -11,6 +11,8 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+from multiprocessing_intenum.futex import Timespec
+
 __all__ = ["ALIGNMENT", "MUTEX_SIZE", "NOT_HERE", "TID_MASK", "Pthread", "named", "pthread"]
 
 # pthread_mutex_t has 40 bytes on x86-64 (glibc, musl) and on aarch64 with musl, 48 on aarch64 with glibc, and
@@ -30,10 +32,6 @@ NOT_HERE = (
     "this platform has no robust mutex: use multiprocessing.RLock(), which a killed holder leaves locked, or the "
     "filelock adapter on the how-to page 'Survive a killed holder'"
 )
-
-
-class _Timespec(ctypes.Structure):
-    _fields_ = [("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long)]
 
 
 class Pthread:
@@ -79,7 +77,7 @@ class Pthread:
         """Wait for the mutex, and return 0 or an error number."""
         # Both functions take a point in time, not a duration.
         until = seconds + (time.time() if self._clocklock is None else time.monotonic())
-        moment = ctypes.byref(_Timespec(int(until), int(until % 1 * 1e9)))
+        moment = ctypes.byref(Timespec(int(until), int(until % 1 * 1e9)))
         if self._clocklock is None:
             return self._timedlock(mutex, moment)
         return self._clocklock(mutex, _CLOCK_MONOTONIC, moment)

@@ -19,13 +19,15 @@ from typing import Any, TypeAlias, TypeVar
 from typing_extensions import Self
 
 from multiprocessing_intenum import fork, memory
+from multiprocessing_intenum.execution import Execution, Pauses, execution, greenlets_share_a_thread, moment
+from multiprocessing_intenum.locks import OwnedLock
 from multiprocessing_intenum.pthread import ALIGNMENT, MUTEX_SIZE, NOT_HERE, TID_MASK, named, pthread
 
 _Block: TypeAlias = "ctypes.Array[ctypes.c_char]"
 _Callback: TypeAlias = Callable[["RobustRLock"], object]
 _State: TypeAlias = "tuple[_Block, int | None, _Callback | None]"
 
-__all__ = ["FIRST_INTERVAL", "LONGEST_INTERVAL", "RobustRLock", "execution", "greenlets_share_a_thread", "moment"]
+__all__ = ["RobustRLock"]
 
 T = TypeVar("T")
 
@@ -33,53 +35,6 @@ _here = fork.here
 
 # Seconds to wait at a time: a signal does not end the wait for a mutex, so Python could not run its handler.
 _SLICE = 0.1
-# Seconds to sleep between two tries where the kernel does not wake us: the first time, and at most.
-FIRST_INTERVAL, LONGEST_INTERVAL = 50e-6, 0.005
-
-
-class _Execution:
-    """What can own a lock: a thread, or with gevent or eventlet a greenlet. It lives as long as that does."""
-
-    __slots__ = ("__weakref__",)
-
-
-def _new_local() -> Any:
-    """Return a local object whose `me` is a weak reference to the calling execution.
-
-    It is built on `threading.local`, which gevent and eventlet replace by one for greenlets. The number of a thread or
-    of a greenlet would not do: the next one may get the same.
-    """
-
-    class Local(threading.local):
-        def __init__(self) -> None:
-            self.execution = _Execution()
-            self.me = weakref.ref(self.execution)
-
-    return Local()
-
-
-_local_class, _local = threading.local, _new_local()
-
-
-def _start_anew() -> None:
-    global _local_class, _local
-    _local_class, _local = threading.local, _new_local()
-
-
-# The only thread of a forked child is another one than the thread that forked, and holds nothing.
-fork.in_child(fork.Step.OWNERS, _start_anew)
-
-
-def execution() -> weakref.ref[_Execution]:
-    """Return a weak reference to the calling thread, or greenlet. It is the same one each time."""
-    if threading.local is not _local_class:  # gevent or eventlet has patched it meanwhile
-        _start_anew()
-    return _local.me  # type: ignore[no-any-return]
-
-
-def greenlets_share_a_thread() -> bool:
-    """Whether gevent or eventlet has patched this process, so that a call that blocks the thread stops them all."""
-    return threading.local.__module__ not in ("_thread", "_threading_local")
 
 
 def _pid_namespace() -> int | None:
@@ -89,16 +44,7 @@ def _pid_namespace() -> int | None:
         return None
 
 
-def moment(timeout: float) -> float:
-    """Return the moment `timeout` seconds from now, by `time.monotonic`; ValueError if that is not a number."""
-    end = time.monotonic() + timeout
-    if math.isnan(end):
-        message = "timeout is not a number"
-        raise ValueError(message)
-    return end
-
-
-class RobustRLock:
+class RobustRLock(OwnedLock):
     """A `multiprocessing.RLock` that outlives its holder (Linux).
 
     When the process or the thread that holds it ends without releasing it, because it was killed for example, the
@@ -161,9 +107,9 @@ class RobustRLock:
         self._word: memoryview[Any] | None = self._c.word_of(block, self._offset)
         # The three below are this process's own record. Only the holder of the mutex writes them, so that an execution
         # that asks "is it mine?" gets the right answer whatever others write meanwhile, with a GIL and without.
-        self._owner: weakref.ref[_Execution] | None = None
+        self._owner: weakref.ref[Execution] | None = None
         self._depth = 0  # how often the owner holds it; negative: the owner is a signal handler, see _acquire_busy()
-        self._repairer: weakref.ref[_Execution] | None = None  # the owner who must still run `on_holder_death`
+        self._repairer: weakref.ref[Execution] | None = None  # the owner who must still run `on_holder_death`
 
     def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
         """Take the lock, or take it once more.
@@ -248,8 +194,10 @@ class RobustRLock:
 
     def _guard(
         self, store: Callable[[T], object], waiting: memoryview, wake: Callable[[], object]
-    ) -> Callable[[T], None]:
-        """Return the function of `locks.guarded` for this lock, written out for speed."""
+    ) -> Callable[[T], None] | None:
+        """Return the function of `locks.guarded` for this lock, spelled out: that is 100 ns faster."""
+        if type(self) is not RobustRLock:  # a subclass may have an acquire() of its own
+            return None
         trylock, unlock, mutex = self._trylock, self._unlock, self._mutex
 
         def write(value: T) -> None:
@@ -282,9 +230,9 @@ class RobustRLock:
 
         return write
 
-    def _acquire_busy(self, me: weakref.ref[_Execution], error: int, deadline: float) -> int:
+    def _acquire_busy(self, me: weakref.ref[Execution], error: int, deadline: float) -> int:
         """Go on after trylock has returned `error`. Return 0 if the lock is ours now, or an error number."""
-        interval = FIRST_INTERVAL
+        pauses = Pauses()
         while True:
             if error == 0:
                 self._depth = 1
@@ -313,13 +261,12 @@ class RobustRLock:
             if left <= 0:
                 return errno.ETIMEDOUT
             if greenlets_share_a_thread():
-                time.sleep(min(left, interval))
-                interval = min(2 * interval, LONGEST_INTERVAL)
+                pauses.sleep(left)
                 error = self._trylock(self._mutex)
             else:
                 error = self._c.lock_within(self._mutex, min(left, _SLICE))
 
-    def _own(self, me: weakref.ref[_Execution], depth: int) -> None:
+    def _own(self, me: weakref.ref[Execution], depth: int) -> None:
         """Note that we are the owner of the mutex, which this thread holds, and repair what a dead holder has left.
 
         If a signal handler interrupts the frame that has just taken the mutex over from a dead holder, both come here.
@@ -339,7 +286,7 @@ class RobustRLock:
         self._owner = me
         self._repair(me)
 
-    def _repair(self, me: weakref.ref[_Execution]) -> None:
+    def _repair(self, me: weakref.ref[Execution]) -> None:
         """Run `on_holder_death` if we have taken the lock over from a dead holder and it has not run yet."""
         if self._repairer is me:
             self._repairer = None
@@ -359,7 +306,7 @@ class RobustRLock:
         if error:
             raise named(error)
 
-    def _back_out(self, me: weakref.ref[_Execution]) -> None:
+    def _back_out(self, me: weakref.ref[Execution]) -> None:
         """Free the lock after an exception, which may have come before we had noted that we are its owner."""
         # A second interrupt while this runs can leave the mutex held until this thread ends.
         try:

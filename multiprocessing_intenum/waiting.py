@@ -10,10 +10,10 @@ from typing import Generic, TypeVar, cast
 
 from multiprocessing_intenum import fork, futex
 from multiprocessing_intenum.cell import Cell, HasCell, cell_of
+from multiprocessing_intenum.execution import Pauses, greenlets_share_a_thread
 from multiprocessing_intenum.locks import seconds
 from multiprocessing_intenum.members import EnumMember
 from multiprocessing_intenum.mutator import resolve
-from multiprocessing_intenum.robust import greenlets_share_a_thread
 from multiprocessing_intenum.words import Words
 
 __all__ = ["Deadline", "Look", "Sleeper", "too_late", "wait_for"]
@@ -24,11 +24,8 @@ SLICE = 0.2
 """Seconds after which a sleeper in the kernel looks again. So a change whose writer was killed before it woke anybody,
 or whose store and wake-up a processor has reordered, delays a waiter by no more than this."""
 
-FIRST_INTERVAL = 50e-6
-"""Seconds of the first sleep between two looks where the kernel cannot wake a sleeper."""
-
-LONGEST_INTERVAL = 0.01
-"""Seconds of the longest such sleep, if the caller does not say otherwise."""
+LONGEST_PAUSE = 0.01
+"""Seconds of the longest sleep between two looks, where the kernel cannot wake a sleeper."""
 
 
 class Deadline:
@@ -53,12 +50,11 @@ class Sleeper:
         longest: seconds of the longest sleep between two looks, where the kernel cannot wake us.
     """
 
-    __slots__ = ("_interval", "_is_woken", "_longest", "_words")
+    __slots__ = ("_is_woken", "_pauses", "_words")
 
-    def __init__(self, words: Words, longest: float = LONGEST_INTERVAL) -> None:
+    def __init__(self, words: Words, longest: float = LONGEST_PAUSE) -> None:
         self._words = words
-        self._longest = longest
-        self._interval = min(FIRST_INTERVAL, longest)
+        self._pauses = Pauses(longest)
         # A system call would stop all the greenlets of the thread.
         self._is_woken = futex.is_available() and words.can_wake and not greenlets_share_a_thread()
 
@@ -67,8 +63,7 @@ class Sleeper:
         if self._is_woken:
             self._words.sleep(count, min(limit, SLICE))
         else:
-            time.sleep(min(limit, self._interval))
-            self._interval = min(2 * self._interval, self._longest)
+            self._pauses.sleep(limit)
 
 
 class Look(Generic[T]):
@@ -116,7 +111,7 @@ def wait_for(
     condition: T | str | HasCell[T] | Iterable[T | str] | Callable[[T], object],
     timeout: float | None = None,
     *,
-    max_interval: float | None = LONGEST_INTERVAL,
+    max_interval: float | None = LONGEST_PAUSE,
 ) -> T:
     """Wait until a shared value meets a condition, and return the member that met it.
 

@@ -103,10 +103,10 @@ def test_a_forked_child_holds_none_of_its_parents_foreign_locks() -> None:
     status = WorkerStatus(IDLE, lock=threading.Lock())
 
     def child() -> None:
-        assert not status._self_cell.is_mine()
+        assert not status._self_cell.operations.is_mine()
 
     def function(member: WorkerStatusEnum) -> WorkerStatusEnum:
-        assert status._self_cell.is_mine()
+        assert status._self_cell.operations.is_mine()
         run(multiprocessing.get_context("fork"), child)
         return CALCULATING
 

@@ -28,7 +28,7 @@ import robust_targets
 from enums import WorkerStatus, WorkerStatusEnum
 from helpers import DEADLINE, alarms, held_elsewhere, in_a_thread, is_free
 
-from multiprocessing_intenum import IntEnumValue, compare_and_set, history, memory, pthread, robust, snapshot
+from multiprocessing_intenum import IntEnumValue, compare_and_set, execution, history, memory, pthread, robust, snapshot
 from multiprocessing_intenum.robust import RobustRLock
 
 if TYPE_CHECKING:
@@ -835,7 +835,7 @@ def test_where_greenlets_share_a_thread_a_waiter_sleeps_by_the_patched_function(
         real_sleep(seconds)
 
     monkeypatch.setattr(robust, "greenlets_share_a_thread", lambda: True)
-    monkeypatch.setattr(robust.time, "sleep", let_others_run)
+    monkeypatch.setattr(execution.time, "sleep", let_others_run)
     with running(multiprocessing.get_context("fork"), robust_targets.hold, lock) as holder:
         assert holder.says() == "held"
         assert not lock.acquire(timeout=0.02)
@@ -848,7 +848,7 @@ def test_where_greenlets_share_a_thread_a_waiter_sleeps_by_the_patched_function(
 def test_the_lock_of_an_execution_that_has_ended_is_taken_over(deaths: ctypes.c_int64) -> None:
     lock = RobustRLock(partial(robust_targets.count_death, deaths))
     lock.acquire()
-    greenlet = robust._Execution()
+    greenlet = execution.Execution()
     lock._owner = weakref.ref(greenlet)  # as if another greenlet of this thread had taken it
     assert not lock.acquire(block=False)
     del greenlet
@@ -856,15 +856,6 @@ def test_the_lock_of_an_execution_that_has_ended_is_taken_over(deaths: ctypes.c_
     assert deaths.value == 1
     lock.release()
     assert is_free(lock)
-
-
-def test_a_process_that_is_patched_late_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = robust.execution()
-    monkeypatch.setattr(robust, "_local", robust._local)
-    monkeypatch.setattr(robust, "_local_class", robust._local_class)
-    monkeypatch.setattr(threading, "local", type("local", (threading.local,), {}))
-    assert robust.execution() is robust.execution() is not before
-    assert robust.greenlets_share_a_thread()
 
 
 # Errors of the C library
