@@ -211,7 +211,7 @@ class FileLock(OwnedLock):
                 self._add_file(turn)
             if turn.files:
                 try:
-                    return turn.files[0].lock_until(self._byte, deadline)
+                    return turn.files[0].lock(self._byte) or turn.files[0].lock_until(self._byte, deadline)
                 except GoneError:  # nothing was locked yet: take another opening
                     turn.files.clear()
                     continue
@@ -223,10 +223,11 @@ class FileLock(OwnedLock):
 
     def _add_file(self, turn: _Turn) -> None:
         """Give a turn an opening, or leave it without one if another thread has to give its own back first."""
-        with suppress(IndexError):
-            while not turn.files:
-                turn.files.append(self._idle.pop())
+        try:
+            turn.files.append(self._idle.pop())
             return
+        except IndexError:
+            pass
         try:
             turn.files.append(self.open_again())
         except OSError:
