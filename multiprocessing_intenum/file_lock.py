@@ -146,6 +146,8 @@ class FileLock(OwnedLock):
             RuntimeError: the calling thread does not hold the lock.
             OSError: the lock was lost, because the program has closed the descriptors of the value.
         """
+        if not _here[()]:
+            fork.notice()
         turn = self._turns.get(execution())
         if turn is None or not turn.is_locked:
             message = f"cannot release {self!r}"
@@ -197,6 +199,8 @@ class FileLock(OwnedLock):
                 turn.depth = depth
 
     def _is_mine(self) -> bool:
+        if not _here[()]:
+            fork.notice()
         turn = self._turns.get(execution())
         if turn is None or not turn.is_locked:
             return False

@@ -158,6 +158,8 @@ class RobustRLock(OwnedLock):
             OSError: the C library refused; the message has the error's name.
         """
         # An interrupt that comes before the first line of release() leaves the lock held.
+        if not _here[()]:
+            fork.notice()
         if self._owner is not execution():
             message = "cannot release a RobustRLock that this thread does not hold"
             raise RuntimeError(message)
@@ -183,6 +185,8 @@ class RobustRLock(OwnedLock):
         return self
 
     def _is_mine(self) -> bool:
+        if not _here[()]:
+            fork.notice()
         me = execution()
         if self._owner is me:
             self._repair(me)
