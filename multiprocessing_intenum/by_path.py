@@ -87,6 +87,7 @@ class FileCell(Cell[T]):
     def __init__(self, members: Members[T], file: SharedFile, opened: FileLock, lock: LockLike) -> None:
         self._file, self.open_file = file, opened
         super().__init__(members, opened.body, lock)
+        self.words.remedy = _remedy(file)
 
     @property
     def place(self) -> str:
@@ -139,9 +140,12 @@ def open_enum(
 
     opened = open_file(file, Contents(description, SIZE, differs, begin))
     if not Words(opened.body).are_whole():
-        message = f"{file.path!r} is damaged: stop the processes that use it, and remove it"
-        raise ValueError(message)
+        raise ValueError(_remedy(file))
     return opened
+
+
+def _remedy(file: SharedFile) -> str:
+    return f"{file.path!r} is damaged: stop the processes that use it, and remove it"
 
 
 @overload
