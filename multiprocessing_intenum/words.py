@@ -335,7 +335,7 @@ class Words:
     def _entries(
         found: list[tuple[int, tuple[int, float, int, int]]], number: int, base: int, oldest: int
     ) -> list[Entry]:
-        """Return those changes that are after `number`, and not older than `oldest`: these may have been overwritten."""
+        """Return the changes after `number`. Those before `oldest` may have been overwritten while they were read."""
         entries: list[Entry] = []
         before: int | None = None
         is_known = False  # whether it is known what was before, or that this is not known

@@ -7,6 +7,7 @@ import os
 import random
 import re
 import threading
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -360,10 +361,8 @@ def test_any_bytes_in_the_memory_are_an_answer_or_a_value_error(status: WorkerSt
         end = chance.choice([start + 8, len(memory)])
         memory[start:end] = chance.choice([chance.randbytes(end - start), b"\xff" * (end - start), bytes(end - start)])
         for reader in readers(status).values():
-            try:
+            with suppress(ValueError, TimeoutError):
                 reader()
-            except (ValueError, TimeoutError) as error:
-                assert "\n" not in str(error)
         memory[:] = good
 
 
