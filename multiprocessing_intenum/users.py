@@ -31,7 +31,9 @@ def named(pids: Collection[int]) -> str:
     """Return the processes for a text, such as "processes 47 and 4711"; empty for none."""
     me = os.getpid()
     others = [str(pid) for pid in pids if pid != me]
-    text = f"process{'es' * (len(others) > 1)} {' and '.join([', '.join(others[:-1])] * (len(others) > 1) + others[-1:])}"
+    text = (
+        f"process{'es' * (len(others) > 1)} {' and '.join([', '.join(others[:-1])] * (len(others) > 1) + others[-1:])}"
+    )
     if me not in pids:
         return text if others else ""
     return f"{text} and this one, {me}" if others else f"this process, {me}"
