@@ -83,7 +83,7 @@ class _Watcher:
                 if self._look():
                     return
                 failure = None
-            except BaseException as error:
+            except BaseException as error:  # noqa: PERF203 # that is what the loop is for
                 failure = error
 
     def _note(self, failure: BaseException) -> None:
@@ -92,7 +92,7 @@ class _Watcher:
             _log.warning("waiting for changes goes on by looking again and again, after an error", exc_info=failure)
 
     def _look(self) -> bool:
-        """Complete the futures if there was a change. Return True, and forget this watcher, if nobody waits any more."""
+        """Complete the futures if there was a change. If there are none, forget this watcher and return True."""
         words = self._cell.words
         with _watching:
             if not self._futures:

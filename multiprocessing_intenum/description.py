@@ -10,7 +10,15 @@ from typing import Any, cast
 
 from multiprocessing_intenum.members import Members
 
-__all__ = ["description_of_enum", "enum_difference", "is_enum", "literal_of", "printable", "what_is_in"]
+__all__ = [
+    "ValueByText",
+    "description_of_enum",
+    "enum_difference",
+    "is_enum",
+    "literal_of",
+    "printable",
+    "what_is_in",
+]
 
 
 def printable(text: str) -> str:
@@ -50,6 +58,16 @@ def _shown(enum_type: type[Any], name: str, value: Any) -> Any:
         raise ValueError(message) from error
 
 
+class ValueByText:
+    """A value of an enum that is known by its description only. Two with one text may differ."""
+
+    def __init__(self, text: object) -> None:
+        self.text = str(text)
+
+    def __repr__(self) -> str:
+        return self.text
+
+
 _PLAIN: tuple[type[Any], ...] = (bool, int, float, complex, str, bytes, type(None), type(...))
 _GROUPS: tuple[type[Any], ...] = (tuple, list, set, frozenset, dict)
 
@@ -68,7 +86,7 @@ def _text_of(value: Any) -> str:
     A text of gettext_lazy shows itself as the literal of its translation, which is another one in each language. So
     what is not plain, but looks like a literal, is described by its type.
     """
-    if _is_plain(value):
+    if _is_plain(value) or type(value) is ValueByText:
         return repr(value)
     if type(value) in (tuple, list):
         opening, closing = "()" if type(value) is tuple else "[]"

@@ -239,6 +239,7 @@ def of_one_name(ours: type, given: type) -> str:
             f"{given.__module__}; import it from one of them everywhere"
         )
     return (
-        f": these are two classes of one name, since '{ours.__qualname__}' was made anew (a cell of a notebook that ran "
-        "again, a reloader); make the shared value anew as well, and import the class again where the older one is in use"
+        f": these are two classes of one name, because the class {ours.__qualname__} was made anew (by a cell of a "
+        "notebook that ran again, by a reloader), and one of the two is the older one; make the shared value anew as "
+        "well, with the new class, and use no members of the older one"
     )

@@ -310,7 +310,7 @@ def test_waiters_get_the_change_whatever_fails_in_the_thread(
     failed = threading.Event()
 
     def fail(self: Any, *args: Any, **options: Any) -> Any:
-        if always and name != "_look" or not failed.is_set():
+        if (always and name != "_look") or not failed.is_set():
             failed.set()
             raise error
         return real(self, *args, **options)
