@@ -140,10 +140,11 @@ def open_enum(
         )
 
     opened = open_file(file, Contents(description, SIZE, differs, begin))
-    if not Words(opened.body).are_whole():
-        message = f"{file.path!r} is damaged: stop the processes that use it{users.listed(file.path)}, and remove it"
-        raise ValueError(message)
-    return opened
+    if Words(opened.body).are_whole():
+        return opened
+    del opened  # so that this process does not count as one that uses the file
+    message = f"{file.path!r} is damaged: stop the processes that use it{users.listed(file.path)}, and remove it"
+    raise ValueError(message)
 
 
 @overload
