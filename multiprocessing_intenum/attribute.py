@@ -155,10 +155,12 @@ class EnumAttribute(Generic[V]):
         if issubclass(type(value), self._value_type):
             status = value
         elif has_cell(value):
+            hint = of_one_name(self._value_type, type(value)) or of_one_name(
+                self._value_type.EnumType, type(value).EnumType
+            )
             message = (
                 f"can not adopt a {type(value).__name__} as {type(instance).__name__}.{self._name}: "
-                f"expected a {self._value_type.__name__}, or a member to make one of"
-                f"{of_one_name(self._value_type, type(value))}"
+                f"expected a {self._value_type.__name__}, or a member to make one of{hint}"
             )
             raise TypeError(message)
         else:
