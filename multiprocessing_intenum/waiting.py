@@ -110,7 +110,7 @@ class Look(Generic[T]):
             member = cell.member_in_history(entry.after)
             if member is not state and self._is_met(member):
                 return member
-        self.count, self._last = found.count, found.last
+        self.count, self._last = found.counted, found.last
         return None
 
 

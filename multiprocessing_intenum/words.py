@@ -79,11 +79,11 @@ class Entry(NamedTuple):
 class Found(NamedTuple):
     """The changes that `Words.changes_since` has found."""
 
-    count: int
+    counted: int
     """How many changes were counted: the value to sleep on."""
     entries: list[Entry]
     last: int
-    """The number of the last change, to go on from. It is more than `count` if a writer has not counted its change."""
+    """The number of the last change, to go on from. It is more than `counted` if a writer has not counted its change."""
 
 
 _pid = os.getpid()  # os.getpid() itself would take 50 ns of each write
