@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from inspect import getattr_static
-from typing import Any, Generic, NoReturn, TypeVar, overload
+from typing import Any, Generic, NoReturn, TypeVar, cast, overload
 
 from typing_extensions import Self
 
@@ -155,9 +155,8 @@ class EnumAttribute(Generic[V]):
         if issubclass(type(value), self._value_type):
             status = value
         elif has_cell(value):
-            hint = of_one_name(self._value_type, type(value)) or of_one_name(
-                self._value_type.EnumType, type(value).EnumType
-            )
+            ours, theirs = cast("Any", self._value_type), cast("Any", type(value))
+            hint = of_one_name(ours, theirs) or of_one_name(ours.EnumType, theirs.EnumType)
             message = (
                 f"can not adopt a {type(value).__name__} as {type(instance).__name__}.{self._name}: "
                 f"expected a {self._value_type.__name__}, or a member to make one of{hint}"

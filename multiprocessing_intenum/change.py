@@ -26,7 +26,8 @@ class Change(NamedTuple, Generic[T]):
             one before which changes are missing.
         after: the member after.
         at: when it was written, an aware datetime in UTC.
-        pid: the id of the process that wrote it; 0 if the value was written behind the back of this library.
+        pid: the id of the process that wrote it; 0 if another program did so, which nobody knows. Then `at` is when it
+            was noticed.
         number: how many changes the value had had by then; 0 for the one that made it.
 
     Raises:

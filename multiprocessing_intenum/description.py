@@ -74,7 +74,7 @@ _GROUPS: tuple[type[Any], ...] = (tuple, list, set, frozenset, dict)
 
 def _is_plain(value: Any) -> bool:
     """Whether the repr of a value is a literal that says what it is, and is the same at all times."""
-    kind: Any = type(value)
+    kind = cast("Any", type(value))
     if kind in _GROUPS:
         return all(map(_is_plain, value.items() if kind is dict else value))
     return any(issubclass(kind, plain) and kind.__repr__ is plain.__repr__ for plain in _PLAIN)
@@ -90,7 +90,7 @@ def _text_of(value: Any) -> str:
         return repr(value)
     if type(value) in (tuple, list):
         opening, closing = "()" if type(value) is tuple else "[]"
-        return opening + ", ".join(map(_text_of, value)) + closing
+        return opening + ", ".join(map(_text_of, cast("tuple[Any, ...]", value))) + closing
     text = repr(value)
     try:
         literal_of(text)

@@ -387,7 +387,7 @@ def _rebuild(origin: tuple[Any, ...], make_cell: Callable[..., Cell[Any]], parts
 
 
 def copied(status: EnumValue[Any], memo: dict[int, Any]) -> EnumValue[Any]:
-    """Return a deep copy that has its own state, at first an equal one, and the same lock.
+    """Return a deep copy that has its own state, at first an equal one, and the same lock. By path it shares the state.
 
     It is for objects that hold a shared value and are deep-copied. `copy.deepcopy` of a shared value gives the member.
     """

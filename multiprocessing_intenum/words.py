@@ -83,7 +83,7 @@ class Found(NamedTuple):
     """How many changes were counted: the value to sleep on."""
     entries: list[Entry]
     last: int
-    """The number of the last change, to go on from. It is more than `counted` if a writer has not counted its change."""
+    """The number of the last change, to go on from. It is more than `counted` if that change is not counted yet."""
 
 
 _pid = os.getpid()  # os.getpid() itself would take 50 ns of each write
