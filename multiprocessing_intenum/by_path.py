@@ -110,7 +110,13 @@ def _unpickled(enum_type: type[Any], file: SharedFile, lock: LockLike | None) ->
 
 
 def open_enum(
-    file: SharedFile, members: Members[Any], begin: Callable[[memoryview, bool], object] | None, record: str = ""
+    file: SharedFile,
+    members: Members[Any],
+    begin: Callable[[memoryview, bool], object] | None,
+    record: str = "",
+    *,
+    is_user: bool = True,
+    timeout: float | None = None,
 ) -> FileLock:
     """Open the file of an enum.
 
@@ -119,6 +125,8 @@ def open_enum(
         members: the table of the enum.
         begin: writes the first state into the body of the file, which is new or not; None: only attach.
         record: the name of the record that the file mirrors, if it does.
+        is_user: as for `opening.open_file`.
+        timeout: as for `opening.open_file`.
 
     Raises:
         NotImplementedError, FileNotFoundError, ValueError, OSError: see `opening.open_file`.
@@ -139,7 +147,7 @@ def open_enum(
             "at=, or SharedFile(..., readonly=True) to read it only"
         )
 
-    opened = open_file(file, Contents(description, SIZE, differs, begin))
+    opened = open_file(file, Contents(description, SIZE, differs, begin), is_user=is_user, timeout=timeout)
     if Words(opened.body).are_whole():
         return opened
     del opened  # so that this process does not count as one that uses the file

@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 
-from multiprocessing_intenum.file_lock import USE
+from multiprocessing_intenum.open_file import USE, WRITING
 
 __all__ = ["holders_of", "listed", "named", "users_of"]
 
@@ -22,9 +22,9 @@ def users_of(path: str) -> list[int]:
     return sorted({pid for pid, locked in _found(path) if locked is None or ("READ", USE) in locked})
 
 
-def holders_of(path: str, byte: int) -> list[int]:
-    """Return the ids of the processes that have locked this byte of the file exclusively, as `users_of` does."""
-    return sorted({pid for pid, locked in _found(path) if locked is not None and ("WRITE", byte) in locked})
+def holders_of(path: str) -> list[int]:
+    """Return the ids of the processes that have the lock of the value in this file, as far as `users_of` does."""
+    return sorted({pid for pid, locked in _found(path) if locked is not None and ("WRITE", WRITING) in locked})
 
 
 def named(pids: Collection[int]) -> str:

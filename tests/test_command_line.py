@@ -794,7 +794,7 @@ def test_set_says_which_process_has_the_lock(path: str, status: WorkerStatus) ->
 def test_where_the_holder_can_not_be_told_set_says_what_it_knows(
     path: str, status: WorkerStatus, show: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(users, "holders_of", lambda path, byte: [])
+    monkeypatch.setattr(users, "holders_of", lambda path: [])
     with held_elsewhere(status.get_lock()):
         code, _, errors = show("set", path, "CALCULATING", "--timeout", "0.05")
     assert code == 1

@@ -75,12 +75,11 @@ def test_the_holder_of_the_lock_is_told(path: str) -> None:
     with strangers(2) as (holder, user):
         for each in (holder, user):
             each.ask(opens(path))
-        byte = WorkerStatus(at=path).get_lock()._byte  # type: ignore[attr-defined]
-        assert users.holders_of(path, byte) == []
+        assert users.holders_of(path) == []
         assert holder.ask("status.get_lock().acquire()") == "True"
-        assert users.holders_of(path, byte) == [holder.process.pid]
+        assert users.holders_of(path) == [holder.process.pid]
         holder.ask("status.get_lock().release()")
-        assert users.holders_of(path, byte) == []
+        assert users.holders_of(path) == []
 
 
 @pytest.mark.parametrize(
