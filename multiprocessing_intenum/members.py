@@ -97,7 +97,8 @@ class Members(Generic[T]):
         member = self._find(number)
         if member is None:
             message = (
-                f"{number} is no member of '{self.enum_type}': another program may have written to the shared memory"
+                f"{number} is no member of '{self.enum_type}': another program may have written to the shared memory; "
+                "set a member to repair the value, or make it anew"
             )
             raise ValueError(message) from None  # the KeyError of a read's first look-up explains nothing
         return member
