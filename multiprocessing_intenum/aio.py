@@ -7,10 +7,11 @@ thread of the process sleeps in the kernel and wakes the coroutines of all loops
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import suppress
 from threading import TIMEOUT_MAX
 from typing import Any, Generic, TypeVar
 
@@ -20,11 +21,13 @@ from multiprocessing_intenum import fork
 from multiprocessing_intenum.cell import Cell, HasCell, cell_of
 from multiprocessing_intenum.change import Change, Feed
 from multiprocessing_intenum.members import EnumMember
-from multiprocessing_intenum.waiting import Deadline, Look, Sleeper, too_late
+from multiprocessing_intenum.waiting import LONGEST_INTERVAL, Deadline, Look, Sleeper, too_late
 
 __all__ = ["changes", "wait_for"]
 
 T = TypeVar("T", bound=EnumMember)
+
+_log = logging.getLogger(__name__)
 
 _THREAD_NAME = "multiprocessing_intenum.aio"
 
@@ -46,6 +49,7 @@ class _Watcher:
         self._cell = cell
         self._count = cell.words.count[()]
         self._futures: dict[asyncio.AbstractEventLoop, set[asyncio.Future[None]]] = {}
+        self._has_failed = False
         threading.Thread(target=self._run, name=_THREAD_NAME, daemon=True).start()
 
     def add(self, future: asyncio.Future[None], count: int) -> None:
@@ -64,25 +68,60 @@ class _Watcher:
                 del self._futures[loop]
 
     def _run(self) -> None:
-        words = self._cell.words
-        sleeper = Sleeper(words)
+        # Coroutines wait for this thread alone, so it ends only when there are none. Whatever fails, the kernel, the
+        # memory, somebody's event loop: it goes on, and looks again and again until a round succeeds.
+        words, sleeper = self._cell.words, None
+        failure: BaseException | None = None
         while True:
-            sleeper.sleep(self._count, TIMEOUT_MAX)
-            with _watching:
-                if not self._futures:
-                    del _watchers[self._cell]
+            try:
+                if failure is not None:
+                    time.sleep(LONGEST_INTERVAL)
+                    self._note(failure)
+                else:
+                    sleeper = sleeper or Sleeper(words)
+                    sleeper.sleep(self._count, TIMEOUT_MAX)
+                if self._look():
                     return
-                count = words.count[()]
-                # A writer that was killed before it counted its change has changed the state nevertheless.
-                if count != self._count or words.settled[()] != words.state[()]:
-                    self._count = count
-                    self._complete()
+                failure = None
+            except BaseException as error:  # noqa: PERF203 # that is what the loop is for
+                failure = error
+
+    def _note(self, failure: BaseException) -> None:
+        if not self._has_failed:
+            self._has_failed = True
+            _log.warning("waiting for changes goes on by looking again and again, after an error", exc_info=failure)
+
+    def _look(self) -> bool:
+        """Complete the futures if there was a change. If there are none, forget this watcher and return True."""
+        words = self._cell.words
+        with _watching:
+            if not self._futures:
+                if _watchers.get(self._cell) is self:
+                    del _watchers[self._cell]
+                return True
+            count = words.count[()]
+            # A writer that was killed before it counted its change has changed the state nevertheless.
+            if count != self._count or words.settled[()] != words.state[()]:
+                self._complete()
+                self._count = (
+                    count  # not before all are complete: after an error the next round goes on with the others
+                )
+        return False
 
     def _complete(self) -> None:
-        for loop, futures in self._futures.items():
-            with suppress(RuntimeError):  # the loop is closed: nobody waits there any more
-                loop.call_soon_threadsafe(_set_results, futures)
-        self._futures = {}
+        # A loop's futures leave the dict before anything is called. The garbage collector may run in any call, and end
+        # a coroutine that was abandoned there: that changes the dict.
+        failure: BaseException | None = None
+        for loop in list(self._futures):
+            futures = self._futures.pop(loop, None)
+            try:
+                if futures is not None:
+                    loop.call_soon_threadsafe(_set_results, futures)
+            except BaseException as error:
+                if futures is not None and not loop.is_closed():  # else nobody waits there any more
+                    self._futures[loop], failure = futures, error
+        if failure is not None:
+            raise failure
 
 
 def _set_results(futures: Iterable[asyncio.Future[None]]) -> None:
@@ -185,7 +224,7 @@ def changes(status: HasCell[T], *, timeout: float | None = None) -> AsyncIterato
 
     Raises:
         TypeError: `status` is no `IntEnumValue`, or `timeout` no number.
-        ValueError: `timeout` is negative, or one of the integers is no member.
+        ValueError: `timeout` is negative, or another program has written to the shared memory.
 
     Example:
         >>> import asyncio
