@@ -17,11 +17,12 @@ from typing import Any, NoReturn
 from multiprocessing_intenum import change, mutator, users, waiting
 from multiprocessing_intenum.by_path import FileCell, open_enum
 from multiprocessing_intenum.cell import snapshot
+from multiprocessing_intenum.contents import description_of
 from multiprocessing_intenum.description import ValueByText, is_enum, literal_of, printable, what_is_in
 from multiprocessing_intenum.locks import LockLike, seconds
 from multiprocessing_intenum.members import Members
 from multiprocessing_intenum.mirror import Mirror
-from multiprocessing_intenum.opening import description_of, while_nobody_begins
+from multiprocessing_intenum.opening import while_nobody_begins
 from multiprocessing_intenum.proxy import EnumValue
 from multiprocessing_intenum.shared_file import SharedFile
 

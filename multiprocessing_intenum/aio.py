@@ -21,7 +21,7 @@ from multiprocessing_intenum import fork
 from multiprocessing_intenum.cell import Cell, HasCell, cell_of
 from multiprocessing_intenum.change import Change, Feed
 from multiprocessing_intenum.members import EnumMember
-from multiprocessing_intenum.waiting import LONGEST_INTERVAL, Deadline, Look, Sleeper, too_late
+from multiprocessing_intenum.waiting import LONGEST_PAUSE, Deadline, Look, Sleeper, too_late
 
 __all__ = ["changes", "wait_for"]
 
@@ -75,7 +75,7 @@ class _Watcher:
         while True:
             try:
                 if failure is not None:
-                    time.sleep(LONGEST_INTERVAL)
+                    time.sleep(LONGEST_PAUSE)
                     self._note(failure)
                 else:
                     sleeper = sleeper or Sleeper(words)

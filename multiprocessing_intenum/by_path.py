@@ -11,11 +11,12 @@ from typing import Any, TypeAlias, TypeVar, cast, overload
 
 from multiprocessing_intenum import users
 from multiprocessing_intenum.cell import Cell, Record
+from multiprocessing_intenum.contents import Contents
 from multiprocessing_intenum.description import description_of_enum, enum_difference, is_enum, printable, what_is_in
 from multiprocessing_intenum.file_lock import FileLock
 from multiprocessing_intenum.locks import LockLike
 from multiprocessing_intenum.members import EnumMember, Members, members_of
-from multiprocessing_intenum.opening import Contents, open_file
+from multiprocessing_intenum.opening import open_file
 from multiprocessing_intenum.shared_file import SharedFile
 from multiprocessing_intenum.words import SIZE, Words
 

@@ -18,7 +18,17 @@ from enums import WorkerStatus, WorkerStatusEnum
 from helpers import DEADLINE, SHORT, held_elsewhere, in_a_thread, is_free
 from path_targets import strangers
 
-from multiprocessing_intenum import SharedFile, exchange, file_lock, last_change, opening, snapshot, update, value_at
+from multiprocessing_intenum import (
+    SharedFile,
+    contents,
+    exchange,
+    file_lock,
+    last_change,
+    opening,
+    snapshot,
+    update,
+    value_at,
+)
 from multiprocessing_intenum.open_file import MAKING, USE, WRITING, GoneError, OpenFile
 
 if TYPE_CHECKING:
@@ -339,7 +349,7 @@ def test_a_value_is_in_use_only_once_its_first_state_is_stored(path: str, monkey
     pwrite = os.pwrite
 
     def look(*args: Any) -> int:
-        seen.append((looker.is_locked(USE), os.pread(looker.fd, 8, opening._BEGINNING_AT)[0]))
+        seen.append((looker.is_locked(USE), os.pread(looker.fd, 8, contents._BEGINNING_AT)[0]))
         return pwrite(*args)
 
     monkeypatch.setattr(os, "pwrite", look)
@@ -454,7 +464,7 @@ def test_the_only_opening_of_a_thread_that_ends_goes_to_the_next_one(
 
 def test_if_the_file_cannot_be_opened_once_more_nothing_is_written(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: os.getuid() or 1)  # one that opens nothing at once
-    monkeypatch.setattr(opening, "_refuse", lambda *_: None)
+    monkeypatch.setattr(contents, "_refuse", lambda *_: None)
     status = WorkerStatus(IDLE, at=path)
 
     def refuse(*_: object) -> Any:

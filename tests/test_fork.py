@@ -320,14 +320,14 @@ def test_a_fork_does_not_wait_for_a_thread_that_opens_a_file(tmp_path: Path) -> 
         from enums import *
         from multiprocessing_intenum import opening
         reached = threading.Event()
-        making = opening._making
+        making = opening.making
         def say(*args):
             reached.set()
             return making(*args)
-        opening._making = say
+        opening.making = say
         threading.Thread(target=lambda: WorkerStatus("IDLE", at={str(tmp_path / "status")!r}), daemon=True).start()
         reached.wait()
-        opening._making = making
+        opening.making = making
         if os.fork() == 0:
             WorkerStatus("IDLE", at={str(tmp_path / "other")!r}).set("CALCULATING")
             os._exit(0)

@@ -28,8 +28,10 @@ from multiprocessing_intenum import (
     EnumValue,
     IntEnumValue,
     SharedFile,
+    contents,
     history,
     last_change,
+    making,
     open_file,
     opening,
     snapshot,
@@ -405,7 +407,7 @@ def test_a_file_that_loses_its_name_while_it_is_opened_is_opened_anew(
 
 def test_who_was_faster_in_making_it_wins(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with strangers(1) as (stranger,):
-        put_in_place = opening._put_in_place
+        put_in_place = making._put_in_place
 
         def be_too_late(*args: Any) -> Any:
             path.write_bytes(spare.read_bytes())  # a maker that does not know our lock: a restored backup
@@ -413,7 +415,7 @@ def test_who_was_faster_in_making_it_wins(path: Path, monkeypatch: pytest.Monkey
 
         spare = path.parent / "spare"
         stranger.ask(f"status = WorkerStatus('UNAVAILABLE', at={str(spare)!r})")
-        monkeypatch.setattr(opening, "_put_in_place", be_too_late)
+        monkeypatch.setattr(making, "_put_in_place", be_too_late)
         assert WorkerStatus(IDLE, at=SharedFile(path, mode=0o644)) == IDLE
         assert sorted(os.listdir(path.parent)) == ["spare", "status"]
 
@@ -482,15 +484,15 @@ def test_another_maker_has_taken_the_temporary_name(path: Path, monkeypatch: pyt
 
 
 def test_a_leftover_that_another_maker_removes_is_no_error(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    find = opening._open
+    find = making.found_file
 
     def find_nothing(file: SharedFile) -> Any:
         if file.path == str(temporary(path)):
-            monkeypatch.setattr(opening, "_open", find)
+            monkeypatch.setattr(making, "found_file", find)
             temporary(path).unlink()
         return find(file)
 
-    monkeypatch.setattr(opening, "_open", find_nothing)
+    monkeypatch.setattr(making, "found_file", find_nothing)
     temporary(path).touch()
     assert WorkerStatus(IDLE, at=path) == IDLE
 
@@ -561,7 +563,7 @@ def test_an_enum_that_no_file_can_describe_is_refused_when_the_value_is_made(pat
     odd = enum.Enum("odd", {"A": Unprintable()})
     with pytest.raises(ValueError, match=r"Can not describe '<enum 'odd'>' .* value of A fails with ZeroDivisionError"):
         EnumValue(odd.A, at=path)
-    long = enum.Enum("long", {"A": "x" * opening._LONGEST_TEXT})
+    long = enum.Enum("long", {"A": "x" * contents._LONGEST_TEXT})
     with pytest.raises(ValueError, match=r"take 16,777,\d+ bytes, more than the 16,777,216 allowed"):
         EnumValue(long.A, at=path)
     assert os.listdir(path.parent) == []
@@ -585,7 +587,7 @@ def test_a_thousand_openings_leave_no_descriptor_behind(path: Path) -> None:
     for _ in range(1_000):
         WorkerStatus(IDLE, at=path)
     status = WorkerStatus(IDLE, at=path)
-    other = opening.Contents({}, 8, lambda found: "another", None)
+    other = contents.Contents({}, 8, lambda found: "another", None)
     for _ in range(1_000):
         with pytest.raises(ValueError, match="holds another value"):
             opening.open_file(SharedFile(path), other)
@@ -740,7 +742,7 @@ def test_btrfs_is_told_to_write_in_place_while_the_file_is_empty(path: Path, mon
     monkeypatch.setattr(fcntl, "ioctl", ioctl)
     WorkerStatus(IDLE, at=path)
     no_copy_on_write = 0x00800000
-    assert calls == [(opening._GET_FLAGS, 0), (opening._SET_FLAGS, 0x10 | no_copy_on_write)]
+    assert calls == [(making._GET_FLAGS, 0), (making._SET_FLAGS, 0x10 | no_copy_on_write)]
 
 
 @pytest.mark.parametrize("number", [errno.EPERM, errno.ENOTSUP, errno.ENOSYS], ids=errno.errorcode.get)
