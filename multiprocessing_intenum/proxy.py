@@ -18,9 +18,10 @@ from typing_extensions import Self, TypeAliasType
 
 from multiprocessing_intenum import fork, mutator
 from multiprocessing_intenum.cell import Cell, HasCell, Record, default_lock, has_cell, snapshot
-from multiprocessing_intenum.forwarding import OWN_NAMES, methods_of
+from multiprocessing_intenum.forwarding import OWN_NAMES
 from multiprocessing_intenum.locks import Lock, LockLike
 from multiprocessing_intenum.members import EnumMember, IntEnumMember, Members, members_of, of_one_name, refuse
+from multiprocessing_intenum.methods import methods_of
 from multiprocessing_intenum.shared_file import SharedFile
 from multiprocessing_intenum.transitions import Transitions
 
