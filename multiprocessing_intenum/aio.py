@@ -50,7 +50,24 @@ class _Watcher:
         self._count = cell.words.count[()]
         self._futures: dict[asyncio.AbstractEventLoop, set[asyncio.Future[None]]] = {}
         self._has_failed = False
-        threading.Thread(target=self._run, name=_THREAD_NAME, daemon=True).start()
+        self.has_thread = False
+
+    def start(self) -> None:
+        """Start the thread if it is not started yet. `_watching` must be free.
+
+        The garbage collector may run in the new thread, before its start() returns, and end a wait that was abandoned:
+        that takes `_watching`.
+        """
+        try:
+            with _watching:
+                is_first, self.has_thread = not self.has_thread, True
+            if is_first:
+                threading.Thread(target=self._run, name=_THREAD_NAME, daemon=True).start()
+        except BaseException:
+            with _watching:
+                self._forget()
+                self._complete()  # those who have come meanwhile make another one, or get an error of their own
+            raise
 
     def add(self, future: asyncio.Future[None], count: int) -> None:
         """Complete the future when the count is another one than `count`."""
@@ -96,30 +113,31 @@ class _Watcher:
         words = self._cell.words
         with _watching:
             if not self._futures:
-                if _watchers.get(self._cell) is self:
-                    del _watchers[self._cell]
+                self._forget()
                 return True
             count = words.count[()]
             # A writer that was killed before it counted its change has changed the state nevertheless.
             if count != self._count or words.settled[()] != words.state[()]:
                 self._complete()
-                self._count = (
-                    count  # not before all are complete: after an error the next round goes on with the others
-                )
+                # Not before all are complete: after an error the next round goes on with those that are left.
+                self._count = count
         return False
 
+    def _forget(self) -> None:
+        if _watchers.get(self._cell) is self:
+            del _watchers[self._cell]
+
     def _complete(self) -> None:
-        # A loop's futures leave the dict before anything is called. The garbage collector may run in any call, and end
-        # a coroutine that was abandoned there: that changes the dict.
         failure: BaseException | None = None
-        for loop in list(self._futures):
-            futures = self._futures.pop(loop, None)
+        # Both are copies: the garbage collector may run in any call, and end a wait that was abandoned there.
+        for loop, futures in list(self._futures.items()):
             try:
-                if futures is not None:
-                    loop.call_soon_threadsafe(_set_results, futures)
+                loop.call_soon_threadsafe(_set_results, tuple(futures))
             except BaseException as error:
-                if futures is not None and not loop.is_closed():  # else nobody waits there any more
-                    self._futures[loop], failure = futures, error
+                if not loop.is_closed():  # else nobody waits there any more
+                    failure = error
+                    continue
+            self._futures.pop(loop, None)
         if failure is not None:
             raise failure
 
@@ -144,6 +162,7 @@ async def _change_of(cell: Cell[Any], count: int, limit: float) -> None:
         if watcher is None:
             watcher = _watchers[cell] = _Watcher(cell)
         watcher.add(future, count)
+    watcher.start()
     timer = loop.call_later(limit, _set_result, future) if limit < TIMEOUT_MAX else None
     try:
         await future

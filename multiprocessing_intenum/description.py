@@ -22,9 +22,9 @@ __all__ = [
 
 
 def printable(text: str) -> str:
-    """Return a text with what a terminal would not show, but do, in escaped form.
+    """Return a text in which all that a terminal would not show, but obey, is escaped.
 
-    Names from a file or a row are anybody's text.
+    Anybody may have written the names in a file or a row.
     """
     if text.isprintable():
         return text

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from enums import FrutEnum, WorkerStatus, WorkerStatusEnum
-from helpers import DEADLINE, SHORT, running
+from helpers import DEADLINE, SHORT, is_free, running
 from process_targets import write_alternately
 
 from multiprocessing_intenum import aio, changes, futex, snapshot, wait_for, waiting
@@ -403,7 +403,7 @@ class Loop:
 def watcher_of(status: WorkerStatus, *loops: Loop) -> tuple[Any, list[list[str]]]:
     """Return a watcher, whose thread does not run, and the future of each loop."""
     watcher = object.__new__(aio._Watcher)
-    watcher._cell, watcher._count, watcher._has_failed = status._self_cell, 0, False
+    watcher._cell, watcher._count, watcher._has_failed, watcher.has_thread = status._self_cell, 0, False, True
     futures: list[list[str]] = [[] for _ in loops]
     watcher._futures = {loop: [future] for loop, future in zip(loops, futures, strict=True)}  # type: ignore[misc]
     return watcher, futures
@@ -441,7 +441,7 @@ def test_a_loop_that_fails_is_asked_again_and_hinders_no_other_one(
 def test_the_garbage_collector_may_end_other_waits_while_the_futures_are_completed(status: WorkerStatus) -> None:
     loops = [Loop([]), Loop([]), Loop([])]
     watcher, futures = watcher_of(status, *loops)
-    loops[0].errors.append(lambda: watcher._futures.pop(loops[1]))  # what discard() does for its last one
+    loops[0].errors.append(lambda: watcher._futures.pop(loops[1]).clear())  # what discard() does for its last one
     status.set(CALCULATING)
     assert watcher._look() is False
     assert [len(future) for future in futures] == [1, 0, 1]
@@ -460,11 +460,54 @@ def test_a_watcher_that_is_not_known_any_more_ends_all_the_same(status: WorkerSt
 def test_who_can_not_have_a_thread_gets_an_error_and_leaves_nothing_behind(
     status: WorkerStatus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    start = threading.Thread.start
+    others: list[Any] = []
+
     def refuse(thread: threading.Thread) -> None:
+        if thread.name != aio._THREAD_NAME:
+            start(thread)
+            return
+        (watcher,) = aio._watchers.values()
+        others.append(asyncio.get_running_loop().create_future())  # somebody waits as well meanwhile
+        watcher.add(others[0], 0)
         message = "can't start new thread"
         raise RuntimeError(message)
 
+    async def wait() -> None:
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            await aio.wait_for(status, CALCULATING)
+        await asyncio.wait_for(others[0], DEADLINE)  # to look again, and to get an error of its own
+
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    with pytest.raises(RuntimeError, match="can't start new thread"):
-        asyncio.run(aio.wait_for(status, CALCULATING))
+    asyncio.run(wait())
     assert not aio._watchers
+
+
+def test_the_new_thread_may_end_an_abandoned_wait_before_it_is_started(
+    status: WorkerStatus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The garbage collector may run there: with the lock held, both threads would wait for each other."""
+    start = threading.Thread.start
+    free: list[bool] = []
+
+    def collect_first(thread: threading.Thread) -> None:
+        if thread.name == aio._THREAD_NAME:
+            free.append(is_free(aio._watching))
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", collect_first)
+    assert asyncio.run(wait_and_write(status)) is CALCULATING
+    assert free == [True]
+
+
+def test_a_wait_that_was_interrupted_before_it_had_its_thread_leaves_the_next_one_to_start_it(
+    status: WorkerStatus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def be_interrupted(watcher: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(aio._Watcher, "start", be_interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(aio.wait_for(status, CALCULATING))
+    monkeypatch.undo()
+    assert asyncio.run(wait_and_write(status)) is CALCULATING

@@ -17,7 +17,18 @@ from enums import Perm, Permissions, WorkerState, WorkerStatus, WorkerStatusEnum
 from helpers import DEADLINE, SHORT, WRITERS, in_a_thread, is_free, running
 from process_targets import follow, write_alternately
 
-from multiprocessing_intenum import Change, IntEnumValue, aio, changes, futex, history, last_change, wait_for, waiting
+from multiprocessing_intenum import (
+    Change,
+    IntEnumValue,
+    aio,
+    changes,
+    futex,
+    history,
+    last_change,
+    wait_for,
+    waiting,
+    words,
+)
 from multiprocessing_intenum.words import READABLE
 
 if TYPE_CHECKING:
@@ -190,10 +201,12 @@ def kill_after_the_state(status: WorkerStatus, after: WorkerStatusEnum, *, left_
     words.state[()] = int(after)
 
 
+@pytest.mark.parametrize("fences", [False, True])
 @pytest.mark.parametrize("left_out", [0, 1])
 def test_after_a_kill_before_the_count_the_last_change_is_that_which_led_to_the_state(
-    status: WorkerStatus, left_out: int
+    status: WorkerStatus, monkeypatch: pytest.MonkeyPatch, left_out: int, fences: bool
 ) -> None:
+    monkeypatch.setattr(words, "_NEEDS_FENCE", fences)
     status.set(UNAVAILABLE)
     kill_after_the_state(status, CALCULATING, left_out=left_out)
     memory = bytes(status._self_cell.words._bytes)
