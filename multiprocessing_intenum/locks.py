@@ -234,9 +234,9 @@ class ThreadsLock:
 _threads_locks: weakref.WeakSet[ThreadsLock] = weakref.WeakSet()
 
 
-def _end(reference: weakref.ref[ThreadsLock], execution: weakref.ref[Any]) -> None:
+def _end(reference: weakref.ref[Any], execution: weakref.ref[Any]) -> None:
     """Give a lock back, because the thread that has it has ended."""
-    lock = reference()
+    lock: ThreadsLock | None = reference()
     if lock is not None and lock._is_of(execution):
         lock.release()
 

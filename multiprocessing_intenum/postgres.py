@@ -48,7 +48,7 @@ _QUEUE = 1.0
 """Seconds that a statement waits in the server's queue for the lock, or for the table, before it comes back.
 
 While it waits there it has a snapshot. VACUUM keeps what that might see, and CREATE INDEX CONCURRENTLY waits for its
-end: for ever, if that is called by the holder of the lock. PostgreSQL has no way to wait for an advisory lock without."""
+end: for ever, if that is called by the holder of the lock. No statement waits for an advisory lock without one."""
 
 _ASIDE = 4.0
 """Seconds that a process then waits without a statement, before it queues up again."""
@@ -189,7 +189,8 @@ class _Hold:
     """What an acquisition of the lock has: a session, and what the row holds."""
 
     __slots__ = (
-        "answer_by", "begun", "depth", "has_written", "is_lost", "is_writing", "session", "state", "unmirrored", "version",
+        "answer_by", "begun", "depth", "has_written", "is_lost", "is_writing", "session", "state", "unmirrored",
+        "version",
     )  # fmt: skip
 
     session: Session
@@ -458,7 +459,7 @@ class RecordLock:
         return row
 
     def _ask_for_lock(self, session: Session, deadline: float, *, wait: bool) -> Row | None:
-        """Ask for the lock once, and return the row if it was granted. A short while later it is known that it was not."""
+        """Ask for the lock once, and return the row if it was granted within `_QUEUE` seconds."""
         begun = time.monotonic()
         if deadline == -math.inf:
             limit, answer_by = PROMPT, begun + PROMPT

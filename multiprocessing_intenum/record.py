@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
 
-from multiprocessing_intenum.session import PROMPT, ServerError, Session
+from multiprocessing_intenum.session import ServerError, Session
 
 __all__ = ["CREATE_TABLE", "GRACE", "NEEDS_PRIMARY", "Entry", "Row", "Table"]
 
@@ -31,8 +31,8 @@ GRACE = 0.5
 
 
 NEEDS_PRIMARY = (
-    "Nobody can write to this server: it is a standby, or default_transaction_read_only is on. A write needs the primary: "
-    "leave target_session_attrs out of the connection string, and name the host of the primary in it"
+    "Nobody can write to this server: it is a standby, or default_transaction_read_only is on. A write needs the "
+    "primary: leave target_session_attrs out of the connection string, and name the host of the primary in it"
 )
 
 

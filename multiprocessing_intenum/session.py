@@ -1,8 +1,8 @@
 """One session with a PostgreSQL server, in which every step has a deadline, by psycopg's wrapper of libpq.
 
 `psycopg.Connection` has no deadline for a query before psycopg 3.3, takes up to five seconds to cancel one on Ctrl-C,
-and its lock would hold a signal handler for ever that interrupts a query of its own thread. From psycopg come the look-up
-of host names (`conninfo_attempts`) and the exchange of a query and its results (`generators.execute`). What is left here:
+and its lock would hold a signal handler for ever that interrupts a query of its own thread. psycopg looks up the names
+of hosts (`conninfo_attempts`), and exchanges a query and its results (`generators.execute`). What is done here:
 
 - the waiting, because psycopg's own has no deadline before psycopg 3.3;
 - connecting, because `generators.connect` keeps the connection to itself until it is made, and a child that is forked
@@ -62,7 +62,7 @@ _SETTINGS = {
     "tcp_user_timeout": "15000",
     # It ends the session of a client that was killed, though that waits for a lock. PostgreSQL 14; not on Windows.
     "client_connection_check_interval": "1000",
-    # Each step has a deadline of its own, and nothing else may end it. The administrator may have set these for the user.
+    # Each step has a deadline of its own, and nothing else may end it. The administrator may have set one of these.
     "statement_timeout": "0",
     "lock_timeout": "0",
     "transaction_timeout": "0",  # PostgreSQL 17
@@ -214,7 +214,9 @@ def _addresses(parameters: dict[str, str], deadline: float) -> list[dict[str, st
     asked = _unanswered.get(key)
     if asked is None or asked.is_answered(0):
         asked = _unanswered[key] = _LookUp(key, parameters)
-    if not asked.is_answered(deadline):
+    if asked.is_answered(deadline):
+        _unanswered.pop(key, None)
+    else:
         message = "no name server has said in time which address the host has"
         raise TimeoutError(message)
     if asked.failure:

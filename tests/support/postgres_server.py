@@ -68,7 +68,7 @@ class Server:
     def __init__(self, directory: Path, host: str = "127.0.0.1", **settings: object) -> None:
         self.host, self.port = host, free_port()
         self._settings = settings
-        self._directory = directory
+        self.directory = directory
         self._data = directory / "data"
         self._process: subprocess.Popen[bytes] | None = None
         self._programs = _copy_programs(directory)
@@ -86,22 +86,22 @@ class Server:
 
     def _run(self, program: str, *arguments: str) -> None:
         command = [str(self._programs / program), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, cwd=self._directory, **_user())
+        done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, cwd=self.directory, **_user())
         assert done.returncode == 0, done.stdout + done.stderr
 
     def start(self) -> None:
         options = {
             "listen_addresses": self.host,
             "port": self.port,
-            "unix_socket_directories": self._directory,
+            "unix_socket_directories": self.directory,
             "fsync": "off",
             "max_connections": 300,
             **self._settings,
         }
         settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         command = [str(self._programs / "postgres"), "-D", str(self._data), *settings]
-        with (self._directory / "log").open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self._directory, **_user())
+        with (self.directory / "log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.directory, **_user())
         end = time.monotonic() + DEADLINE
         while not self._answers():
             assert time.monotonic() < end, self.log()
@@ -116,7 +116,7 @@ class Server:
         return True
 
     def log(self) -> str:
-        return (self._directory / "log").read_text()
+        return (self.directory / "log").read_text()
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """End it: SIGINT cuts the connections off, SIGQUIT is as if it had crashed."""
