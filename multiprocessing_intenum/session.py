@@ -11,6 +11,7 @@ of hosts (`conninfo_attempts`), and exchanges a query and its results (`generato
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import os
 import re
@@ -210,6 +211,9 @@ def _addresses(parameters: dict[str, str], deadline: float) -> list[dict[str, st
     host = parameters.get("host", "")
     if not host or host.startswith(("/", "@")) or parameters.get("hostaddr"):  # a socket of this machine, or known
         return [parameters]
+    with suppress(ValueError):
+        ipaddress.ip_address(host)
+        return [parameters]  # libpq reads this one without asking anybody
     key = host, parameters.get("port", "")
     asked = _unanswered.get(key)
     if asked is None or asked.is_answered(0):

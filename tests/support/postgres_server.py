@@ -62,22 +62,29 @@ class Server:
     Args:
         directory: where its programs and its data go.
         host: the address that it listens at.
+        primary: the server of which it is a standby.
         settings: PostgreSQL's own, instead of those below.
     """
 
-    def __init__(self, directory: Path, host: str = "127.0.0.1", **settings: object) -> None:
+    def __init__(
+        self, directory: Path, host: str = "127.0.0.1", *, primary: Server | None = None, **settings: object
+    ) -> None:
         self.host, self.port = host, free_port()
         self._settings = settings
         self.directory = directory
         self._data = directory / "data"
         self._process: subprocess.Popen[bytes] | None = None
-        self._programs = _copy_programs(directory)
+        self._programs = primary._programs if primary else _copy_programs(directory)
         user = _user()
         if user:
             os.chown(directory, user["user"], user["group"])
-        self._run(
-            "initdb", "--auth=trust", "--encoding=UTF8", "--username=postgres", "--no-sync", "-D", str(self._data)
-        )
+        if primary:
+            source = ("-h", primary.host, "-p", str(primary.port), "-U", "postgres")
+            self._run("pg_basebackup", *source, "-D", str(self._data), "-R", "--checkpoint=fast", "--no-sync")
+        else:
+            self._run(
+                "initdb", "--auth=trust", "--encoding=UTF8", "--username=postgres", "--no-sync", "-D", str(self._data)
+            )
         self.start()
 
     @property
@@ -149,6 +156,17 @@ class Server:
         finally:
             for pid in pids:
                 os.kill(pid, signal.SIGCONT)
+
+    @contextmanager
+    def standby(self) -> Iterator[Server]:
+        """Start a server that follows this one, and can be read."""
+        with tempfile.TemporaryDirectory() as directory:
+            os.chmod(directory, 0o755)  # as for the server itself
+            standby = Server(Path(directory), self.host, primary=self)
+            try:
+                yield standby
+            finally:
+                standby.close()
 
     def connect(self, **others: str) -> psycopg.Connection[tuple[Any, ...]]:
         return psycopg.connect(self.conninfo, autocommit=True, connect_timeout=5, **others)
