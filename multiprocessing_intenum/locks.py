@@ -192,19 +192,21 @@ class ThreadsLock:
         deadline = math.inf if timeout is None else moment(timeout)
         bell = threading.Lock()
         bell.acquire()
-        bells.append(bell)
         try:
+            bells.append(bell)
             is_late = False
             while True:
-                # If the first one does not come, it was interrupted before it could leave the queue.
-                if (is_late or bells[0] is bell) and self._take(me):
+                first = bells[0] if bells else bell
+                if (is_late or first is bell) and self._take(me):
+                    # If the first one did not come for it, it was interrupted before it could leave the queue.
+                    _leave(bells, first)
                     return True
                 left = deadline - time.monotonic()
                 if not block or left <= 0:
                     return False
                 is_late = not bell.acquire(timeout=min(left, _SLICE))
         finally:
-            bells.remove(bell)
+            _leave(bells, bell)
             if not self.is_mine():
                 self._wake()
 
@@ -229,6 +231,11 @@ class ThreadsLock:
     def _wake(self) -> None:
         with suppress(IndexError, RuntimeError):  # nobody waits, or it has been woken
             self._bells[0].release()
+
+
+def _leave(bells: deque[threading.Lock], bell: threading.Lock) -> None:
+    with suppress(ValueError):  # it is not in the queue any more
+        bells.remove(bell)
 
 
 _threads_locks: weakref.WeakSet[ThreadsLock] = weakref.WeakSet()

@@ -464,7 +464,21 @@ def test_one_that_did_not_leave_the_queue_keeps_nobody_out() -> None:
     stale.acquire()
     lock._bells.append(stale)
     assert lock.acquire(timeout=DEADLINE)
+    assert not lock._bells
     lock.release()
+
+
+def test_one_that_was_taken_for_gone_gets_its_turn_all_the_same() -> None:
+    lock = ThreadsLock()
+    assert lock.acquire()
+    thread = threading.Thread(target=lambda: lock.acquire() and lock.release())
+    thread.start()
+    wait_for_the_queue(lock, 1)
+    lock._bells.clear()
+    lock.release()
+    thread.join(DEADLINE)
+    assert not thread.is_alive()
+    assert is_free(lock)
 
 
 def take_in_a_child(lock: ThreadsLock) -> None:
