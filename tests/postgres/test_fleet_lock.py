@@ -402,6 +402,22 @@ def test_a_row_that_is_another_one_is_named_as_the_reason(machine: Machine, serv
             status.set(CALCULATING)
 
 
+def test_a_loss_is_named_as_the_reason_where_the_row_can_not_be_asked_for(
+    machine: Machine, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pooler has given the statement another session, and then the connection breaks."""
+    status = WorkerStatus(IDLE, at=machine())
+
+    def cut(*_: Any) -> None:
+        server.cut()
+
+    with status.get_lock():
+        monkeypatch.setattr(Table, "write", cut)
+        with pytest.raises(ConnectionError, match=r"was lost, because the connection .* This was not written"):
+            status.set(CALCULATING)
+    assert row(server) == (IDLE, 0)
+
+
 def test_records_of_two_schemas_do_not_exclude_each_other(machine: Machine, server: Server) -> None:
     server.ask("CREATE SCHEMA other")
     try:
@@ -715,6 +731,14 @@ def test_where_no_thread_can_be_started_a_write_is_done_all_the_same(
     assert is_free(status.get_lock())
     status.set(IDLE)
     until(lambda: not server.sessions())
+
+
+def test_one_thread_closes_the_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two threads have seen at once that there is none."""
+    monkeypatch.setattr(postgres, "_closing", {os.getpid(): threading.current_thread()})
+    second = threading.Thread(target=postgres._close_idle)
+    postgres._start_closing(second)
+    assert second.ident is None
 
 
 @pytest.mark.usefixtures("unfollowed")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 import time
@@ -278,3 +279,17 @@ def test_a_notification_that_comes_with_an_answer_is_not_missed(server: Server) 
     server.ask("NOTIFY here")
     assert in_a_thread(lambda: session.notified(time.monotonic() + DEADLINE))
     session.close()
+
+
+def test_a_connection_that_breaks_without_a_word_is_an_error_without_names(server: Server) -> None:
+    for use in (
+        lambda session: session.query("SELECT 1", (), time.monotonic() + DEADLINE),
+        lambda session: session.notified(time.monotonic() + DEADLINE),
+    ):
+        session = opened(server.conninfo)
+        with socket.socket(fileno=os.dup(session._pgconn.socket)) as connection:
+            connection.shutdown(socket.SHUT_RDWR)
+        with pytest.raises(ConnectionError, match="the connection to PostgreSQL was lost: ") as caught:
+            use(session)
+        assert session.is_closed
+        assert (caught.value.__cause__, caught.value.__context__) == (None, None)
