@@ -183,7 +183,11 @@ class _LookUp:
         try:
             found = conninfo.conninfo_attempts(cast("Any", self._parameters))
             self.addresses = list(dict.fromkeys(str(each["hostaddr"]) for each in found))
-        except psycopg.Error as error:  # its text has names in it
+        except (
+            psycopg.Error,
+            OSError,
+            ValueError,
+        ) as error:  # ValueError: what can be no name. The text has names in it
             self.failure = str(error)
         finally:
             _unanswered.pop(self._key, None)
