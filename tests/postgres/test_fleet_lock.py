@@ -402,17 +402,19 @@ def test_a_row_that_is_another_one_is_named_as_the_reason(machine: Machine, serv
             status.set(CALCULATING)
 
 
-def test_a_loss_is_named_as_the_reason_where_the_row_can_not_be_asked_for(
-    machine: Machine, server: Server, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("is_cut", [False, True])
+def test_a_loss_is_named_as_the_reason_where_the_row_is_the_same_or_can_not_be_asked_for(
+    is_cut: bool, machine: Machine, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A pooler has given the statement another session, and then the connection breaks."""
+    """A pooler has given the statement another session; then the connection breaks as well."""
     status = WorkerStatus(IDLE, at=machine())
 
-    def cut(*_: Any) -> None:
-        server.cut()
+    def refuse(*_: Any) -> None:
+        if is_cut:
+            server.cut()
 
     with status.get_lock():
-        monkeypatch.setattr(Table, "write", cut)
+        monkeypatch.setattr(Table, "write", refuse)
         with pytest.raises(ConnectionError, match=r"was lost, because the connection .* This was not written"):
             status.set(CALCULATING)
     assert row(server) == (IDLE, 0)
