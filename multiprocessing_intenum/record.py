@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, NamedTuple, cast
 
 from multiprocessing_intenum.session import PROMPT, ServerError, Session
 
-__all__ = ["CREATE_TABLE", "Entry", "Row", "Table"]
+__all__ = ["CREATE_TABLE", "Entry", "Found", "Row", "Table", "find_all", "listen"]
 
 CREATE_TABLE = """\
 CREATE TABLE IF NOT EXISTS multiprocessing_intenum (
@@ -137,10 +137,6 @@ class Table:
         )
         return _entry(*json.loads(rows[0][0])) if rows else None
 
-    def listen(self, session: Session, key: int, deadline: float) -> None:
-        """Have the session notified of each write."""
-        self._query(session, f"LISTEN {channel_of(key)}", (), deadline)
-
     def required(self, row: Row | None) -> Row:
         """Return the row; FileNotFoundError if there is none."""
         if row is None:
@@ -149,7 +145,7 @@ class Table:
         return row
 
     @staticmethod
-    def _query(session: Session, sql: str, arguments: tuple[object, ...], deadline: float) -> Any:
+    def _query(session: Session, sql: str, arguments: Sequence[object], deadline: float) -> Any:
         try:
             return session.query(sql, arguments, deadline)
         except ServerError as error:
@@ -189,3 +185,36 @@ def _meaning(error: ServerError) -> OSError:
             "multiprocessing_intenum, on a server that is no standby; with create=True also CREATE on the schema"
         )
     return ConnectionError(f"PostgreSQL refuses, nothing was written: {error}")
+
+
+class Found(NamedTuple):
+    """What there is of one of several records."""
+
+    channel: str
+    columns: list[Any]
+    """The columns of the row; all None if there is none."""
+
+    def row(self) -> Row | None:
+        """Return the row, or None if there is none. Any error is that of this row, which somebody wrote by hand."""
+        return None if self.columns[0] is None else _row([self.columns])
+
+
+def find_all(session: Session, names: Sequence[str], deadline: float) -> dict[str, Found]:
+    """Return what there is of each of these records. Errors are those of `Table`."""
+    asked = ", ".join(f"${number}" for number in range(1, len(names) + 1))
+    sql = (
+        "SELECT name, hashtextextended(name, 'multiprocessing_intenum'::regclass::oid::bigint), "
+        f"enum, state, version, history FROM unnest(ARRAY[{asked}]::text[]) AS asked (name) "
+        "LEFT JOIN multiprocessing_intenum USING (name)"
+    )
+    rows = Table._query(session, sql, names, deadline)
+    return {name.decode(): Found(channel_of(int(key)), columns) for name, key, *columns in rows}
+
+
+def listen(session: Session, channels: Set[str], no_more: Set[str], deadline: float) -> None:
+    """Have the session notified of each write on these channels, and no more on those."""
+    statements = [f"UNLISTEN {each}" for each in no_more] + [f"LISTEN {each}" for each in channels]
+    try:
+        session.script("; ".join(statements), deadline)
+    except ServerError as error:
+        raise _meaning(error) from None
