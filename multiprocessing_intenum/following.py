@@ -7,7 +7,8 @@ follows share one connection, and are read by one query. Of the processes of a m
 - A process that is stopped, or has a thread in C that does not let others run, keeps its lock. So the process that
   follows also gives a sign of life in the mirror, whether or not the database answers. If there is none for some
   seconds, another process stands in. The stopped one sees that when it goes on, and gives its lock back.
-- If two processes follow some records each, the one that follows more takes over the rest, as far as it has them open.
+- The process that has most records open follows all of these, once it has read them. So a machine has one connection,
+  if one of its processes has all records open.
 - A process that cannot follow a record gives the duty back after a while: another one may have the right to read it,
   or the way to the server.
 
@@ -21,7 +22,8 @@ import random
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from typing import Any
 
@@ -98,53 +100,85 @@ class _Followed:
         self.file, self.table, self.check = weakref.ref(file), table, check
         self.mirror = Mirror(file.body)
         self.is_mine = False
+        self.is_wanted = False  # another process follows it, and this one is to take over if it can
         self._right = file.another(FOLLOWING)
-        self._has_right = self._has_given_up = self._is_locked = False
+        self._has_right = self._is_locked = False
+        self._has_lost = False  # it could not follow, or was stopped: so it takes the duty only if nobody has it
+        self._sign = 0, 0
         self._seen = self.mirror.duty
         self._looks = 0  # how often nothing has changed there
+        self._looked_at = 0.0
         self._since = 0.0  # the moment since which this process has the duty without success
         self._failure = ""
 
-    def look(self, token: int, records: int, *, is_connected: bool) -> None:
+    def tick(self, token: int, records: int, *, is_connected: bool) -> bool:
         """Look who follows the record: give a sign of life if it is this process, or take over if nobody else does.
+
+        No error leaves this function: it is none of the other records.
 
         Args:
             token: what this process calls itself.
-            records: how many records it follows.
-            is_connected: whether it has a connection.
+            records: how many records it has open.
+            is_connected: whether it follows any.
+
+        Returns:
+            False if the record is not open any more.
         """
-        duty = self.mirror.duty
+        try:
+            if self.file() is None:
+                self.leave()
+                return False
+            self._look(token, records, is_connected)
+        except Exception as error:
+            self.fail(error)
+        return True
+
+    def _look(self, token: int, records: int, is_connected: bool) -> None:
+        self._sign = token, records
+        duty, moment = self.mirror.duty, time.monotonic()
         self._looks = self._looks + 1 if duty == self._seen else 0
         self._seen = duty
-        if self.is_mine and duty.token != token:
-            self.leave()  # this process was stopped, or the other one follows more
-        elif not self.is_mine and self._may_take(duty, token, records, is_connected):
-            self.is_mine = True
-            self._since = time.monotonic()
+        self.is_wanted = False
         if self.is_mine:
-            self._has_right = self._has_right or self._right.acquire(block=False)
-            self.give_sign(token, records, SILENCE)
+            if duty.token != token:  # this process was stopped, or the other one has more records open
+                self._has_lost = moment - self._looked_at > SILENCE
+                self.leave()
+        elif self._is_vacant(duty):
+            self._take()
+        elif duty.token and not self._has_lost:
+            records = min(records, 255)
+            # Between two of the same size nothing is moved, unless both follow: they may have begun at the same time.
+            self.is_wanted = records > duty.records or (records == duty.records and is_connected and token > duty.token)
+        self._looked_at = moment
+        if self.is_mine:
+            with suppress(OSError):  # this process follows all the same
+                self._has_right = self._has_right or self._right.acquire(block=False)
+            self.give_sign(SILENCE)
         elif self._failure and self.mirror.age() < 2 * LOOK:
             self._note("")  # another process can
 
-    def _may_take(self, duty: Duty, token: int, records: int, is_connected: bool) -> bool:
+    def _is_vacant(self, duty: Duty) -> bool:
         if self._looks > 0 and self._right.acquire(block=False):  # its process has ended, or has given up
             self._has_right = True
             return True
-        if self._looks * TICK > (duty.silence or SILENCE):
-            if duty.token:
-                _log.warning(
-                    "the process that follows the record %r on this machine has given no sign of life for %d s: it is "
-                    "stopped, or has a thread in C that does not let others run. This process follows the record now",
-                    self.table.name,
-                    duty.silence,
-                )
-            return True
-        follows_more = (min(records, 255), token) > (duty.records, duty.token)
-        return bool(duty.token and is_connected and not self._has_given_up and follows_more)
+        if self._looks * TICK <= (duty.silence or SILENCE):
+            return False
+        if duty.token:
+            _log.warning(
+                "the process that follows the record %r on this machine has given no sign of life for %d s: it is "
+                "stopped, or has a thread in C that does not let others run. This process follows the record now",
+                self.table.name,
+                duty.silence,
+            )
+        return True
 
-    def give_sign(self, token: int, records: int, silence: int) -> None:
+    def _take(self) -> None:
+        self.is_mine, self.is_wanted = True, False
+        self._since = time.monotonic()
+
+    def give_sign(self, silence: int) -> None:
         """Say that this process follows the record, and for how many seconds it may say nothing."""
+        token, records = self._sign
         self.mirror.duty = Duty(token, self.mirror.duty.beat + 1, silence, records)
 
     def leave(self) -> None:
@@ -156,9 +190,12 @@ class _Followed:
 
     def fail(self, error: Exception) -> None:
         """Note why this process cannot follow the record. After a while, let another one try."""
+        if self.is_wanted:
+            self.is_wanted, self._has_lost = False, True
+            return
         self._note(str(error) or repr(error))
         if self.is_mine and time.monotonic() - self._since > TENURE:
-            self._has_given_up = True
+            self._has_lost = True
             self._looks = -4  # this process waits longer than the others before it tries again
             self.mirror.duty = self._seen = Duty(0, self.mirror.duty.beat + 1, 1, 0)
             self.leave()
@@ -179,17 +216,19 @@ class _Followed:
         # The other records must not wait for long, if somebody was stopped in the middle of a write.
         if not file.acquire(timeout=0 if self._is_locked else 0.1):
             self._is_locked = True
-            message = "another process holds the lock of the mirror: it is stopped, or about to go on"
+            message = "another process holds the lock of the mirror, and does not give it back. Is it stopped?"
             raise TimeoutError(message)
         self._is_locked = False
         try:
-            # If this process was stopped since it has asked, the record may have been set back meanwhile, and the mirror
-            # would not know which of the two is newer. It asks again.
+            # If this process was stopped since it asked, the record may have been set back meanwhile. The mirror would
+            # not know which of the two is newer. So it asks again.
             if now() - question.moment < SILENCE * 1e9:
                 self.mirror.catch_up(row, question)
-                self._since = time.monotonic()
-                self._has_given_up = False
+                self._has_lost = False
                 self._note("")
+                if self.is_wanted:
+                    self.give_sign(SILENCE)  # the other process sees it
+                self._take()
         finally:
             file.release()
 
@@ -212,10 +251,10 @@ class _Follower:
     def __init__(self, parameters: Mapping[str, str]) -> None:
         self.parameters = parameters
         self.records: list[_Followed] = []
-        self._mine: list[_Followed] = []
+        self._at_work: list[_Followed] = []  # those that it follows, or would like to
         self._token = random.SystemRandom().randrange(1, 2**14)
         self._session: Session | None = None
-        self._channels: Set[str] = frozenset()
+        self._channels: AbstractSet[str] = frozenset()
         self._look_at = self._pause = 0.0
 
     def run(self) -> None:
@@ -233,26 +272,20 @@ class _Follower:
                 self._close()
                 self._pause = min(2 * self._pause or TICK, LONGEST_PAUSE)
                 self._look_at = time.monotonic() + self._pause * random.uniform(0.5, 1)
-                for each in self._mine:
+                for each in self._at_work:
                     each.fail(error)
 
     def _tick(self) -> bool:
         """See what this process has to follow. Return False if nothing is open any more."""
-        count = sum(each.is_mine for each in self.records)
+        records, is_connected = len(self.records), self._session is not None
         for each in list(self.records):
-            try:
-                if each.file() is None:
-                    self.records.remove(each)
-                    each.leave()
-                else:
-                    each.look(self._token, count, is_connected=self._session is not None)
-            except Exception as error:
-                each.fail(error)
-        mine = [each for each in self.records if each.is_mine]
-        if mine != self._mine and not self._pause:
+            if not each.tick(self._token, records, is_connected=is_connected):
+                self.records.remove(each)
+        at_work = [each for each in self.records if each.is_mine or each.is_wanted]
+        if at_work != self._at_work and not self._pause:
             self._look_at = 0.0
-        self._mine = mine
-        if not mine:
+        self._at_work = at_work
+        if not at_work:
             self._close()
         if self.records:
             return True
@@ -266,21 +299,21 @@ class _Follower:
     def _step(self, until: float) -> None:
         """Look at the records if it is time, or else wait for that, but no longer than until this moment."""
         session, begun = self._session, time.monotonic()
-        if self._mine and begun >= self._look_at:
+        if self._at_work and begun >= self._look_at:
             self._look()
         elif session is None:
-            time.sleep(max(0.0, (min(until, self._look_at) if self._mine else until) - begun))
+            time.sleep(max(0.0, (min(until, self._look_at) if self._at_work else until) - begun))
         elif session.notified(min(until, self._look_at)):
             self._look_at = 0.0
 
     def _look(self) -> None:
         """Bring the mirrors up to date."""
-        mine = self._mine
+        at_work = [each for each in self._at_work if each.is_mine or each.is_wanted]
         session = self._session or self._connected()
         deadline = time.monotonic() + PATIENCE
-        names = sorted({each.table.name for each in mine})
+        names = sorted({each.table.name for each in at_work})
         while True:
-            questions = [each.mirror.asking() for each in mine]
+            questions = [each.mirror.asking() for each in at_work]
             found = find_all(session, names, deadline)
             channels = {each.channel for each in found.values()}
             if channels == self._channels:
@@ -288,7 +321,7 @@ class _Follower:
             # It listens first and reads then. So a write that it does not see then is one that it will hear of.
             listen(session, channels - self._channels, self._channels - channels, deadline)
             self._channels = channels
-        for each, question in zip(mine, questions, strict=True):
+        for each, question in zip(at_work, questions, strict=True):
             each.catch_up(found, question)
         self._pause, self._look_at = 0.0, time.monotonic() + LOOK
 
@@ -297,8 +330,9 @@ class _Follower:
         seconds = given["connect_timeout"]
         hosts = max(given.get(name, "").count(",") + 1 for name in ("host", "hostaddr"))
         limit = min(60, hosts * (int(seconds) if seconds.isdecimal() else CONNECT))
-        for each in self._mine:
-            each.give_sign(self._token, len(self._mine), limit + 1)
+        for each in self._at_work:
+            if each.is_mine:
+                each.give_sign(limit + 1)
         self._channels = frozenset()
         self._session = Session(given, time.monotonic() + limit)
         return self._session

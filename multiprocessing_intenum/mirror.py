@@ -68,7 +68,7 @@ class Duty(NamedTuple):
     silence: int
     """For how many seconds, at most 63, that process may give no sign of life."""
     records: int
-    """How many records that process follows: at most 255 are counted."""
+    """How many records that process has open: at most 255 are counted."""
 
 
 class Mirror:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple, cast
 
 from multiprocessing_intenum.session import PROMPT, ServerError, Session
@@ -195,8 +196,16 @@ class Found(NamedTuple):
     """The columns of the row; all None if there is none."""
 
     def row(self) -> Row | None:
-        """Return the row, or None if there is none. Any error is that of this row, which somebody wrote by hand."""
-        return None if self.columns[0] is None else _row([self.columns])
+        """Return the row, or None if there is none.
+
+        Raises:
+            ValueError: the row has something else in it than this library writes.
+        """
+        try:
+            return None if self.columns[0] is None else _row([self.columns])
+        except (LookupError, TypeError, ValueError) as error:
+            message = f"its row has something else in it than this library writes ({error})"
+            raise ValueError(message) from None
 
 
 def find_all(session: Session, names: Sequence[str], deadline: float) -> dict[str, Found]:
@@ -211,10 +220,11 @@ def find_all(session: Session, names: Sequence[str], deadline: float) -> dict[st
     return {name.decode(): Found(channel_of(int(key)), columns) for name, key, *columns in rows}
 
 
-def listen(session: Session, channels: Set[str], no_more: Set[str], deadline: float) -> None:
+def listen(session: Session, channels: AbstractSet[str], no_more: AbstractSet[str], deadline: float) -> None:
     """Have the session notified of each write on these channels, and no more on those."""
     statements = [f"UNLISTEN {each}" for each in no_more] + [f"LISTEN {each}" for each in channels]
     try:
         session.script("; ".join(statements), deadline)
     except ServerError as error:
-        raise _meaning(error) from None
+        if error.state != "25006":  # a standby notifies nobody: it has to be asked again and again
+            raise _meaning(error) from None
