@@ -17,11 +17,13 @@ import pytest
 from enums import RecordType, WorkerStatus, WorkerStatusEnum
 from following_targets import have_open, have_open_until_usr1
 from helpers import DEADLINE, held_elsewhere, running
-from postgres_server import free_port
+from postgres_server import free_port, standby_of
 
 from multiprocessing_intenum import IntEnumValue, following, mirror, snapshot, wait_for
 from multiprocessing_intenum.mirror import Duty, Mirror
 from multiprocessing_intenum.postgres import PostgresRecord, confirmed
+from multiprocessing_intenum.record import listen
+from multiprocessing_intenum.session import ServerError
 from multiprocessing_intenum.words import SIZE
 
 if TYPE_CHECKING:
@@ -115,19 +117,50 @@ def test_children_that_are_forked_while_their_parent_looks_who_follows_can_end(
         sys.setswitchinterval(1e-6)
         try:
             values.append(WorkerStatus(at=recorded()))
-            for _ in range(1000):
-                pid = os.fork()
-                if pid == 0:
-                    try:
-                        values.clear()  # closes the file
-                    finally:
-                        os._exit(0)
-                wait_for_end(pid)
+            for _ in range(300):
+                fork_and_drop(values)
         finally:
             sys.setswitchinterval(interval)
 
 
-def wait_for_end(pid: int) -> None:
+def test_a_forked_child_can_end_whatever_events_its_parents_threads_wait_for(
+    recorded: Recorded, server: Server
+) -> None:
+    def conditions() -> list[threading.Condition]:
+        return [each for each in gc.get_objects() if isinstance(each, threading.Condition)]
+
+    make(recorded, "mode")
+    before = conditions()
+    values = [WorkerStatus(at=recorded())]
+    until(lambda: connections(server) == ["here"])
+    are_held, end = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        held = [each for each in conditions() if not any(each is other for other in before)]
+        held = [each for each in held if each is not end._cond and each.acquire(timeout=0.2)]  # type: ignore[attr-defined]
+        are_held._flag = True  # type: ignore[attr-defined] # set() would want one of them
+        end.wait(DEADLINE)
+        for each in held:
+            each.release()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    until(are_held.is_set)
+    try:
+        fork_and_drop(values)
+    finally:
+        end.set()
+        thread.join(DEADLINE)
+
+
+def fork_and_drop(values: list[Any]) -> None:
+    """Fork a child that closes the files of these values, and see that it ends."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            values.clear()
+        finally:
+            os._exit(0)
     end = time.monotonic() + DEADLINE
     while os.waitpid(pid, os.WNOHANG) == (0, 0):
         if time.monotonic() > end:
@@ -598,6 +631,32 @@ def test_a_table_that_is_exchanged_in_one_transaction_is_followed(
     until(lambda: follower._look_at > look_at + 3000)
     write(server, "mode", CALCULATING)
     assert wait_for(status, CALCULATING, timeout=DEADLINE)
+
+
+def test_a_standby_is_followed_although_it_notifies_nobody(recorded: Recorded, server: Server, tmp_path: Path) -> None:
+    make(recorded, "mode")
+    with standby_of(server) as conninfo:
+        status = WorkerStatus(at=PostgresRecord(conninfo, "mode", mirror=tmp_path / "three"))
+        write(server, "mode", CALCULATING)
+        assert wait_for(status, CALCULATING, timeout=DEADLINE)
+        (follower,) = following._followers.values()
+        session = follower._session
+        for member in (IDLE, CALCULATING):
+            write(server, "mode", member)
+            assert wait_for(status, member, timeout=DEADLINE)
+        assert follower._session is session
+        del status
+        nobody_follows()
+
+
+def test_a_channel_that_is_refused_is_an_error() -> None:
+    class Refusing:
+        def script(self, sql: str, _: float) -> None:
+            raise ServerError("53200", sql)
+
+    session: Any = Refusing()
+    with pytest.raises(ConnectionError, match="UNLISTEN b; LISTEN a"):
+        listen(session, {"a"}, {"b"}, 0.0)
 
 
 def test_the_words_of_the_duty_are_kept_apart() -> None:
