@@ -567,7 +567,8 @@ def confirmed(status: HasCell[Any]) -> float:
     """Return how many seconds ago this machine's mirror was known to agree with the record.
 
     While the database can be reached and the process that follows runs, that is little more than a second. The state of
-    the record may have changed since then. Each machine measures with its own clock, from one look at the record to the next; no clocks are compared.
+    the record may have changed since then. Each machine measures with its own clock, from one look at the record to the
+    next; no clocks are compared.
 
     Args:
         status: a value with `at=PostgresRecord(...)`, or one that reads its mirror.
