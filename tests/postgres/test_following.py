@@ -50,7 +50,8 @@ def until(condition: Callable[[], object]) -> None:
 
 @pytest.fixture(autouse=True)
 def _nobody_follows_from_before() -> Iterator[None]:
-    """Let the values of earlier tests go, which the tracebacks of their errors may keep, and those of this one."""
+    """Forget the values of other tests, which the tracebacks of their errors may keep, and let those of this one go."""
+    following._followers.clear()
     yield
     nobody_follows()
 
