@@ -66,7 +66,8 @@ class PostgresRecord:
 
     Each machine has a mirror of the record, a file as for a value by path. Reads, waiting and the command line use the
     mirror, and cost what they cost there. Every write is decided in the database, under a lock of the whole fleet, and
-    then mirrored. One process of each machine follows the record, and brings the mirror up to date within milliseconds.
+    then mirrored. One process of each machine follows the record, and brings the mirror up to date, usually within
+    milliseconds.
 
     Args:
         conninfo: the connection string, as for `psycopg.connect`. It is not shown in errors or in the repr.
@@ -776,8 +777,9 @@ def _cell_again(enum_type: type[Any], record: PostgresRecord) -> RecordCell[Any]
 def confirmed(status: HasCell[Any]) -> float:
     """Return how many seconds ago this machine's mirror was known to agree with the record.
 
-    While the database can be reached, that is less than a second or so. The state of the record may have changed since
-    then. Each machine measures with its own clock, from one look at the record to the next; no clocks are compared.
+    While the database can be reached and the process that follows runs, that is little more than a second. The state of
+    the record may have changed since then. Each machine measures with its own clock, from one look at the record to the
+    next; no clocks are compared.
 
     Args:
         status: a value with `at=PostgresRecord(...)`, or one that reads its mirror.

@@ -5,12 +5,23 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple, cast
 
 from multiprocessing_intenum.session import ServerError, Session
 
-__all__ = ["CREATE_TABLE", "GRACE", "NEEDS_PRIMARY", "Entry", "Row", "Table"]
+__all__ = [
+    "CREATE_TABLE",
+    "GRACE",
+    "NEEDS_PRIMARY",
+    "Entry",
+    "Found",
+    "Row",
+    "Table",
+    "find_all",
+    "listen",
+]
 
 CREATE_TABLE = """\
 CREATE TABLE IF NOT EXISTS multiprocessing_intenum (
@@ -34,6 +45,18 @@ NEEDS_PRIMARY = (
     "Nobody can write to this server: it is a standby, or default_transaction_read_only is on. A write needs the "
     "primary: leave target_session_attrs out of the connection string, and name the host of the primary in it"
 )
+
+
+def _key_of(name: str) -> str:
+    """Return the SQL of a record's key.
+
+    It comes from names, not from the table's OID: a table that was dropped and restored has another OID, and processes
+    that have opened it before and after that must exclude each other.
+    """
+    return (
+        f"hashtextextended({name}, hashtextextended((SELECT nspname FROM pg_class JOIN pg_namespace "
+        "ON pg_namespace.oid = relnamespace WHERE pg_class.oid = 'multiprocessing_intenum'::regclass), 0))"
+    )
 
 
 class Entry(NamedTuple):
@@ -96,17 +119,8 @@ class Table:
         )
 
     def key(self, session: Session, deadline: float) -> int:
-        """Return the number of the record's advisory lock and of its channel: another one in each schema.
-
-        It comes from names, not from the table's OID: a table that was dropped and restored has another OID, and those
-        who had opened it before and those who do after that have to exclude each other.
-        """
-        sql = (
-            "SELECT hashtextextended($1, hashtextextended(nspname, 0)) FROM pg_class "
-            "JOIN pg_namespace ON pg_namespace.oid = relnamespace "
-            "WHERE pg_class.oid = 'multiprocessing_intenum'::regclass"
-        )
-        ((key,),) = self._query(session, sql, (self.name,), deadline)
+        """Return the number of the record's advisory lock and of its channel: another one in each schema."""
+        ((key,),) = self._query(session, f"SELECT {_key_of('$1')}", (self.name,), deadline)
         return int(cast("bytes", key))
 
     def lock(self, session: Session, key: int, limit: float, deadline: float, *, wait: bool) -> Row | None:
@@ -196,11 +210,6 @@ class Table:
             raise _meaning(error) from None
         return _entry(*json.loads(cast("bytes", rows[0][0]))) if rows else None
 
-    def listen(self, session: Session, key: int, deadline: float) -> None:
-        """Have the session notified of each write, unless the server is a standby, which notifies nobody."""
-        if not session.is_standby:
-            self._query(session, f"LISTEN {channel_of(key)}", (), deadline)
-
     def required(self, row: Row | None) -> Row:
         """Return the row; FileNotFoundError if there is none."""
         if row is None:
@@ -209,7 +218,7 @@ class Table:
         return row
 
     @staticmethod
-    def _query(session: Session, sql: str, arguments: tuple[object, ...], deadline: float) -> Any:
+    def _query(session: Session, sql: str, arguments: Sequence[object], deadline: float) -> Any:
         try:
             return session.query(sql, arguments, deadline)
         except ServerError as error:
@@ -259,3 +268,44 @@ def _meaning(error: ServerError) -> OSError:
             f"the table multiprocessing_intenum is locked by somebody else, nothing was written: {error}"
         )
     return ConnectionError(f"PostgreSQL refuses, nothing was written: {error}")
+
+
+class Found(NamedTuple):
+    """What there is of one of several records."""
+
+    channel: str
+    columns: list[Any]
+    """The columns of the row; all None if there is none."""
+
+    def row(self) -> Row | None:
+        """Return the row, or None if there is none.
+
+        Raises:
+            ValueError: the row has something else in it than this library writes.
+        """
+        try:
+            return None if self.columns[0] is None else _row([self.columns])
+        except (LookupError, TypeError, ValueError) as error:
+            message = f"its row has something else in it than this library writes ({error})"
+            raise ValueError(message) from None
+
+
+def find_all(session: Session, names: Sequence[str], deadline: float) -> dict[str, Found]:
+    """Return what there is of each of these records. Errors are those of `Table`."""
+    asked = ", ".join(f"${number}" for number in range(1, len(names) + 1))
+    sql = (
+        f"SELECT name, {_key_of('name')}, enum, state, version, history "
+        f"FROM unnest(ARRAY[{asked}]::text[]) AS asked (name) LEFT JOIN multiprocessing_intenum USING (name)"
+    )
+    rows = Table._query(session, sql, names, deadline)
+    return {name.decode(): Found(channel_of(int(key)), columns) for name, key, *columns in rows}
+
+
+def listen(session: Session, channels: AbstractSet[str], no_more: AbstractSet[str], deadline: float) -> None:
+    """Have the session notified of each write on these channels, and no more on those."""
+    statements = [f"UNLISTEN {each}" for each in no_more] + [f"LISTEN {each}" for each in channels]
+    try:
+        session.script("; ".join(statements), deadline)
+    except ServerError as error:
+        if error.state != "25006":  # a standby notifies nobody: it has to be asked again and again
+            raise _meaning(error) from None

@@ -207,3 +207,44 @@ def running_server(**settings: object) -> Iterator[Server]:
             yield server
         finally:
             server.close()
+
+
+@contextmanager
+def standby_of(server: Server) -> Iterator[str]:
+    """Run a standby that replays what the server does, and yield its connection string."""
+    with tempfile.TemporaryDirectory(dir=server._directory) as directory:
+        user = _user()
+        if user:
+            os.chown(directory, user["user"], user["group"])
+        data, port = f"{directory}/data", free_port()
+        source = ["-h", server.host, "-p", str(server.port), "-U", "postgres"]
+        server._run("pg_basebackup", *source, "-D", data, "--checkpoint=fast", "--no-sync", "--write-recovery-conf")
+        options = {
+            "listen_addresses": server.host,
+            "port": port,
+            "unix_socket_directories": directory,
+            "max_connections": 300,  # a standby needs as many as its primary
+        }
+        settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+        conninfo = f"postgresql://postgres@{server.host}:{port}/postgres?target_session_attrs=any"
+        with Path(directory, "log").open("wb") as log:
+            command = [str(server._programs / "postgres"), "-D", data, "-c", "fsync=off", *settings]
+            process = subprocess.Popen(command, stdout=log, stderr=log, cwd=directory, **user)
+        try:
+            end = time.monotonic() + DEADLINE
+            while not _is_up(conninfo):
+                assert time.monotonic() < end, Path(directory, "log").read_text()
+                assert process.poll() is None, Path(directory, "log").read_text()
+                time.sleep(0.02)
+            yield conninfo
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(DEADLINE)
+
+
+def _is_up(conninfo: str) -> bool:
+    try:
+        psycopg.connect(conninfo, connect_timeout=5).close()
+    except psycopg.OperationalError:
+        return False
+    return True
