@@ -1,0 +1,113 @@
+"""A web server that runs tests/support/counting_app.py, on a Unix socket in a directory of its own."""
+
+from __future__ import annotations
+
+import ast
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from helpers import DEADLINE
+
+import multiprocessing_intenum
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+WORKERS = 4
+PATHS = [str(Path(__file__).parent), str(Path(multiprocessing_intenum.__file__).parents[1])]
+
+
+def until(condition: Callable[[], Any]) -> Any:
+    """Call the function until its result is true, and return the result."""
+    deadline = time.monotonic() + DEADLINE
+    while not (met := condition()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+    return met
+
+
+class WebServer:
+    """Runs a command of which `{socket}` is replaced by the path of the Unix socket."""
+
+    def __init__(self, directory: Path, command: list[str], settings: Mapping[str, str] | None = None) -> None:
+        self.socket = directory / "socket"
+        self.log_file = directory / "log"
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(PATHS), "COUNTING_DIRECTORY": str(directory)}
+        with self.log_file.open("wb") as log:
+            self.process = subprocess.Popen(
+                [part.format(socket=self.socket) for part in command],
+                env=environment | dict(settings or {}),
+                cwd=directory,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def __enter__(self) -> WebServer:
+        try:
+            until(self._answers)
+            self.of_every_worker("True")  # each of them has imported the application
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(10)
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)  # workers, if it has not ended them
+        self.process.wait(DEADLINE)
+        print(self.log_file.read_text())  # pytest shows it if the test fails
+
+    def _answers(self) -> bool:
+        assert self.process.poll() is None, self.log_file.read_text()
+        with suppress(OSError, http.client.HTTPException):
+            return bool(self.ask("True")[1])
+        return False
+
+    def ask(self, expression: str) -> tuple[int, Any]:
+        """Return the process id of a worker, and the value that it has given the expression, or its error as a text."""
+        connection = http.client.HTTPConnection("localhost", timeout=DEADLINE)
+        connection.sock = socket.socket(socket.AF_UNIX)
+        with closing(connection):
+            connection.sock.settimeout(DEADLINE)
+            connection.sock.connect(str(self.socket))
+            connection.request("POST", "/", expression)
+            response = connection.getresponse()
+            body = response.read().decode()
+            assert response.status == 200, body
+            pid, answer = ast.literal_eval(body)
+            return pid, answer
+
+    def ask_all(self, *expressions: str) -> list[tuple[int, Any]]:
+        """Ask all of these at once."""
+        with ThreadPoolExecutor(len(expressions)) as pool:
+            return list(pool.map(self.ask, expressions))
+
+    def of_every_worker(self, expression: str) -> list[tuple[int, Any]]:
+        """Ask until each worker has answered, and return all answers."""
+        answers: list[tuple[int, Any]] = []
+
+        def all_have_answered() -> bool:
+            answers.extend(self.ask_all(*[expression] * 2 * WORKERS))
+            return len({pid for pid, _ in answers}) == WORKERS
+
+        until(all_have_answered)
+        return answers
+
+
+def script(name: str) -> str:
+    """Return the path of a program that is installed beside this Python."""
+    return str(Path(sys.executable).with_name(name))
