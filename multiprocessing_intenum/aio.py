@@ -7,7 +7,6 @@ thread of the process sleeps in the kernel and wakes the coroutines of all loops
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -17,9 +16,9 @@ from typing import Any, Generic, TypeVar
 
 from typing_extensions import Self
 
+from multiprocessing_intenum import fork
 from multiprocessing_intenum.cell import Cell, HasCell, cell_of
 from multiprocessing_intenum.change import Change, Feed
-from multiprocessing_intenum.locks import lock_of_threads
 from multiprocessing_intenum.members import EnumMember
 from multiprocessing_intenum.waiting import Deadline, Look, Sleeper, too_late
 
@@ -29,7 +28,7 @@ T = TypeVar("T", bound=EnumMember)
 
 _THREAD_NAME = "multiprocessing_intenum.aio"
 
-_watching = lock_of_threads()  # guards the watchers and what each of them has
+_watching = fork.lock_of_threads()  # guards the watchers and what each of them has
 _watchers: dict[Cell[Any], _Watcher] = {}
 
 
@@ -37,8 +36,7 @@ def _watch_anew() -> None:
     _watchers.clear()  # their threads are not in a forked child
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_watch_anew)
+fork.in_child(fork.Step.WATCHERS, _watch_anew)
 
 
 class _Watcher:
@@ -101,6 +99,7 @@ async def _change_of(cell: Cell[Any], count: int, limit: float) -> None:
     """Sleep while the count is `count`, but no longer than `limit` seconds. It may return early."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[None] = loop.create_future()
+    fork.notice()
     with _watching:
         watcher = _watchers.get(cell)
         if watcher is None:

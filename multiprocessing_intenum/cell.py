@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, TypeVar, cas
 
 from typing_extensions import TypeIs
 
-from multiprocessing_intenum import memory
+from multiprocessing_intenum import fork, memory
 from multiprocessing_intenum.locks import Lock, LockLike, guarded, operations_of, seconds
 from multiprocessing_intenum.members import EnumMember, Members, members_of
 from multiprocessing_intenum.robust import RobustRLock
@@ -97,6 +97,7 @@ class Cell(Generic[T]):
         # It takes a function because no context manager is safe from an interrupt: one that comes as the `with` block
         # ends is raised before the first line of `__exit__`, and the lock would stay held.
         limit = seconds(timeout)
+        fork.notice()
         if self.is_mine():
             return action()
         try:  # as in locks.guarded()

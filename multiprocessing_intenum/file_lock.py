@@ -14,6 +14,7 @@ from typing import Any, cast
 
 from typing_extensions import Self
 
+from multiprocessing_intenum import fork
 from multiprocessing_intenum.robust import (
     FIRST_INTERVAL,
     LONGEST_INTERVAL,
@@ -330,5 +331,4 @@ def _begin_in_child() -> None:
         turn.description.close()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_in_child)
+fork.in_child(fork.Step.FILES, _begin_in_child)

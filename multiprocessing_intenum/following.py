@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 import weakref
@@ -11,8 +10,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
+from multiprocessing_intenum import fork
 from multiprocessing_intenum.file_lock import FOLLOWING, FileLock
-from multiprocessing_intenum.locks import lock_of_threads
 from multiprocessing_intenum.mirror import Mirror
 from multiprocessing_intenum.record import Table
 from multiprocessing_intenum.session import Session
@@ -113,7 +112,7 @@ class _Follower:
 
 
 _followers: weakref.WeakKeyDictionary[FileLock, _Follower] = weakref.WeakKeyDictionary()
-_starting = lock_of_threads()
+_starting = fork.lock_of_threads()
 
 
 def _follow_in_child() -> None:
@@ -123,5 +122,4 @@ def _follow_in_child() -> None:
             _start(file, follower._table, follower._parameters, follower._check)
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_follow_in_child)
+fork.in_child(fork.Step.FOLLOWERS, _follow_in_child)

@@ -22,10 +22,9 @@ from typing import Any, TypeVar
 from typing_extensions import Format, get_annotations
 from wrapt import ObjectProxy
 
-from multiprocessing_intenum import hooks
+from multiprocessing_intenum import fork, hooks
 from multiprocessing_intenum.cell import SLOTS, HasCell, has_cell, snapshot
 from multiprocessing_intenum.hot import hot_reads_of
-from multiprocessing_intenum.locks import lock_of_threads
 from multiprocessing_intenum.members import Members, refuse
 from multiprocessing_intenum.mutator import update
 
@@ -173,7 +172,7 @@ class Refused:
 
 
 # Guards `_self_own`. If two threads set attributes at once, neither name may be lost.
-_changing_own = lock_of_threads()
+_changing_own = fork.lock_of_threads()
 
 # The names with `_self_` that a subclass must not use. Version 2.0 used the last three.
 _OWN_NAMES = frozenset(

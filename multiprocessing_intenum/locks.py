@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import inspect
 import math
-import os
 import threading
 import weakref
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from multiprocessing import synchronize
 from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
-from multiprocessing_intenum import memory
+from multiprocessing_intenum import fork, memory
 from multiprocessing_intenum.robust import RobustRLock
 
-__all__ = ["Lock", "LockLike", "guarded", "lock_of_threads", "operations_of", "seconds"]
+__all__ = ["Lock", "LockLike", "guarded", "operations_of", "seconds"]
 
 T = TypeVar("T")
+
+_here = fork.here
 
 
 class LockLike(Protocol):
@@ -107,6 +107,8 @@ def guarded(
     acquire, release, is_mine = operations
 
     def write(value: T) -> None:
+        if not _here[()]:
+            fork.notice()
         if is_mine():
             store(value)
             if waiting[()]:
@@ -131,15 +133,6 @@ def guarded(
 _THREADING_RLOCKS: tuple[type[_ThreadingRLock], ...] = (type(threading.RLock()), threading._PyRLock)  # type: ignore[attr-defined,assignment]
 
 
-def lock_of_threads() -> AbstractContextManager[bool]:
-    """Return a re-entrant lock for the threads of this process. A forked child never inherits it held."""
-    lock = threading.RLock()
-    if hasattr(os, "register_at_fork"):
-        # The thread that forks takes the lock before the fork, so no other thread holds it during the fork.
-        os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
-    return lock
-
-
 class _Held(threading.local):
     """The `id()` of each opaque lock that the calling thread has taken through this library."""
 
@@ -160,8 +153,7 @@ def _hold_nothing() -> None:
         lock._semlock._after_fork()  # type: ignore[attr-defined]
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_hold_nothing)
+fork.in_child(fork.Step.SEMAPHORES, _hold_nothing)
 
 
 class _OpaqueLock:

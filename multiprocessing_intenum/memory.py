@@ -11,8 +11,9 @@ So:
 
 from __future__ import annotations
 
-import os
 import weakref
+
+from multiprocessing_intenum import fork
 
 __all__ = ["pin", "track"]
 
@@ -62,7 +63,6 @@ def _pin_tracked() -> None:
         _forget(ref)
 
 
-if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
-    # Pin before the fork, because other code may drop a value before a hook after the fork runs. Pin again in the
-    # parent after the fork, because another thread may have made a value in between.
-    os.register_at_fork(before=_pin_tracked, after_in_parent=_pin_tracked)
+# Pin before the fork, because other code may drop a value before a hook after the fork runs. Pin again in the parent
+# after the fork, because another thread may have made a value in between.
+fork.around(_pin_tracked)

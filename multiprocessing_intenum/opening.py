@@ -28,8 +28,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple, NoReturn, cast
 
+from multiprocessing_intenum import fork
 from multiprocessing_intenum.file_lock import MAKING, USE, Description, FileLock, lock_range, unlock_range
-from multiprocessing_intenum.locks import lock_of_threads
 from multiprocessing_intenum.shared_file import SharedFile
 
 __all__ = ["Contents", "description_of", "open_file"]
@@ -67,7 +67,7 @@ class _Header(NamedTuple):
 # The files that this process has open, by device, inode, and whether they are read-only. Opened once more, such a file
 # is the same memory under the same lock.
 _opened: weakref.WeakValueDictionary[tuple[int, int, bool], FileLock] = weakref.WeakValueDictionary()
-_opening = lock_of_threads()
+_opening = fork.lock_of_threads()
 _is_opening = False
 
 

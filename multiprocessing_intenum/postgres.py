@@ -12,12 +12,13 @@ from typing import Any, TypeVar
 
 from typing_extensions import Self
 
+from multiprocessing_intenum import fork
 from multiprocessing_intenum.by_path import FileCell, open_enum
 from multiprocessing_intenum.cell import Cell, HasCell, cell_of, default_lock
 from multiprocessing_intenum.description import description_of_enum, enum_difference
 from multiprocessing_intenum.file_lock import FileLock
 from multiprocessing_intenum.following import follow
-from multiprocessing_intenum.locks import LockLike, guarded, lock_of_threads, operations_of, seconds
+from multiprocessing_intenum.locks import LockLike, guarded, operations_of, seconds
 from multiprocessing_intenum.members import EnumMember, Members, members_of
 from multiprocessing_intenum.mirror import Mirror, now
 from multiprocessing_intenum.record import Entry, Row, Table
@@ -442,7 +443,7 @@ def _lock_again(record: PostgresRecord, enum_type: type[Any]) -> Any:
 
 # The locks of this process, by the file. A thread would wait for itself if the file had two.
 _locks: weakref.WeakValueDictionary[FileLock, RecordLock] = weakref.WeakValueDictionary()
-_making = lock_of_threads()
+_making = fork.lock_of_threads()
 
 
 def _open_mirror(members: Members[Any], record: PostgresRecord, number: int | None) -> FileLock:

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from typing_extensions import Self, TypeAliasType
 
-from multiprocessing_intenum import mutator
+from multiprocessing_intenum import fork, mutator
 from multiprocessing_intenum.cell import Cell, HasCell, Record, default_lock, has_cell, snapshot
 from multiprocessing_intenum.forwarding import _OWN_NAMES, _IntProxy, _MemberProxy, methods_of
-from multiprocessing_intenum.locks import Lock, LockLike, lock_of_threads
+from multiprocessing_intenum.locks import Lock, LockLike
 from multiprocessing_intenum.members import EnumMember, IntEnumMember, Members, members_of, refuse
 from multiprocessing_intenum.shared_file import SharedFile
 from multiprocessing_intenum.transitions import Transitions
@@ -301,7 +301,7 @@ class IntEnumValue(EnumValue[I], _IntProxy[I]):
 # The classes made by indexing. A class lives as long as something uses it, and its entry keeps the enum alive.
 _bound: weakref.WeakValueDictionary[tuple[type, type], type] = weakref.WeakValueDictionary()
 
-_binding = lock_of_threads()  # threads that index at once get the same class
+_binding = fork.lock_of_threads()  # threads that index at once get the same class
 
 
 _EXPECTED: dict[type, str] = {

@@ -18,7 +18,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from typing_extensions import Self
 
-from multiprocessing_intenum import memory
+from multiprocessing_intenum import fork, memory
 from multiprocessing_intenum.pthread import ALIGNMENT, MUTEX_SIZE, NOT_HERE, TID_MASK, named, pthread
 
 _Block: TypeAlias = "ctypes.Array[ctypes.c_char]"
@@ -28,6 +28,8 @@ _State: TypeAlias = "tuple[_Block, int | None, _Callback | None]"
 __all__ = ["FIRST_INTERVAL", "LONGEST_INTERVAL", "RobustRLock", "execution", "greenlets_share_a_thread", "moment"]
 
 T = TypeVar("T")
+
+_here = fork.here
 
 # Seconds to wait at a time: a signal does not end the wait for a mutex, so Python could not run its handler.
 _SLICE = 0.1
@@ -64,9 +66,8 @@ def _start_anew() -> None:
     _local_class, _local = threading.local, _new_local()
 
 
-if hasattr(os, "register_at_fork"):
-    # The only thread of a forked child is another one than the thread that forked, and holds nothing.
-    os.register_at_fork(after_in_child=_start_anew)
+# The only thread of a forked child is another one than the thread that forked, and holds nothing.
+fork.in_child(fork.Step.OWNERS, _start_anew)
 
 
 def execution() -> weakref.ref[_Execution]:
@@ -180,6 +181,8 @@ class RobustRLock:
             OSError: the C library refused; the message has the error's name.
         """
         deadline = math.inf if timeout is None else moment(timeout)
+        if not _here[()]:
+            fork.notice()
         me = execution()
         if self._owner is me:
             self._depth += 1 if self._depth > 0 else -1
@@ -250,6 +253,8 @@ class RobustRLock:
         trylock, unlock, mutex = self._trylock, self._unlock, self._mutex
 
         def write(value: T) -> None:
+            if not _here[()]:
+                fork.notice()
             if self._owner is not None and self._is_mine():
                 store(value)
                 if waiting[()]:

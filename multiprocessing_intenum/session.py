@@ -16,6 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from multiprocessing_intenum import fork
+
 try:
     import psycopg
     from psycopg import conninfo, pq
@@ -335,5 +337,4 @@ def _begin_in_child() -> None:
             del session._pgconn
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_in_child)
+fork.in_child(fork.Step.SESSIONS, _begin_in_child)

@@ -8,7 +8,7 @@ from enum import EnumMeta
 from threading import TIMEOUT_MAX
 from typing import Generic, TypeVar, cast
 
-from multiprocessing_intenum import futex
+from multiprocessing_intenum import fork, futex
 from multiprocessing_intenum.cell import Cell, HasCell, cell_of
 from multiprocessing_intenum.locks import seconds
 from multiprocessing_intenum.members import EnumMember
@@ -150,6 +150,7 @@ def wait_for(
         Traceback (most recent call last):
         TimeoutError: waited 0.01 s for CALCULATING, the state is <WorkerStatusEnum.IDLE: 2>
     """
+    fork.notice()
     cell = cell_of(status)
     look = Look(cell, condition)
     deadline = Deadline(timeout)

@@ -32,7 +32,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from multiprocessing_intenum import futex
+from multiprocessing_intenum import fork, futex
 
 __all__ = ["READABLE", "SIZE", "Entry", "Words"]
 
@@ -71,8 +71,7 @@ def _be_another_process() -> None:
     _pid = os.getpid()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_be_another_process)
+fork.in_child(fork.Step.PROCESS, _be_another_process)
 
 
 def _fence() -> None:
