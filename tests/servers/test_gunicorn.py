@@ -1,0 +1,75 @@
+"""gunicorn that root starts with `--user`: the master has opened the value, its workers have lost the right to."""
+
+import os
+import sys
+
+import pytest
+from web_server import WORKERS, WebServer
+
+NOBODY = 65534
+GUNICORN = [
+    *(sys.executable, "-m", "gunicorn", "counting_app:app", "--bind", "unix:{socket}", "--workers", str(WORKERS)),
+    *("--user", str(NOBODY), "--group", str(NOBODY), "--preload", "--no-control-socket"),
+]
+WORKER_CLASSES = {"sync": [], "gthread": ["--worker-class", "gthread", "--threads", "4"]}
+ADD = "add('by path', 200)"
+
+
+@pytest.fixture(params=WORKER_CLASSES)
+def worker_class(request):
+    return WORKER_CLASSES[request.param]
+
+
+@pytest.fixture
+def directory(tmp_path):
+    """A directory of root that others may enter, as /run is."""
+    tmp_path.chmod(0o755)
+    return tmp_path
+
+
+def assert_nothing_is_lost(server):
+    before = server.ask("count('by path')")[1]
+    answers = server.of_every_worker(ADD)
+    assert server.ask("count('by path')")[1] == before + 200 * len(answers)
+    assert all(pids == {pid} for pid, pids in answers)
+    assert {user for _, user in server.of_every_worker("os.geteuid()")} == {NOBODY}
+
+
+def test_workers_write_to_a_file_of_the_master_by_what_was_opened_before(directory, worker_class):
+    with WebServer(directory, [*GUNICORN, *worker_class]) as server:
+        assert (directory / "count").stat().st_uid == 0
+        assert (directory / "count").stat().st_mode & 0o777 == 0o600
+        assert_nothing_is_lost(server)
+        names = ["take_turns", "take_turns_in_a_coroutine"]
+        for name in names:
+            server.ask_all(*(f"{name}('by path', {turn}, 50)" for turn in range(2)))
+
+
+def test_workers_write_to_it_if_the_master_has_written_before(directory, worker_class):
+    settings = {"COUNTING_AT_IMPORT": 'by_path.set("N1")'}
+    with WebServer(directory, [*GUNICORN, *worker_class], settings) as server:
+        assert_nothing_is_lost(server)
+
+
+def test_workers_write_though_they_may_not_enter_the_directory(directory, worker_class):
+    directory.chmod(0o700)
+    with WebServer(directory, [*GUNICORN, *worker_class]) as server:
+        assert_nothing_is_lost(server)
+
+
+def test_workers_write_to_a_file_that_mode_gives_to_their_group(directory, worker_class):
+    os.chown(directory, 0, NOBODY)
+    directory.chmod(0o2770)  # the file gets the group of the directory
+    with WebServer(directory, [*GUNICORN, *worker_class], {"COUNTING_MODE": "0o660"}) as server:
+        assert (directory / "count").stat().st_gid == NOBODY
+        assert (directory / "count").stat().st_mode & 0o777 == 0o660
+        assert_nothing_is_lost(server)
+
+
+def test_workers_that_open_the_file_themselves_make_it_their_own(directory, worker_class):
+    os.chown(directory, NOBODY, NOBODY)
+    directory.chmod(0o700)
+    command = [part for part in [*GUNICORN, *worker_class] if part != "--preload"]
+    with WebServer(directory, command) as server:
+        assert (directory / "count").stat().st_uid == NOBODY
+        assert_nothing_is_lost(server)
