@@ -9,17 +9,19 @@ import json
 import math
 import os
 import sys
+import time
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NoReturn
 
 from multiprocessing_intenum import change, mutator, waiting
-from multiprocessing_intenum.by_path import FileCell
+from multiprocessing_intenum.by_path import FileCell, open_enum
 from multiprocessing_intenum.cell import snapshot
 from multiprocessing_intenum.description import is_enum, literal_of, what_is_in
-from multiprocessing_intenum.locks import seconds
+from multiprocessing_intenum.locks import LockLike, seconds
+from multiprocessing_intenum.members import Members
 from multiprocessing_intenum.mirror import Mirror
-from multiprocessing_intenum.opening import description_of
+from multiprocessing_intenum.opening import description_of, while_nobody_begins
 from multiprocessing_intenum.proxy import EnumValue
 from multiprocessing_intenum.shared_file import SharedFile
 
@@ -115,8 +117,8 @@ def _enum_of(description: Mapping[str, Any]) -> Any:
 
 
 def _open(path: str, *, write: bool = False) -> EnumValue[Any]:
-    """Open the value of a file. Who only reads is not counted among those who use it."""
-    # The path was given by hand, so that its owner is not asked for: who may open it, may.
+    """Open the value of a file. This process does not count as one that uses it, even if it writes."""
+    # The path was given by hand, so its owner does not matter: the system decides who may open it.
     file = SharedFile(path, readonly=not write, keep=True, mode=0o666)
     description = description_of(file)
     if not is_enum(description):
@@ -129,7 +131,18 @@ def _open(path: str, *, write: bool = False) -> EnumValue[Any]:
         )
         raise ValueError(message)
     cls: Any = EnumValue
-    return cls[_enum_of(description)](at=file)  # type: ignore[no-any-return]
+    return cls[_enum_of(description)](at=_Guest(file))  # type: ignore[no-any-return]
+
+
+class _Guest:
+    """A file, for `at=`, that this process opens without being one that uses it."""
+
+    def __init__(self, file: SharedFile) -> None:
+        self._file = file
+
+    def _open_cell(self, members: Members[Any], number: int | None, lock: LockLike | None) -> FileCell[Any]:
+        opened = open_enum(self._file, members, None, is_user=False)
+        return FileCell(members, self._file, opened, opened)
 
 
 def _file_of(status: EnumValue[Any]) -> Any:
@@ -264,17 +277,26 @@ def _wait(options: argparse.Namespace) -> None:
 
 
 def _set(options: argparse.Namespace) -> None:
+    deadline = waiting.Deadline(options.timeout)
     status = _open(options.path, write=True)
     new = _member(status, options.name)
     expected = None if options.expect is None else _member(status, options.expect)
-    try:
+
+    def write() -> Any:
+        # If the service begins the value anew meanwhile, it is over before or after that.
+        left = deadline.left()
+        return while_nobody_begins(_file_of(status), write_now, time.monotonic() + left)
+
+    def write_now() -> Any:
         if expected is None:
-            found = mutator.exchange(status, new, options.timeout)
-        else:
-            found = mutator.compare_and_exchange(status, expected, new, options.timeout)
-            if found is not expected:
-                message = f"not set: the state is {_name(found)}, expected {_name(expected)}"
-                raise _NotMetError(message)
+            return mutator.exchange(status, new)
+        return mutator.compare_and_exchange(status, expected, new)
+
+    try:
+        found = status._self_cell.locked(write, options.timeout)
+        if expected is not None and found is not expected:
+            message = f"not set: the state is {_name(found)}, expected {_name(expected)}"
+            raise _NotMetError(message)
     except TimeoutError:
         message = f"not set: the lock was not free within {options.timeout:g} s, the state is {_name(snapshot(status))}"
         raise _NotMetError(message) from None

@@ -108,7 +108,13 @@ def _unpickled(enum_type: type[Any], file: SharedFile, lock: LockLike | None) ->
 
 
 def open_enum(
-    file: SharedFile, members: Members[Any], begin: Callable[[memoryview, bool], object] | None, record: str = ""
+    file: SharedFile,
+    members: Members[Any],
+    begin: Callable[[memoryview, bool], object] | None,
+    record: str = "",
+    *,
+    is_user: bool = True,
+    timeout: float | None = None,
 ) -> FileLock:
     """Open the file of an enum.
 
@@ -117,6 +123,8 @@ def open_enum(
         members: the table of the enum.
         begin: writes the first state into the body of the file, which is new or not; None: only attach.
         record: the name of the record that the file mirrors, if it does.
+        is_user: as for `opening.open_file`.
+        timeout: as for `opening.open_file`.
 
     Raises:
         NotImplementedError, FileNotFoundError, ValueError, OSError: see `opening.open_file`.
@@ -137,7 +145,7 @@ def open_enum(
             "at=, or SharedFile(..., readonly=True) to read it only"
         )
 
-    opened = open_file(file, Contents(description, SIZE, differs, begin))
+    opened = open_file(file, Contents(description, SIZE, differs, begin), is_user=is_user, timeout=timeout)
     if not Words(opened.body).are_whole():
         message = f"{file.path!r} is damaged: stop the processes that use it, and remove it"
         raise ValueError(message)

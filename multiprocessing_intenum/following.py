@@ -11,8 +11,9 @@ from contextlib import suppress
 from typing import Any
 
 from multiprocessing_intenum import fork
-from multiprocessing_intenum.file_lock import FOLLOWING, FileLock
+from multiprocessing_intenum.file_lock import FileLock
 from multiprocessing_intenum.mirror import Mirror
+from multiprocessing_intenum.open_file import FOLLOWING
 from multiprocessing_intenum.record import Table
 from multiprocessing_intenum.session import Session
 

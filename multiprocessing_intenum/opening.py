@@ -9,9 +9,9 @@ The layout, in bytes. The numbers are in the processor's own byte order.
     ...  the body, aligned to 64: the words of a cell, or a ctypes object
 
 A file is never changed but for its body. It gets its name when it is complete: it is filled under a temporary name, and
-then linked. Whoever makes it, opens it or begins it anew holds the kernel's lock on MAKING meanwhile, so that these do
-not meet. Whoever uses it holds a shared lock on USE; so who gets that lock exclusively knows that nobody uses it. The
-kernel takes both locks back from the dead.
+then linked. A process that makes it, opens it or begins it anew holds the kernel's lock on MAKING meanwhile, so that
+these do not meet. A process that uses it holds a shared lock on USE, which it takes while it holds MAKING. So a process
+that holds MAKING, and finds USE free, knows that nobody uses the file. The kernel takes both locks back from the dead.
 """
 
 from __future__ import annotations
@@ -23,16 +23,27 @@ import os
 import stat
 import struct
 import sys
+import time
 import weakref
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, NamedTuple, NoReturn, cast
+from functools import partial
+from typing import Any, NamedTuple, NoReturn, TypeVar, cast
 
-from multiprocessing_intenum import fork
-from multiprocessing_intenum.file_lock import MAKING, USE, Description, FileLock, lock_range, unlock_range
+from multiprocessing_intenum import fork, memory
+from multiprocessing_intenum.file_lock import PATIENCE, FileLock
+from multiprocessing_intenum.open_file import MAKING, USE, OpenFile, private
+from multiprocessing_intenum.robust import execution
 from multiprocessing_intenum.shared_file import SharedFile
 
-__all__ = ["Contents", "description_of", "open_file"]
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["Contents", "description_of", "open_file", "while_nobody_begins"]
+
+R = TypeVar("R")
 
 _MAGIC = b"multiprocessing-intenum file, layout "
 _LAYOUT = 1
@@ -40,6 +51,8 @@ _LINE = _MAGIC + b"%d, %s-endian\n" % (_LAYOUT, sys.byteorder.encode())
 _NUMBERS = struct.Struct("@QQQQ")
 _NUMBERS_AT, _TEXT_AT = 64, 128
 _BEGINNING_AT = _NUMBERS_AT + 24
+_MAY_KEEP_NONE = sys.version_info >= (3, 13)
+"""Whether mmap can do without a duplicate of the descriptor (CPython 78502)."""
 _LONGEST_TEXT = 2**24
 """Bytes of the longest description that is believed to be one."""
 
@@ -67,16 +80,20 @@ class _Header(NamedTuple):
 # The files that this process has open, by device, inode, and whether they are read-only. Opened once more, such a file
 # is the same memory under the same lock.
 _opened: weakref.WeakValueDictionary[tuple[int, int, bool], FileLock] = weakref.WeakValueDictionary()
-_opening = fork.lock_of_threads()
-_is_opening = False
+# The threads, and greenlets, that are opening a file just now.
+_opening: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
-def open_file(file: SharedFile, contents: Contents | None) -> FileLock:
+def open_file(
+    file: SharedFile, contents: Contents | None, *, is_user: bool = True, timeout: float | None = None
+) -> FileLock:
     """Open the file; make it or begin it anew if need be.
 
     Args:
         file: what the user has given.
         contents: what it must hold; None for anything.
+        is_user: whether this process is to count as one that uses the value. If not, the file must be there.
+        timeout: seconds to wait at most for another process that is opening it; None: a minute.
 
     Returns:
         The lock, with the body of the file.
@@ -85,40 +102,82 @@ def open_file(file: SharedFile, contents: Contents | None) -> FileLock:
         NotImplementedError: the platform, the kernel or the file system lacks what this needs.
         FileNotFoundError: there is no directory of this name; or no file, or one that nobody uses, and no first value.
         ValueError: the file holds something else. It is left as it is.
+        TimeoutError: another process did not finish with opening it.
         OSError: the path names no regular file, or one that is not safe to use, or the system refuses.
         RuntimeError: a signal handler opens a file while the thread that it has interrupted opens one.
     """
-    global _is_opening
     if os.name == "nt":
         message = "values by path need Linux or macOS: Windows has no open-file-description locks"
         raise NotImplementedError(message)
-    with _opening:
-        if _is_opening:
-            message = "a signal handler can not open a value by path while its thread opens one: open it before"
-            raise RuntimeError(message)
-        _is_opening = True
-        try:
-            while True:
-                lock = _try_to_open(file, contents)
-                if lock is not None:
-                    return lock
-        finally:
-            _is_opening = False
+    fork.notice()
+    me = cast("Any", execution()())
+    if me in _opening:
+        message = "a signal handler can not open a value by path while its thread opens one: open it before"
+        raise RuntimeError(message)
+    deadline = time.monotonic() + (PATIENCE if timeout is None else timeout)
+    try:
+        _opening.add(me)
+        while True:
+            lock = _try_to_open(file, contents, deadline, is_user=is_user)
+            if lock is not None:
+                return lock
+    finally:
+        _opening.discard(me)
 
 
-def _try_to_open(file: SharedFile, contents: Contents | None) -> FileLock | None:
+def _try_to_open(file: SharedFile, contents: Contents | None, deadline: float, *, is_user: bool) -> FileLock | None:
     opened = _open(file)
     if opened is None:
         if contents is None or contents.begin is None or file.readonly:
             message = "there is no shared value here yet: start the process that makes it, with a first value"
             raise FileNotFoundError(errno.ENOENT, message, file.path)
-        return _make(file, contents, None)
+        return _make(file, contents, None, deadline)
     try:
-        return _attach(opened, file, contents)
+        lock = _attach(opened, file, contents, deadline, is_user=is_user)
+        if lock is None:
+            opened.close()
+        return lock
     except BaseException:
-        # Not left to the garbage collector: the traceback of an exception that is kept would keep others waiting.
+        # Not left to the garbage collector: the traceback of an exception that is kept would keep the file in use.
         opened.close()
         raise
+
+
+def while_nobody_begins(lock: FileLock, action: Callable[[], R], deadline: float) -> R:
+    """Call a function while no process makes the value, opens it or begins it anew.
+
+    This is for a process that writes without being one that uses the value.
+
+    Raises:
+        TimeoutError: another process did not finish with opening it.
+        FileNotFoundError: the file has lost its name to another one, or has none any more.
+    """
+
+    def step() -> R:
+        if not lock.is_named():
+            message = "the file was replaced or removed meanwhile: try again"
+            raise FileNotFoundError(errno.ENOENT, message, lock.path)
+        return action()
+
+    return _making(lock.open_again(), step, deadline)
+
+
+def _making(maker: OpenFile, action: Callable[[], R], deadline: float) -> R:
+    """Call a function with MAKING locked by an opening, which is then closed.
+
+    It is an opening of its own: the mapped memory keeps the first one open, also in a child that is forked meanwhile,
+    and MAKING would stay locked with it.
+    """
+    try:
+        if not maker.lock_until(MAKING, deadline):
+            message = (
+                "could not be opened in time: another process has been in the middle of opening it all the while. It "
+                "may be stopped; or a process that may only read the file has locked it"
+            )
+            raise TimeoutError(errno.ETIMEDOUT, message, maker.path)
+        return action()
+    finally:
+        maker.close()
 
 
 def description_of(file: SharedFile) -> dict[str, Any]:
@@ -133,12 +192,12 @@ def description_of(file: SharedFile) -> dict[str, Any]:
         opened.close()
 
 
-def _open(file: SharedFile) -> Description | None:
+def _open(file: SharedFile) -> OpenFile | None:
     """Open the file, which is regular and safe. Return None if there is none."""
     path = file.path
     try:
         _refuse(os.lstat(path), file)  # before it is opened: that alone has an effect on a device
-        opened = Description(path, os.O_RDONLY if file.readonly else os.O_RDWR)
+        opened = OpenFile(path, os.O_RDONLY if file.readonly else os.O_RDWR)
     except FileNotFoundError:
         directory = os.path.dirname(path)
         if not os.path.isdir(directory):
@@ -165,10 +224,12 @@ def _refuse(info: os.stat_result, file: SharedFile) -> None:
     if kind != stat.S_IFREG:
         message = "is no regular file (but a device, a fifo or a socket): give another path"
         raise OSError(errno.EINVAL, message, file.path)
-    if info.st_uid != os.geteuid() and not file.mode & 0o066:
+    # Others that may only read the file take no part in a value that this process writes to.
+    needed, example = (0o066, "0o640") if file.readonly else (0o022, "0o660")
+    if info.st_uid != os.geteuid() and not file.mode & needed:
         message = (
             f"belongs to another user (uid {info.st_uid}; this process has {os.geteuid()}): if users share it on "
-            "purpose, give SharedFile(..., mode=0o660) or the like"
+            f"purpose, give SharedFile(..., mode={example}) or the like"
         )
         raise PermissionError(errno.EPERM, message, file.path)
     beyond = info.st_mode & 0o022 & ~file.mode
@@ -214,27 +275,43 @@ def _is_not_ours(file: SharedFile, why: str) -> NoReturn:
     raise ValueError(message)
 
 
-def _attach(opened: Description, file: SharedFile, contents: Contents | None) -> FileLock | None:
+def _attach(
+    opened: OpenFile, file: SharedFile, contents: Contents | None, deadline: float, *, is_user: bool
+) -> FileLock | None:
     """Return the lock of an open file, or None if it has lost its name meanwhile."""
-    fd = opened.fd
-    lock = _opened.get(_key(fd, file))
+    lock = _known(opened, file, contents)
     if lock is not None:
-        try:
-            _check(_read_header(fd, file), file, contents)
-            opened.close()
-            return lock
-        finally:
-            del lock  # the traceback of an error that is kept must not keep it
-    if file.readonly:
-        header = _read_header(fd, file)
+        return lock
+    if file.readonly or not is_user:
+        header = _read_header(opened.fd, file)
         _check(header, file, contents)
-        return _lock_of(opened, file, _mapped(fd, file, header))
-    lock_range(fd, MAKING, wait=True)
-    if not opened.is_named():
-        opened.close()
+        return _lock_of(opened, file, _mapped(opened, file, header), is_user=False)
+    maker = private(lambda: opened.again(os.O_RDWR))
+    return _making(maker, lambda: _use(opened, file, contents, deadline), deadline)
+
+
+def _known(opened: OpenFile, file: SharedFile, contents: Contents | None) -> FileLock | None:
+    """Return the lock by which this process has the file open already. The second opening is then closed."""
+    lock = _opened.get((*opened.identity, file.readonly))
+    if lock is None:
         return None
-    header = _read_header(fd, file)
-    is_over = lock_range(fd, USE)  # nobody else uses it
+    try:
+        _check(_read_header(opened.fd, file), file, contents)
+        opened.close()
+        return lock
+    finally:
+        del lock  # the traceback of an error that is kept must not keep it
+
+
+def _use(opened: OpenFile, file: SharedFile, contents: Contents | None, deadline: float) -> FileLock | None:
+    """Go on with the value, or begin it anew, with MAKING locked: so no other process begins to use it meanwhile."""
+    if not opened.is_named():
+        return None
+    lock = _known(opened, file, contents)  # another thread was faster
+    if lock is not None:
+        return lock
+    header = _read_header(opened.fd, file)
+    is_over = not opened.is_locked(USE)
     if is_over and not (file.keep and not header.is_beginning):
         if contents is None or contents.begin is None:
             message = (
@@ -243,19 +320,20 @@ def _attach(opened: Description, file: SharedFile, contents: Contents | None) ->
             )
             raise FileNotFoundError(errno.ENOENT, message, file.path)
         if not file.keep and _difference(header, contents):
-            lock = _make(file, contents, opened)
+            lock = _make(file, contents, opened, deadline)
             opened.close()
             return lock
         _check(header, file, contents)
-        body = _mapped(fd, file, header)
-        os.pwrite(fd, b"\1", _BEGINNING_AT)
+        body = _mapped(opened, file, header)
+        os.pwrite(opened.fd, b"\1", _BEGINNING_AT)
         contents.begin(body, False)
-        os.pwrite(fd, b"\0", _BEGINNING_AT)
+        os.pwrite(opened.fd, b"\0", _BEGINNING_AT)
     else:
         _check(header, file, contents)
-        body = _mapped(fd, file, header)
-    lock_range(fd, USE, exclusive=False)
-    unlock_range(fd, MAKING)
+        body = _mapped(opened, file, header)
+    if not opened.lock(USE, exclusive=False):
+        message = "another program has locked this file, which no process of this library does: stop that program"
+        raise OSError(errno.EAGAIN, message, file.path)
     return _lock_of(opened, file, body)
 
 
@@ -276,24 +354,35 @@ def _check(header: _Header, file: SharedFile, contents: Contents | None) -> None
         _is_not_ours(file, f"holds another value: {difference}. Give another path, or {how}")
 
 
-def _key(fd: int, file: SharedFile) -> tuple[int, int, bool]:
-    info = os.fstat(fd)
-    return info.st_dev, info.st_ino, file.readonly
+class _Memory(mmap.mmap):
+    """The memory of a file. As long as anything uses it, the file is open, and so in use."""
+
+    file: OpenFile | None = None
+
+    if not _MAY_KEEP_NONE:  # mmap keeps a duplicate of the descriptor, and closes it with the memory
+
+        def __del__(self) -> None:
+            file, self.file = self.file, None
+            # If the program has closed all descriptors, the number of the duplicate may be that of another file now.
+            # So the memory is kept for ever, and the value is in use until this process ends.
+            if file is not None and file.was_closed():
+                memory.pin(self)
 
 
-def _mapped(fd: int, file: SharedFile, header: _Header) -> memoryview:
-    """Return the body of the file, in memory that is shared with all that have it open.
-
-    mmap keeps a duplicate of the descriptor, and with it the lock on USE: the value is in use as long as the memory is.
-    """
+def _mapped(opened: OpenFile, file: SharedFile, header: _Header) -> memoryview:
+    """Return the body of the file, in memory that is shared with all that have it open."""
     protection = mmap.PROT_READ if file.readonly else mmap.PROT_READ | mmap.PROT_WRITE
-    memory = mmap.mmap(fd, header.start + header.size, mmap.MAP_SHARED, protection)
-    return memoryview(memory)[header.start : header.start + header.size]
+    keep_none: Any = {"trackfd": False} if _MAY_KEEP_NONE else {}
+    mapped = _Memory(opened.fd, header.start + header.size, mmap.MAP_SHARED, protection, **keep_none)
+    mapped.file = opened
+    return memoryview(mapped)[header.start : header.start + header.size]
 
 
-def _lock_of(opened: Description, file: SharedFile, body: memoryview) -> FileLock:
-    lock = FileLock(opened, body, readonly=file.readonly, reduced=(_open_lock, (file,)))
-    _opened[_key(opened.fd, file)] = lock
+def _lock_of(opened: OpenFile, file: SharedFile, body: memoryview, *, is_user: bool = True) -> FileLock:
+    is_known = is_user or file.readonly
+    lock = FileLock(opened, body, readonly=file.readonly, is_user=is_user, reduced=(_open_lock, (file,)))
+    if is_known:
+        _opened[(*opened.identity, file.readonly)] = lock
     return lock
 
 
@@ -302,26 +391,46 @@ def _open_lock(file: SharedFile) -> FileLock:
     return open_file(file, None)
 
 
-def _make(file: SharedFile, contents: Contents, replaced: Description | None) -> FileLock | None:
+def _make(file: SharedFile, contents: Contents, replaced: OpenFile | None, deadline: float) -> FileLock | None:
     """Make the file, and return its lock, or None if another process was faster.
 
     Args:
         file: the file.
         contents: what it is to hold.
         replaced: a file with another description that has this name, and that nobody uses.
+        deadline: the moment until which to wait for another process that makes it.
     """
-    made = _new_temporary(_temporary(file.path), replaced)
-    try:
-        header = _put_in_place(made, file, contents, replaced)
-        if header is None:
+    path = _temporary(file.path)
+    while True:
+        try:
+            made = OpenFile(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            _remove_leftover(path, replaced, deadline)
+            continue
+        try:
+            _forbid_copy_on_write(made.fd)
+            maker = private(partial(made.again, os.O_RDWR))
+            lock = _making(maker, partial(_make_of, made, file, contents, replaced), deadline)
+        except BaseException:
             made.close()
-            return None
-        body = _mapped(made.fd, file, header)
-        unlock_range(made.fd, MAKING)
-        return _lock_of(made, file, body)
-    except BaseException:
+            raise
+        if lock is not _TAKEN_AWAY:
+            return cast("FileLock | None", lock)
         made.close()
-        raise
+
+
+_TAKEN_AWAY = object()
+
+
+def _make_of(made: OpenFile, file: SharedFile, contents: Contents, replaced: OpenFile | None) -> object:
+    """Make the file of an empty one with a temporary name, with MAKING locked."""
+    if not made.is_named():  # another maker has taken it for a leftover
+        return _TAKEN_AWAY
+    header = _put_in_place(made, file, contents, replaced)
+    if header is None:
+        made.close()
+        return None
+    return _lock_of(made, file, _mapped(made, file, header))
 
 
 def _content_of(contents: Contents) -> tuple[bytearray, _Header]:
@@ -343,9 +452,7 @@ def _content_of(contents: Contents) -> tuple[bytearray, _Header]:
     return content, _Header({}, start, contents.size, False)
 
 
-def _put_in_place(
-    made: Description, file: SharedFile, contents: Contents, replaced: Description | None
-) -> _Header | None:
+def _put_in_place(made: OpenFile, file: SharedFile, contents: Contents, replaced: OpenFile | None) -> _Header | None:
     """Fill the temporary file, and give it its name. Return its header, or None if another process was faster.
 
     The temporary name is gone afterwards, also after an error.
@@ -356,11 +463,12 @@ def _put_in_place(
         content, header = _content_of(contents)
         _fill(made.fd, content, file)
         os.fchmod(made.fd, file.mode)
-        lock_range(made.fd, USE, exclusive=False)
+        made.lock(USE, exclusive=False)
+        os.fsync(made.fd)  # else a power cut may leave the name with a file of zeros
         if replaced is not None:
             os.rename(temporary, file.path)
         else:
-            os.link(temporary, file.path)
+            _link(temporary, file.path)
     except FileExistsError:
         return None
     finally:
@@ -368,6 +476,34 @@ def _put_in_place(
             os.unlink(temporary)
     made.path = file.path
     return header
+
+
+def _link(temporary: str, path: str) -> None:
+    try:
+        os.link(temporary, path)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS):
+            raise
+        message = (
+            "this file system has no hard links (FAT and exFAT have none), by which a file gets its name only when it "
+            "is complete: give a path on another file system, such as /run or /dev/shm"
+        )
+        raise OSError(error.errno, message, path) from error
+
+
+_GET_FLAGS, _SET_FLAGS, _NO_COPY_ON_WRITE = 0x80086601, 0x40086602, 0x00800000  # linux/fs.h: FS_IOC_…, FS_NOCOW_FL
+
+
+def _forbid_copy_on_write(fd: int) -> None:
+    """Have btrfs write an empty file in place.
+
+    Otherwise each write needs room for a copy of the page, though the file has its room already. On a full file system
+    that is a SIGBUS. Other file systems refuse the flag, or have no use for it.
+    """
+    if sys.platform == "linux" and fcntl is not None:
+        with suppress(OSError):
+            (flags,) = struct.unpack("@l", fcntl.ioctl(fd, _GET_FLAGS, bytes(struct.calcsize("@l"))))
+            fcntl.ioctl(fd, _SET_FLAGS, struct.pack("@l", flags | _NO_COPY_ON_WRITE))
 
 
 def _fill(fd: int, content: bytearray, file: SharedFile) -> None:
@@ -395,28 +531,9 @@ def _temporary(path: str) -> str:
     return os.path.join(directory, f".{shortened}.{os.geteuid()}.new")
 
 
-def _new_temporary(path: str, replaced: Description | None) -> Description:
-    """Return an empty file of this name, with MAKING locked. What a killed maker has left is removed."""
-    while True:
-        try:
-            made = Description(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            _remove_leftover(path, replaced)
-            continue
-        try:
-            lock_range(made.fd, MAKING, wait=True)
-            if made.is_named():  # else another maker has taken it for a leftover
-                return made
-        except BaseException:
-            made.close()
-            raise
-        made.close()
-
-
-def _remove_leftover(path: str, replaced: Description | None) -> None:
-    """Wait for the maker of a temporary file, and remove the file if he has been killed."""
-    file = SharedFile(path, mode=0o666)
-    opened = _open(file)
+def _remove_leftover(path: str, replaced: OpenFile | None, deadline: float) -> None:
+    """Wait for the maker of a temporary file, and remove the file if that process was killed."""
+    opened = _open(SharedFile(path, mode=0o666))
     if opened is None:
         return
     try:
@@ -424,10 +541,15 @@ def _remove_leftover(path: str, replaced: Description | None) -> None:
         if info.st_uid != os.geteuid() or (info.st_size and not os.pread(opened.fd, 64, 0).startswith(_MAGIC)):
             message = "is in the way: this name is needed to make a shared value, but the file is not ours; remove it"
             raise FileExistsError(errno.EEXIST, message, path)
+
+        def remove() -> None:
+            if opened.is_named():
+                os.unlink(path)
+
         # If it was linked to the name of the value that we replace, we have locked MAKING of it already.
-        if replaced is None or not opened.is_same(replaced):
-            lock_range(opened.fd, MAKING, wait=True)
-        if opened.is_named():
-            os.unlink(path)
+        if replaced is not None and opened.identity == replaced.identity:
+            remove()
+        else:
+            _making(private(lambda: opened.again(os.O_RDWR)), remove, deadline)
     finally:
         opened.close()

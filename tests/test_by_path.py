@@ -35,6 +35,7 @@ from multiprocessing_intenum import (
     file_lock,
     history,
     last_change,
+    open_file,
     snapshot,
     update,
     value_at,
@@ -440,23 +441,6 @@ def test_a_forked_child_does_not_keep_what_its_parent_held(path: str, stranger: 
         os.kill(child, signal.SIGKILL)
 
 
-def test_a_thread_that_may_not_open_the_file_once_more_can_still_read(
-    path: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    status = WorkerStatus(IDLE, at=path)
-
-    def refuse(*_: object) -> Any:
-        raise PermissionError
-
-    monkeypatch.setattr(file_lock.Description, "again", refuse)
-    assert status == IDLE
-    with pytest.raises(PermissionError):
-        status.set(CALCULATING)
-    monkeypatch.undo()
-    status.set(CALCULATING)
-    assert status == CALCULATING
-
-
 def test_a_forked_child_takes_the_lock_for_itself(path: str) -> None:
     status = WorkerStatus(IDLE, at=path)
     lock: Any = status.get_lock()
@@ -527,7 +511,7 @@ def test_a_signal_handler_does_not_write_while_another_process_holds_the_lock(pa
 
 def interruptible(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
     """Raise KeyboardInterrupt in the call of the kernel of this number, after it is done."""
-    call = file_lock._call
+    call = open_file._call
     calls = iter(range(1, 100))
 
     def interrupted(*args: Any) -> Any:
@@ -536,7 +520,7 @@ def interruptible(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
             raise KeyboardInterrupt
         return answer
 
-    monkeypatch.setattr(file_lock, "_call", interrupted)
+    monkeypatch.setattr(open_file, "_call", interrupted)
 
 
 @pytest.mark.parametrize("at", [1, 2])
@@ -559,14 +543,14 @@ def take_and_give(lock: Any) -> None:
 
 def test_an_error_of_the_kernel_comes_out_of_acquire(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     lock: Any = WorkerStatus(IDLE, at=path).get_lock()
-    call = file_lock._call
+    call = open_file._call
 
     def refuse(fd: int, command: int, what: bytes) -> bytes:
-        if what == file_lock._LOCKS[file_lock._WRITING, True]:
+        if what == open_file._LOCKS[open_file.WRITING, True]:
             raise OSError(errno.EIO, "the disk is gone")
         return call(fd, command, what)
 
-    monkeypatch.setattr(file_lock, "_call", refuse)
+    monkeypatch.setattr(open_file, "_call", refuse)
     with pytest.raises(OSError, match="the disk is gone"):
         lock.acquire()
     monkeypatch.undo()
@@ -577,7 +561,7 @@ def test_where_greenlets_share_a_thread_it_waits_without_blocking_it(
     path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lock: Any = WorkerStatus(IDLE, at=path).get_lock()
-    monkeypatch.setattr(file_lock, "greenlets_share_a_thread", lambda: True)
+    monkeypatch.setattr(open_file, "greenlets_share_a_thread", lambda: True)
     with held_elsewhere(lock) as done:
         threading.Timer(SHORT, done.set).start()
         assert lock.acquire()

@@ -1,0 +1,562 @@
+"""file_lock: the lock of a value by path, where rights, descriptors and processes come and go."""
+
+from __future__ import annotations
+
+import errno
+import gc
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from enums import WorkerStatus, WorkerStatusEnum
+from helpers import DEADLINE, SHORT, held_elsewhere, in_a_thread, is_free
+from path_targets import strangers
+
+from multiprocessing_intenum import SharedFile, exchange, file_lock, last_change, opening, snapshot, update, value_at
+from multiprocessing_intenum.open_file import MAKING, USE, WRITING, GoneError, OpenFile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+UNAVAILABLE, IDLE, CALCULATING = WorkerStatusEnum
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    tmp_path.parent.chmod(0o755)
+    tmp_path.parent.parent.chmod(0o755)
+    tmp_path.chmod(0o755)
+    return str(tmp_path / "status")
+
+
+def in_a_child(function: Callable[[], object]) -> int:
+    """Return the exit code of a forked child that calls the function."""
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            function()
+            code = 0
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def descriptors() -> list[str]:
+    return os.listdir("/proc/self/fd")
+
+
+# A program that closes all descriptors, as os.closerange() and python-daemon do
+
+
+def close_all(logs: Path) -> list[Any]:
+    """Close what is open in a forked child, and open files that get the numbers."""
+    os.closerange(3, 1_000)
+    return [open(logs / f"log{number}", "w") for number in range(8)]
+
+
+def test_after_all_descriptors_were_closed_the_lock_still_excludes(path: str) -> None:
+    status = WorkerStatus(IDLE, at=path)
+    status.set(CALCULATING)
+
+    def daemon() -> None:
+        logs = close_all(Path(path).parent)
+        with strangers(1) as (stranger,):
+            stranger.ask(f"status = WorkerStatus(at={path!r})")
+            with status.get_lock():
+                assert stranger.ask("exchange(status, 'UNAVAILABLE', timeout=0.05)").startswith("TimeoutError")
+                status.set(IDLE)
+            assert stranger.ask("exchange(status, 'UNAVAILABLE').name") == "'IDLE'"
+        status.set(CALCULATING)
+        assert last_change(status).pid == os.getpid()
+        for log in logs:
+            log.write("still mine")
+            log.close()
+
+    assert in_a_child(daemon) == 0
+    assert status == CALCULATING
+
+
+def test_after_all_descriptors_were_closed_the_value_is_still_in_use(path: str) -> None:
+    """The memory keeps the opening of the file, and its lock, as long as it is mapped."""
+
+    def daemon() -> None:
+        status = WorkerStatus(IDLE, at=path)
+        reader = WorkerStatus(at=SharedFile(path, readonly=True))
+        logs = close_all(Path(path).parent)
+        assert reader._self_cell.open_file.is_used() is True
+        status.set(CALCULATING)
+        assert reader._self_cell.open_file.is_used() is True
+        with strangers(1) as (stranger,):
+            assert stranger.ask(f"WorkerStatus('IDLE', at={path!r}).name") == "'CALCULATING'"
+        del status
+        assert reader == CALCULATING
+        # Before Python 3.13 the memory is kept for ever: with it Python would close a descriptor of the program.
+        assert reader._self_cell.open_file.is_used() is (sys.version_info < (3, 13))
+        assert logs
+
+    assert in_a_child(daemon) == 0
+
+
+def test_a_lock_that_is_lost_while_it_is_held_is_an_error(path: str) -> None:
+    status = WorkerStatus(IDLE, at=path)
+
+    def daemon() -> None:
+        lock: Any = status.get_lock()
+        lock.acquire()
+        close_all(Path(path).parent)
+        with strangers(1) as (stranger,):
+            assert stranger.ask(f"exchange(WorkerStatus('IDLE', at={path!r}), 'UNAVAILABLE').name") == "'IDLE'"
+        for write in (lambda: status.set(CALCULATING), lambda: exchange(status, CALCULATING)):
+            with pytest.raises(GoneError, match="another process may have written"):
+                write()
+        assert status == UNAVAILABLE
+        assert "held by this thread" in repr(lock)
+        with pytest.raises(GoneError):
+            lock.release()
+        status.set(CALCULATING)
+
+    assert in_a_child(daemon) == 0
+
+
+@pytest.mark.parametrize("is_there", [True, False], ids=["another file", "no file"])
+def test_after_all_descriptors_were_closed_a_file_that_has_lost_its_name_is_an_error(
+    path: str, *, is_there: bool
+) -> None:
+    def daemon() -> None:
+        status = WorkerStatus(IDLE, at=path)
+        os.rename(path, path + ".old")
+        if is_there:
+            WorkerStatus(CALCULATING, at=path)
+        close_all(Path(path).parent)
+        with pytest.raises(FileNotFoundError, match=r"has closed the descriptors .* Make the value after that"):
+            status.set(CALCULATING)
+        assert snapshot(status) is IDLE
+
+    assert in_a_child(daemon) == 0
+
+
+def test_the_memory_of_closed_descriptors_closes_no_file_of_the_program(path: str) -> None:
+    """Before Python 3.13 mmap keeps a duplicate of the descriptor, and closes that number with the memory."""
+
+    def daemon() -> None:
+        status = WorkerStatus(IDLE, at=path)
+        other = WorkerStatus(IDLE, at=path + ".other")
+        logs = close_all(Path(path).parent)
+        other.set(CALCULATING)  # opened again
+        del status, other
+        gc.collect()
+        for log in logs:
+            log.write("still open")
+            log.close()
+
+    assert in_a_child(daemon) == 0
+
+
+def test_two_threads_that_notice_it_at_once_open_the_file_once(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def daemon() -> None:
+        lock: Any = WorkerStatus(IDLE, at=path).get_lock()
+        close_all(Path(path).parent)
+        monkeypatch.setattr(file_lock, "_reopening", Slow(lock._reopen))
+        lock._reopen()
+        assert is_free(lock)
+
+    class Slow:
+        """A lock whose other side is faster the first time."""
+
+        def __init__(self, reopen: Any) -> None:
+            self.reopen, self.is_first = reopen, True
+
+        def __enter__(self) -> None:
+            if self.is_first:
+                self.is_first = False
+                self.reopen()
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    assert in_a_child(daemon) == 0
+
+
+def test_opening_it_again_waits_for_a_maker_but_not_for_ever(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def daemon() -> None:
+        status = WorkerStatus(IDLE, at=path)
+        close_all(Path(path).parent)
+        stuck = OpenFile(path, os.O_RDWR)
+        assert stuck.lock(MAKING)
+        monkeypatch.setattr(file_lock, "PATIENCE", SHORT)
+        with pytest.raises(TimeoutError, match="another process has been opening the file for"):
+            status.set(CALCULATING)
+        stuck.close()
+        status.set(CALCULATING)
+
+    assert in_a_child(daemon) == 0
+
+
+# A process that drops the rights of root, as gunicorn does with --user
+
+
+if os.geteuid() == 0:
+
+    def nobody() -> None:
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)
+
+    @pytest.mark.parametrize("when", ["in the process that has made it", "in a forked child"])
+    def test_rights_that_are_dropped_after_the_value_was_made_are_not_missed(path: str, when: str) -> None:
+        def drop_and_write() -> None:
+            status = WorkerStatus(IDLE, at=path)
+            work = (lambda: drop(status)) if when == "in the process that has made it" else None
+            if work is None:
+                assert in_a_child(lambda: drop(status)) == 0
+            else:
+                work()
+
+        def drop(status: WorkerStatus) -> None:
+            nobody()
+            status.set(CALCULATING)
+            with held_elsewhere(status.get_lock()) as done:  # several threads have one opening between them
+                with pytest.raises(TimeoutError):
+                    exchange(status, IDLE, timeout=SHORT)
+                done.set()
+                exchange(status, IDLE, timeout=DEADLINE)
+            assert in_a_thread(lambda: exchange(status, UNAVAILABLE)) is IDLE
+            assert status.get_lock().acquire(False) is not None
+
+        assert in_a_child(drop_and_write) == 0
+
+    def test_a_fork_after_the_rights_were_dropped_is_told_what_to_do(path: str) -> None:
+        def drop_and_fork() -> None:
+            status = WorkerStatus(IDLE, at=path)
+            nobody()
+            assert in_a_child(lambda: refused(status)) == 0
+
+        def refused(status: WorkerStatus) -> None:
+            with pytest.raises(PermissionError, match=r"it has dropped its rights .* SharedFile") as caught:
+                status.set(CALCULATING)
+            assert caught.value.filename == path
+            assert status == IDLE
+
+        assert in_a_child(drop_and_fork) == 0
+
+    def test_a_file_of_another_user_is_not_written_to_because_others_may_read_it(path: str) -> None:
+        WorkerStatus(IDLE, at=SharedFile(path, mode=0o644))
+        os.chown(path, 65534, 65534)
+        with pytest.raises(PermissionError, match=r"belongs to another user .* mode=0o660"):
+            WorkerStatus(IDLE, at=SharedFile(path, mode=0o644))
+        assert WorkerStatus(at=SharedFile(path, mode=0o644, readonly=True)) == IDLE
+        with pytest.raises(PermissionError, match=r"belongs to another user .* mode=0o640"):
+            WorkerStatus(at=SharedFile(path, readonly=True))
+        assert WorkerStatus(IDLE, at=SharedFile(path, mode=0o664)) == IDLE
+
+
+# What holds up others
+
+
+def test_a_process_that_may_only_read_cannot_hold_up_an_opener_for_ever(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status = WorkerStatus(IDLE, at=path)
+    reader = OpenFile(path, os.O_RDONLY)
+    assert reader.lock(MAKING, exclusive=False)
+    monkeypatch.setattr(opening, "PATIENCE", SHORT)
+    with pytest.raises(TimeoutError, match="could not be opened in time") as caught:
+        in_a_thread(lambda: opened_anew(path))
+    assert caught.value.filename == path
+    reader.unlock(MAKING)
+    assert reader.lock(WRITING, exclusive=False)
+    with pytest.raises(TimeoutError, match="could not lock"):
+        exchange(status, CALCULATING, timeout=SHORT)
+    reader.close()
+    exchange(status, CALCULATING, timeout=DEADLINE)
+
+
+def opened_anew(path: str) -> Any:
+    """Open a file as another process would, which does not know it yet."""
+    known = opening._opened.copy()
+    opening._opened.clear()
+    try:
+        return WorkerStatus(at=path)
+    finally:
+        opening._opened.update(known)
+
+
+@pytest.mark.parametrize("byte", [MAKING, WRITING], ids=["makers", "writers"])
+def test_set_ends_in_time_whatever_is_locked(path: str, byte: int) -> None:
+    status = WorkerStatus(IDLE, at=path)
+    reader = OpenFile(path, os.O_RDONLY)
+    assert reader.lock(byte, exclusive=False)
+    done = command_line("set", path, "CALCULATING", "--timeout", "0.2")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "not set" in done.stderr
+    assert status == IDLE
+    reader.close()
+    assert command_line("set", path, "CALCULATING", "--timeout", "20").stdout == "IDLE -> CALCULATING\n"
+
+
+def command_line(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "multiprocessing_intenum", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=DEADLINE)
+
+
+# Who uses the file
+
+
+def test_an_opener_that_is_refused_is_never_taken_for_a_user(path: str) -> None:
+    WorkerStatus(IDLE, at=path)  # over
+    code = f"""if True:
+        import sys; sys.path.insert(0, {str(Path(__file__).parent / "support")!r})
+        from enums import *
+        print(flush=True)
+        while True:
+            try: WorkerStatus(at={path!r})
+            except FileNotFoundError: pass
+    """
+    looker = OpenFile(path, os.O_RDONLY)
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        deadline = time.monotonic() + 1
+        used = 0
+        while time.monotonic() < deadline:
+            used += looker.is_locked(USE)
+        process.kill()
+    assert used == 0
+
+
+def test_a_value_is_in_use_only_once_its_first_state_is_stored(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    WorkerStatus(CALCULATING, at=path)  # over
+    looker = OpenFile(path, os.O_RDONLY)
+    seen: list[tuple[bool, int]] = []
+    pwrite = os.pwrite
+
+    def look(*args: Any) -> int:
+        seen.append((looker.is_locked(USE), os.pread(looker.fd, 8, opening._BEGINNING_AT)[0]))
+        return pwrite(*args)
+
+    monkeypatch.setattr(os, "pwrite", look)
+    status = WorkerStatus(IDLE, at=path)
+    assert seen == [(False, 0), (False, 1)]
+    assert looker.is_locked(USE)
+    assert status == IDLE
+
+
+def test_set_writes_without_being_a_user(path: str) -> None:
+    WorkerStatus(CALCULATING, at=path)  # its service is dead
+    holder = OpenFile(path, os.O_RDWR)
+    assert holder.lock(WRITING)  # so that the command waits in the middle of its work
+    command = [sys.executable, "-m", "multiprocessing_intenum", "set", path, "UNAVAILABLE"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + DEADLINE
+        while not any(path in os.path.realpath(f"/proc/{process.pid}/fd/{fd}") for fd in fds_of(process.pid)):
+            assert time.monotonic() < deadline
+        assert not holder.is_locked(USE)
+        assert WorkerStatus(IDLE, at=path) == IDLE  # the next service begins anew
+        status = WorkerStatus(IDLE, at=path)
+        holder.unlock(WRITING)
+        assert process.communicate(timeout=DEADLINE)[0] == "IDLE -> UNAVAILABLE\n"
+    assert status == UNAVAILABLE
+
+
+def fds_of(pid: int) -> list[str]:
+    try:
+        return os.listdir(f"/proc/{pid}/fd")
+    except FileNotFoundError:
+        return []
+
+
+def test_set_writes_to_no_file_that_was_replaced_meanwhile(path: str) -> None:
+    status = WorkerStatus(IDLE, at=path)
+    opened = opening.open_file(SharedFile(path), None, is_user=False)
+    os.rename(path, path + ".old")
+    with pytest.raises(FileNotFoundError, match="was replaced or removed meanwhile"):
+        opening.while_nobody_begins(opened, lambda: status.set(CALCULATING), time.monotonic() + DEADLINE)
+    assert status == IDLE
+
+
+def test_a_lock_on_the_use_that_is_not_ours_is_an_error(path: str) -> None:
+    status = WorkerStatus(IDLE, at=path)
+    del status
+    other = OpenFile(path, os.O_RDWR)
+    assert other.lock(USE)
+    with pytest.raises(OSError, match="another program has locked this file") as caught:
+        WorkerStatus(IDLE, at=path)
+    assert caught.value.errno == errno.EAGAIN
+    other.close()
+    assert WorkerStatus(IDLE, at=path) == IDLE
+
+
+# Descriptors
+
+
+def test_without_the_garbage_collector_nothing_stays_open(path: str) -> None:
+    before = len(descriptors())
+    gc.disable()
+    try:
+        for number in range(50):
+            status = WorkerStatus(IDLE, at=f"{path}{number}")
+            status.set(CALCULATING)
+            in_a_thread(lambda status=status: status.set(IDLE))  # type: ignore[misc]
+            job = value_at(f"{path}{number}.job", "q", 0)
+            with job.get_lock():
+                job.value += 1
+            del status, job
+        assert len(descriptors()) <= before + 1
+    finally:
+        gc.enable()
+
+
+def test_threads_that_write_in_turn_have_one_opening_between_them(path: str) -> None:
+    status = WorkerStatus(IDLE, at=path)
+    status.set(CALCULATING)
+    before = len(descriptors())
+    for _ in range(10):
+        in_a_thread(lambda: status.set(IDLE))
+        status.set(CALCULATING)
+    assert len(descriptors()) == before
+
+
+def test_a_thread_that_cannot_open_the_file_waits_for_another_one_that_has_it_open(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status = WorkerStatus(IDLE, at=path)
+    status.set(CALCULATING)
+
+    def refuse(*_: object) -> Any:
+        raise OSError(errno.EMFILE, "too many", path)
+
+    monkeypatch.setattr(OpenFile, "again", refuse)
+    with held_elsewhere(status.get_lock()) as done:
+        with pytest.raises(TimeoutError):
+            exchange(status, IDLE, timeout=SHORT)
+        threading.Timer(SHORT, done.set).start()
+        assert exchange(status, IDLE) is CALCULATING
+    monkeypatch.undo()
+
+
+def test_the_only_opening_of_a_thread_that_ends_goes_to_the_next_one(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status = WorkerStatus(IDLE, at=path)
+    lock: Any = status.get_lock()
+    in_a_thread(lock.acquire)  # it ends with the lock
+    monkeypatch.setattr(OpenFile, "again", None)
+    assert exchange(status, CALCULATING, timeout=DEADLINE) is IDLE
+
+
+def test_if_the_file_cannot_be_opened_once_more_nothing_is_written(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() or 1)  # one that opens nothing at once
+    monkeypatch.setattr(opening, "_refuse", lambda *_: None)
+    status = WorkerStatus(IDLE, at=path)
+
+    def refuse(*_: object) -> Any:
+        raise PermissionError(errno.EACCES, "refused", path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(OpenFile, "again", refuse)
+        with pytest.raises(PermissionError, match="refused"):
+            status.set(CALCULATING)
+        assert status == IDLE
+    status.set(CALCULATING)
+    assert is_free(status.get_lock())
+
+
+# Signal handlers
+
+
+def test_a_handler_at_any_step_of_the_lock_leaves_it_as_it_was(path: str) -> None:
+    """A trace function calls the handler's write before each line of the lock's own code, one line a time."""
+    status = WorkerStatus(IDLE, at=path)
+    lock: Any = status.get_lock()
+    codes = {
+        function.__code__
+        for function in vars(file_lock.FileLock).values()
+        if hasattr(function, "__code__") and function.__name__ not in ("__repr__", "__init__")
+    }
+    steps = 0
+    while True:
+        lines = iter(range(steps + 1))
+        was_called = False
+
+        def trace(frame: Any, event: str, _: object, lines: Any = lines, limit: int = steps) -> Any:
+            nonlocal was_called
+            if frame.f_code not in codes:
+                return None
+            if event == "line" and not was_called and next(lines, None) == limit:
+                was_called = True
+                sys.settrace(None)
+                exchange(status, UNAVAILABLE, timeout=DEADLINE)  # the handler
+                with lock:
+                    lock.acquire()
+                    lock.release()
+                sys.settrace(trace)
+            return trace
+
+        before = sys.gettrace()
+        sys.settrace(trace)
+        lock.acquire()
+        is_mine = lock._is_mine()
+        lock.release()
+        sys.settrace(before)
+        assert is_mine
+        assert is_free(lock), f"after a handler at step {steps}"
+        assert exchange(status, IDLE, timeout=0) in WorkerStatusEnum
+        if not was_called:
+            break
+        steps += 1
+    assert steps > 20
+
+
+def test_an_interrupt_while_it_is_given_back_leaves_it_free(path: str) -> None:
+    """The same with a KeyboardInterrupt at each line in turn."""
+    lock: Any = WorkerStatus(IDLE, at=path).get_lock()
+    codes = {file_lock.FileLock.release.__code__, file_lock.FileLock._leave.__code__}
+    for step in range(100):
+        lines = iter(range(100))
+        was_raised = False
+
+        def trace(frame: Any, event: str, _: object, lines: Any = lines, step: int = step) -> Any:
+            nonlocal was_raised
+            if frame.f_code not in codes:
+                return None
+            if event == "line" and not was_raised and next(lines) == step:
+                was_raised = True
+                raise KeyboardInterrupt
+            return trace
+
+        lock.acquire()
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            lock.release()
+        except KeyboardInterrupt:
+            sys.settrace(before)
+            if lock._is_mine():  # it came before the first line that does anything
+                lock.release()
+        finally:
+            sys.settrace(before)
+        assert is_free(lock), f"after an interrupt at step {step}"
+        if not was_raised:
+            break
+    assert 5 < step < 100
+
+
+def test_killed_at_any_moment_a_writer_leaves_the_lock_free_and_no_opening_too_many(path: str) -> None:
+    status = WorkerStatus(IDLE, at=path)
+    for _ in range(20):
+        child = os.fork()
+        if not child:
+            while True:
+                update(status, lambda member: IDLE if member is CALCULATING else CALCULATING)
+        time.sleep(0.005)  # the random moment itself
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        exchange(status, IDLE, timeout=DEADLINE)
