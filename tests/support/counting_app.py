@@ -7,9 +7,9 @@ Python lines, as a service may use its values while it is imported.
 import asyncio
 import enum
 import os
-from contextlib import suppress  # noqa: F401 # for the lines
+from contextlib import closing, suppress  # noqa: F401 # for the lines
 
-from multiprocessing_intenum import IntEnumValue, SharedFile, aio, last_change, snapshot, update, wait_for
+from multiprocessing_intenum import IntEnumValue, SharedFile, aio, last_change, update, wait_for
 
 DEADLINE = 60.0
 
@@ -54,7 +54,9 @@ def take_turns_in_a_coroutine(name: str, turn: int, times: int) -> None:
             await aio.wait_for(VALUES[name], lambda count: count % 2 == turn, DEADLINE)
             add(name, 1)
 
-    asyncio.run(take())
+    # Not asyncio.run(): it replaces the handler of SIGINT, with which uWSGI ends its workers.
+    with closing(asyncio.new_event_loop()) as loop:
+        loop.run_until_complete(take())
 
 
 def a_value_of_its_own() -> int:
@@ -78,5 +80,4 @@ def app(environ, start_response):
     return [body]
 
 
-_ = snapshot
 exec(os.environ.get("COUNTING_AT_IMPORT", ""))

@@ -63,13 +63,14 @@ class WebServer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.process.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            self.process.wait(10)
-        with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)  # workers, if it has not ended them
-        self.process.wait(DEADLINE)
-        print(self.log_file.read_text())  # pytest shows it if the test fails
+        try:
+            self.process.terminate()
+            self.process.wait(DEADLINE)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)  # what it has not ended
+            self.process.wait(DEADLINE)
+            print(self.log_file.read_text())  # pytest shows it if the test fails
 
     def _answers(self) -> bool:
         assert self.process.poll() is None, self.log_file.read_text()
