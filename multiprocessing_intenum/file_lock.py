@@ -145,6 +145,8 @@ class FileLock:
             RuntimeError: the calling thread does not hold the lock.
             OSError: the lock was lost, because the program has closed the descriptors of the value.
         """
+        if not _here[()]:
+            fork.notice()
         turn = self._turns.get(execution())
         if turn is None or not turn.is_locked:
             message = f"cannot release {self!r}"
@@ -196,6 +198,8 @@ class FileLock:
                 turn.depth = depth
 
     def _is_mine(self) -> bool:
+        if not _here[()]:
+            fork.notice()
         turn = self._turns.get(execution())
         if turn is None or not turn.is_locked:
             return False
@@ -210,7 +214,7 @@ class FileLock:
                 self._add_file(turn)
             if turn.files:
                 try:
-                    return turn.files[0].lock_until(self._byte, deadline)
+                    return turn.files[0].lock(self._byte) or turn.files[0].lock_until(self._byte, deadline)
                 except GoneError:  # nothing was locked yet: take another opening
                     turn.files.clear()
                     continue
@@ -223,10 +227,11 @@ class FileLock:
 
     def _add_file(self, turn: _Turn) -> None:
         """Give a turn an opening, or leave it without one if another thread has to give its own back first."""
-        with suppress(IndexError):
-            while not turn.files:
-                turn.files.append(self._idle.pop())
+        try:
+            turn.files.append(self._idle.pop())
             return
+        except IndexError:
+            pass
         try:
             turn.files.append(self.open_again())
         except OSError:

@@ -11,6 +11,7 @@ import sys
 import time
 import weakref
 from collections.abc import Callable
+from typing import NoReturn
 
 from multiprocessing_intenum import fork
 from multiprocessing_intenum.robust import FIRST_INTERVAL, LONGEST_INTERVAL, greenlets_share_a_thread
@@ -167,12 +168,15 @@ class OpenFile:
             GoneError: the descriptor is no longer ours.
             OSError: for anything else.
         """
-        self.check()
         try:
+            # check(), spelled out: each write comes here twice.
+            if _seek(self.fd, 0, _HERE) != self._mark:
+                self._fail()
             _call(self.fd, _WAIT if wait else _TRY, _LOCKS[byte, exclusive])
         except OSError as error:
             if error.errno in _BUSY:
                 return False
+            self.check()
             if error.errno in (errno.EINVAL, errno.ENOLCK, errno.ENOTSUP):
                 message = (
                     "this kernel, or the file system of this path, has no open-file-description locks: use another"
@@ -183,6 +187,8 @@ class OpenFile:
 
     def lock_until(self, byte: int, deadline: float) -> bool:
         """Wait for the lock on a byte. Return False at the deadline, a moment by `time.monotonic`."""
+        if self.lock(byte):
+            return True
         interval = FIRST_INTERVAL
         while not self.lock(byte):
             left = deadline - time.monotonic()
@@ -200,8 +206,13 @@ class OpenFile:
         Raises:
             GoneError: the descriptor is no longer ours, so that the lock was lost.
         """
-        self.check()
-        _call(self.fd, _TRY, _UNLOCKS[byte])
+        try:
+            if _seek(self.fd, 0, _HERE) != self._mark:
+                self._fail()
+            _call(self.fd, _TRY, _UNLOCKS[byte])
+        except OSError:
+            self.check()
+            raise
 
     def is_locked(self, byte: int) -> bool:
         """Whether another opening than this one has locked a byte."""
@@ -212,11 +223,14 @@ class OpenFile:
     def check(self) -> None:
         """Raise GoneError if the descriptor is no longer ours."""
         if not self.is_ours():
-            message = (
-                "the program has closed the descriptors of this shared value, with os.closerange() or python-daemon "
-                "for example: what was locked by them is not locked any more, and another process may have written"
-            )
-            raise GoneError(errno.EBADF, message, self.path)
+            self._fail()
+
+    def _fail(self) -> NoReturn:
+        message = (
+            "the program has closed the descriptors of this shared value, with os.closerange() or python-daemon for "
+            "example: what was locked by them is not locked any more, and another process may have written"
+        )
+        raise GoneError(errno.EBADF, message, self.path)
 
     # What it needs is bound, because it also runs while the interpreter ends.
     def close(

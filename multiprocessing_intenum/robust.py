@@ -212,6 +212,8 @@ class RobustRLock:
             OSError: the C library refused; the message has the error's name.
         """
         # An interrupt that comes before the first line of release() leaves the lock held.
+        if not _here[()]:
+            fork.notice()
         if self._owner is not execution():
             message = "cannot release a RobustRLock that this thread does not hold"
             raise RuntimeError(message)
@@ -237,6 +239,8 @@ class RobustRLock:
         return self
 
     def _is_mine(self) -> bool:
+        if not _here[()]:
+            fork.notice()
         me = execution()
         if self._owner is me:
             self._repair(me)

@@ -124,6 +124,23 @@ def test_a_lock_of_the_fork_context_is_refused_by_the_others_and_the_value_stays
 
 
 @each_fork
+@pytest.mark.parametrize("ask", ["release", "_is_mine"])
+def test_a_child_can_not_give_back_what_its_parent_holds(by: Callable[[], int], ask: str, tmp_path: Path) -> None:
+    for where in {}, {"at": tmp_path / "status"}:
+        lock: Any = WorkerStatus(IDLE, **where).get_lock()  # type: ignore[arg-type]
+
+        def try_it(lock: Any = lock) -> None:
+            if ask == "_is_mine":
+                assert not lock._is_mine()
+            with pytest.raises(RuntimeError, match="cannot release"):
+                lock.release()
+
+        with lock:
+            assert Child(try_it, by).succeeds()
+            assert not is_free(lock)
+
+
+@each_fork
 def test_the_child_of_a_bare_fork_writes_under_its_own_id(by: Callable[[], int], a_value: WorkerStatus) -> None:
     a_value.set(UNAVAILABLE)
     child = Child(lambda: a_value.set(CALCULATING), by)
