@@ -1,4 +1,4 @@
-"""A web server that runs tests/support/counting_app.py, on a Unix socket in a directory of its own."""
+"""A web server on a Unix socket in a directory of its own, which runs tests/support/counting_app.py or an example."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 WORKERS = 4
-PATHS = [str(Path(__file__).parent), str(Path(multiprocessing_intenum.__file__).parents[1])]
 
 
 def until(condition: Callable[[], Any]) -> Any:
@@ -38,10 +37,14 @@ def until(condition: Callable[[], Any]) -> Any:
 class WebServer:
     """Runs a command of which `{socket}` is replaced by the path of the Unix socket."""
 
-    def __init__(self, directory: Path, command: list[str], settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, directory: Path, command: list[str], settings: Mapping[str, str] | None = None, example: Path | None = None
+    ) -> None:
+        self.example = example
         self.socket = directory / "socket"
         self.log_file = directory / "log"
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(PATHS), "COUNTING_DIRECTORY": str(directory)}
+        paths = [str(example or Path(__file__).parent), str(Path(multiprocessing_intenum.__file__).parents[1])]
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "COUNTING_DIRECTORY": str(directory)}
         with self.log_file.open("wb") as log:
             self.process = subprocess.Popen(
                 [part.format(socket=self.socket) for part in command],
@@ -56,7 +59,8 @@ class WebServer:
     def __enter__(self) -> WebServer:
         try:
             until(self._answers)
-            self.of_every_worker("True")  # each of them has imported the application
+            if not self.example:
+                self.of_every_worker("True")  # each of them has imported the application
         except BaseException:
             self.__exit__()
             raise
@@ -75,22 +79,26 @@ class WebServer:
     def _answers(self) -> bool:
         assert self.process.poll() is None, self.log_file.read_text()
         with suppress(OSError, http.client.HTTPException):
-            return bool(self.ask("True")[1])
+            return self.request("GET", "True")[0] == 200
         return False
 
-    def ask(self, expression: str) -> tuple[int, Any]:
-        """Return the process id of a worker, and the value that it has given the expression, or its error as a text."""
+    def request(self, method: str, body: str = "") -> tuple[int, str]:
+        """Return the code and the text of the answer."""
         connection = http.client.HTTPConnection("localhost", timeout=DEADLINE)
         connection.sock = socket.socket(socket.AF_UNIX)
         with closing(connection):
             connection.sock.settimeout(DEADLINE)
             connection.sock.connect(str(self.socket))
-            connection.request("POST", "/", expression)
+            connection.request(method, "/", body)
             response = connection.getresponse()
-            body = response.read().decode()
-            assert response.status == 200, body
-            pid, answer = ast.literal_eval(body)
-            return pid, answer
+            return response.status, response.read().decode()
+
+    def ask(self, expression: str) -> tuple[int, Any]:
+        """Return the process id of a worker, and the value that it has given the expression, or its error as a text."""
+        code, body = self.request("POST", expression)
+        assert code == 200, body
+        pid, answer = ast.literal_eval(body)
+        return pid, answer
 
     def ask_all(self, *expressions: str) -> list[tuple[int, Any]]:
         """Ask all of these at once."""
