@@ -118,7 +118,9 @@ def test_nor_does_it_after_the_value_was_opened_again(tmp_path, closing):
         assert daemon.of("status.name") == "IDLE"
         daemon.run("del status, thread", "_ = gc.collect()")
         daemon.assert_its_files_are_untouched()
-        assert command_line("wait", tmp_path / "status", "IDLE", "--used", "--timeout", "0").returncode == 1
+        # Before Python 3.13 the memory map would close a descriptor, its duplicate, by number: so it lives on.
+        is_over = sys.version_info >= (3, 13)
+        assert command_line("wait", tmp_path / "status", "IDLE", "--used", "--timeout", "0").returncode == is_over
 
 
 def test_a_lock_that_is_lost_while_it_is_held_is_an_error(tmp_path):

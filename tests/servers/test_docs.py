@@ -16,7 +16,8 @@ COMMAND_LINE = [sys.executable, "-m", "multiprocessing_intenum"]
 
 
 def test_the_settings_of_uwsgi_let_one_of_twenty_claims_win(tmp_path):
-    (settings,) = re.findall(r"^```ini\n(\[uwsgi\]\n.*?)^```$", (DOCS / "howto" / "servers.md").read_text(), re.M | re.S)
+    page = (DOCS / "howto" / "servers.md").read_text(encoding="utf-8")
+    (settings,) = re.findall(r"^```ini\n(\[uwsgi\]\n.*?)^```$", page, re.MULTILINE | re.DOTALL)
     (tmp_path / "uwsgi.ini").write_text(settings)
     command = [script("uwsgi"), "--ini", str(tmp_path / "uwsgi.ini"), "--http-socket", "{socket}"]
     environment = {"WORKER_STATUS": str(tmp_path / "status")}

@@ -9,6 +9,7 @@ import pytest
 from web_server import WORKERS, WebServer
 
 NOBODY = 65534
+TIMES = 100
 WHAT_WORKERS_IMPORT = "asyncio, hashlib, multiprocessing_intenum.aio"
 """They may not be able to read Python's own files, such as those in a home directory of root."""
 
@@ -18,7 +19,7 @@ GUNICORN = [
     *("--user", str(NOBODY), "--group", str(NOBODY), "--preload", "--no-control-socket"),
 ]
 WORKER_CLASSES = {"sync": [], "gthread": ["--worker-class", "gthread", "--threads", "4"]}
-ADD = "add('by path', 200)"
+ADD = f"add('by path', {TIMES})"
 
 
 @pytest.fixture(params=WORKER_CLASSES)
@@ -38,7 +39,7 @@ def directory():
 def assert_nothing_is_lost(server):
     before = server.ask("count('by path')")[1]
     answers = server.of_every_worker(ADD)
-    assert server.ask("count('by path')")[1] == before + 200 * len(answers)
+    assert server.ask(f"counted('by path', {before})")[1] == TIMES * len(answers)
     assert all(pids == {pid} for pid, pids in answers)
     assert {user for _, user in server.of_every_worker("os.geteuid()")} == {NOBODY}
 

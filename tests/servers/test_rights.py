@@ -67,7 +67,7 @@ def test_a_write_with_a_timeout_ends_in_time_though_a_reader_holds_the_lock(path
     status = WorkerStatus(IDLE, at=SharedFile(path, mode=0o644))
     with strangers(1) as [reader]:
         lock_as_a_reader(reader, path, WRITING)
-        with pytest.raises(TimeoutError, match="0.1"):
+        with pytest.raises(TimeoutError, match=r"0\.1"):
             writer(status, CALCULATING, 0.1)
         assert snapshot(status) is IDLE
         reader.kill()

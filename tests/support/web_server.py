@@ -16,13 +16,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from helpers import DEADLINE
+from typing_extensions import Self
 
 import multiprocessing_intenum
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
 WORKERS = 4
+HERE = Path(__file__).parent
 
 
 def until(condition: Callable[[], Any]) -> Any:
@@ -35,20 +37,20 @@ def until(condition: Callable[[], Any]) -> Any:
 
 
 class WebServer:
-    """Runs a command of which `{socket}` is replaced by the path of the Unix socket."""
+    """Runs a command, in which `{socket}` becomes the path of the Unix socket, with the modules that lie in `at`."""
 
     def __init__(
-        self, directory: Path, command: list[str], settings: Mapping[str, str] | None = None, example: Path | None = None
+        self, directory: Path, command: list[str], settings: dict[str, str] | None = None, at: Path = HERE
     ) -> None:
-        self.example = example
+        self.is_counting = at == HERE
         self.socket = directory / "socket"
         self.log_file = directory / "log"
-        paths = [str(example or Path(__file__).parent), str(Path(multiprocessing_intenum.__file__).parents[1])]
+        paths = [str(at), str(Path(multiprocessing_intenum.__file__).parents[1])]
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "COUNTING_DIRECTORY": str(directory)}
         with self.log_file.open("wb") as log:
             self.process = subprocess.Popen(
                 [part.format(socket=self.socket) for part in command],
-                env=environment | dict(settings or {}),
+                env=environment | (settings or {}),
                 cwd=directory,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -56,10 +58,10 @@ class WebServer:
                 start_new_session=True,
             )
 
-    def __enter__(self) -> WebServer:
+    def __enter__(self) -> Self:
         try:
             until(self._answers)
-            if not self.example:
+            if self.is_counting:
                 self.of_every_worker("True")  # each of them has imported the application
         except BaseException:
             self.__exit__()
