@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NoReturn
 
-from multiprocessing_intenum import change, mutator, waiting
+from multiprocessing_intenum import change, mutator, users, waiting
 from multiprocessing_intenum.by_path import FileCell, open_enum
 from multiprocessing_intenum.cell import snapshot
-from multiprocessing_intenum.description import is_enum, literal_of, what_is_in
+from multiprocessing_intenum.description import ValueByText, is_enum, literal_of, printable, what_is_in
 from multiprocessing_intenum.locks import LockLike, seconds
 from multiprocessing_intenum.members import Members
 from multiprocessing_intenum.mirror import Mirror
@@ -53,16 +53,6 @@ class _Places(enum.Enum):
     """The same for an enum that is stored by places."""
 
 
-class _Value:
-    """A value of such an enum, known by the text that the header has for it. Two with one text may differ."""
-
-    def __init__(self, text: object) -> None:
-        self.text = str(text)
-
-    def __repr__(self) -> str:
-        return self.text
-
-
 class _NotMetError(Exception):
     """What was asked for did not come about: exit code 1."""
 
@@ -71,7 +61,7 @@ class _Parser(argparse.ArgumentParser):
     """A parser whose errors are one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+        self.exit(2, printable(f"{self.prog}: {message}; see {self.prog} --help") + "\n")
 
 
 def _timeout(text: str) -> float | None:
@@ -109,11 +99,19 @@ def _enum_of(description: Mapping[str, Any]) -> Any:
     kind, members = description["kind"], description["members"]
     base: Any = {"ints": _Ints, "flags": _Flags, "places": _Places}[kind]
     if kind == "places":
-        values: dict[int, _Value] = {}  # an alias has the place of its member
+        values: dict[int, ValueByText] = {}  # an alias has the place of its member
         for name, place in members.items():
-            values.setdefault(place, _Value(description["values"][name]))
+            values.setdefault(place, ValueByText(description["values"][name]))
         members = {name: values[place] for name, place in members.items()}
-    return base(description["enum"], members)
+    try:
+        found = base(description["enum"], members)
+    except Exception as error:  # the names may be anything, and the enum module raises what it likes
+        message = f"can not make the enum {description['enum']} from the names in the file: {error}"
+        raise ValueError(message) from error
+    if found.__members__.keys() != members.keys():
+        message = f"the names in the file can not all be those of an enum: {', '.join(members)}"
+        raise ValueError(message)
+    return found
 
 
 def _open(path: str, *, write: bool = False) -> EnumValue[Any]:
@@ -177,7 +175,7 @@ def _member(status: EnumValue[Any], name: str) -> Any:
 def _value(member: Any) -> Any:
     """Return the value as JSON can show it."""
     value = member.value
-    if isinstance(value, _Value):
+    if isinstance(value, ValueByText):
         try:
             literal = literal_of(value.text)
         except ValueError:
@@ -186,13 +184,18 @@ def _value(member: Any) -> Any:
     return value
 
 
+def _text(member: Any) -> str:
+    """Return the name of a member for a terminal."""
+    return printable(str(_name(member)))
+
+
 def _moment(at: datetime) -> str:
     return f"{at.astimezone():%Y-%m-%d %H:%M:%S.%f}"[:-3]
 
 
 def _line(each: change.Change[Any]) -> str:
-    before = "?" if each.before is None else _name(each.before)  # changes before it are missing
-    what = f"made {_name(each.after)}" if each.number == 0 else f"{before} -> {_name(each.after)}"
+    before = "?" if each.before is None else _text(each.before)  # changes before it are missing
+    what = f"made {_text(each.after)}" if each.number == 0 else f"{before} -> {_text(each.after)}"
     return f"{_moment(each.at)}  {what}  pid {each.pid}"
 
 
@@ -231,13 +234,14 @@ def _show(options: argparse.Namespace) -> None:
             found["confirmed"] = None if age == math.inf else age
         print(json.dumps(found))
         return
-    print(f"{_bold(str(_name(last.after)))} since {_moment(last.at)}, set by process {last.pid}")
+    writer = f"process {last.pid}" if last.pid else "an unknown process"
+    print(f"{_bold(_text(last.after))} since {_moment(last.at)}, set by {writer}")
     if mirror.is_one:
         confirmed = "not confirmed since this machine was started" if age == math.inf else f"confirmed {age:.1f} s ago"
         print(f"{'in use' if is_used else 'no process uses it'}; the mirror of a record, {confirmed}")
     else:
         print("in use" if is_used else "no process uses it: the next one begins it anew, unless it is kept")
-    print(f"the last changes of {status.EnumType.__name__}:")
+    print(f"the last changes of {printable(status.EnumType.__name__)}:")
     for each in last_changes:
         print(f"  {_line(each)}")
 
@@ -267,7 +271,7 @@ def _wait(options: argparse.Namespace) -> None:
             left = deadline.left()
             member = look() if opened.is_used() or not options.used else None
             if member is not None:
-                print(_name(member))
+                print(_text(member))
                 return
             if left <= 0:
                 used = "" if opened.is_used() else ", and no process uses it"
@@ -298,9 +302,13 @@ def _set(options: argparse.Namespace) -> None:
             message = f"not set: the state is {_name(found)}, expected {_name(expected)}"
             raise _NotMetError(message)
     except TimeoutError:
-        message = f"not set: the lock was not free within {options.timeout:g} s, the state is {_name(snapshot(status))}"
+        holder = users.named(users.holders_of(_file_of(status).path))
+        message = (
+            f"not set{f' ({holder} has the lock)' if holder else ''}: "
+            f"the lock was not free within {options.timeout:g} s, the state is {_name(snapshot(status))}"
+        )
         raise _NotMetError(message) from None
-    print(f"{_name(found)} -> {_name(new)}")
+    print(f"{_text(found)} -> {_text(new)}")
 
 
 _COMMANDS = {"show": _show, "watch": _watch, "wait": _wait, "set": _set}
@@ -327,11 +335,11 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 0 if options.command == "watch" else 130
     except _NotMetError as refused:
-        print(f"{prog}: {refused}", file=sys.stderr)
+        print(printable(f"{prog}: {refused}"), file=sys.stderr)
         return 1
     except Exception as error:  # what is in the file may be anything
         text = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
-        print(f"{prog}: {text or type(error).__name__}", file=sys.stderr)
+        print(printable(f"{prog}: {text or type(error).__name__}"), file=sys.stderr)
         return 2
     return 0
 

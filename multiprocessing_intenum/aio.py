@@ -7,10 +7,11 @@ thread of the process sleeps in the kernel and wakes the coroutines of all loops
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import suppress
 from threading import TIMEOUT_MAX
 from typing import Any, Generic, TypeVar
 
@@ -20,11 +21,13 @@ from multiprocessing_intenum import fork
 from multiprocessing_intenum.cell import Cell, HasCell, cell_of
 from multiprocessing_intenum.change import Change, Feed
 from multiprocessing_intenum.members import EnumMember
-from multiprocessing_intenum.waiting import Deadline, Look, Sleeper, too_late
+from multiprocessing_intenum.waiting import LONGEST_INTERVAL, Deadline, Look, Sleeper, too_late
 
 __all__ = ["changes", "wait_for"]
 
 T = TypeVar("T", bound=EnumMember)
+
+_log = logging.getLogger(__name__)
 
 _THREAD_NAME = "multiprocessing_intenum.aio"
 
@@ -46,7 +49,25 @@ class _Watcher:
         self._cell = cell
         self._count = cell.words.count[()]
         self._futures: dict[asyncio.AbstractEventLoop, set[asyncio.Future[None]]] = {}
-        threading.Thread(target=self._run, name=_THREAD_NAME, daemon=True).start()
+        self._has_failed = False
+        self.has_thread = False
+
+    def start(self) -> None:
+        """Start the thread if it is not started yet. `_watching` must be free.
+
+        The garbage collector may run in the new thread, before its start() returns, and end a wait that was abandoned:
+        that takes `_watching`.
+        """
+        try:
+            with _watching:
+                is_first, self.has_thread = not self.has_thread, True
+            if is_first:
+                threading.Thread(target=self._run, name=_THREAD_NAME, daemon=True).start()
+        except BaseException:
+            with _watching:
+                self._forget()
+                self._complete()  # those who have come meanwhile make another one, or get an error of their own
+            raise
 
     def add(self, future: asyncio.Future[None], count: int) -> None:
         """Complete the future when the count is another one than `count`."""
@@ -64,25 +85,61 @@ class _Watcher:
                 del self._futures[loop]
 
     def _run(self) -> None:
-        words = self._cell.words
-        sleeper = Sleeper(words)
+        # Coroutines wait for this thread alone, so it ends only when there are none. Whatever fails, the kernel, the
+        # memory, somebody's event loop: it goes on, and looks again and again until a round succeeds.
+        words, sleeper = self._cell.words, None
+        failure: BaseException | None = None
         while True:
-            sleeper.sleep(self._count, TIMEOUT_MAX)
-            with _watching:
-                if not self._futures:
-                    del _watchers[self._cell]
+            try:
+                if failure is not None:
+                    time.sleep(LONGEST_INTERVAL)
+                    self._note(failure)
+                else:
+                    sleeper = sleeper or Sleeper(words)
+                    sleeper.sleep(self._count, TIMEOUT_MAX)
+                if self._look():
                     return
-                count = words.count[()]
-                # A writer that was killed before it counted its change has changed the state nevertheless.
-                if count != self._count or words.settled[()] != words.state[()]:
-                    self._count = count
-                    self._complete()
+                failure = None
+            except BaseException as error:  # noqa: PERF203 # that is what the loop is for
+                failure = error
+
+    def _note(self, failure: BaseException) -> None:
+        if not self._has_failed:
+            self._has_failed = True
+            _log.warning("waiting for changes goes on by looking again and again, after an error", exc_info=failure)
+
+    def _look(self) -> bool:
+        """Complete the futures if there was a change. If there are none, forget this watcher and return True."""
+        words = self._cell.words
+        with _watching:
+            if not self._futures:
+                self._forget()
+                return True
+            count = words.count[()]
+            # A writer that was killed before it counted its change has changed the state nevertheless.
+            if count != self._count or words.settled[()] != words.state[()]:
+                self._complete()
+                # Not before all are complete: after an error the next round goes on with those that are left.
+                self._count = count
+        return False
+
+    def _forget(self) -> None:
+        if _watchers.get(self._cell) is self:
+            del _watchers[self._cell]
 
     def _complete(self) -> None:
-        for loop, futures in self._futures.items():
-            with suppress(RuntimeError):  # the loop is closed: nobody waits there any more
-                loop.call_soon_threadsafe(_set_results, futures)
-        self._futures = {}
+        failure: BaseException | None = None
+        # Both are copies: the garbage collector may run in any call, and end a wait that was abandoned there.
+        for loop, futures in list(self._futures.items()):
+            try:
+                loop.call_soon_threadsafe(_set_results, tuple(futures))
+            except BaseException as error:
+                if not loop.is_closed():  # else nobody waits there any more
+                    failure = error
+                    continue
+            self._futures.pop(loop, None)
+        if failure is not None:
+            raise failure
 
 
 def _set_results(futures: Iterable[asyncio.Future[None]]) -> None:
@@ -105,6 +162,7 @@ async def _change_of(cell: Cell[Any], count: int, limit: float) -> None:
         if watcher is None:
             watcher = _watchers[cell] = _Watcher(cell)
         watcher.add(future, count)
+    watcher.start()
     timer = loop.call_later(limit, _set_result, future) if limit < TIMEOUT_MAX else None
     try:
         await future
@@ -185,7 +243,7 @@ def changes(status: HasCell[T], *, timeout: float | None = None) -> AsyncIterato
 
     Raises:
         TypeError: `status` is no `IntEnumValue`, or `timeout` no number.
-        ValueError: `timeout` is negative, or one of the integers is no member.
+        ValueError: `timeout` is negative, or another program has written to the shared memory.
 
     Example:
         >>> import asyncio

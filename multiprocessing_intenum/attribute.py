@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from inspect import getattr_static
-from typing import Any, Generic, NoReturn, TypeVar, overload
+from typing import Any, Generic, NoReturn, TypeVar, cast, overload
 
 from typing_extensions import Self
 
 from multiprocessing_intenum.cell import has_cell, snapshot
-from multiprocessing_intenum.members import EnumMember
+from multiprocessing_intenum.members import EnumMember, of_one_name
 from multiprocessing_intenum.mutator import resolve, set_member
 from multiprocessing_intenum.proxy import EnumValue, copied
 
@@ -123,7 +123,7 @@ class EnumAttribute(Generic[V]):
             instance: the object whose attribute it is.
             value: a member, the name of a member, or a shared value. If the first assignment gives a shared value of
                 this attribute's class, the attribute uses that shared value. A later assignment of a shared value
-                writes its current member.
+                writes its current member. If that shares its state with the attribute's own, nothing is written.
 
         Raises:
             TypeError, KeyError, OverflowError, ValueError: as for `EnumValue.set`.
@@ -155,9 +155,11 @@ class EnumAttribute(Generic[V]):
         if issubclass(type(value), self._value_type):
             status = value
         elif has_cell(value):
+            ours, theirs = cast("Any", self._value_type), cast("Any", type(value))
+            hint = of_one_name(ours, theirs) or of_one_name(ours.EnumType, theirs.EnumType)
             message = (
                 f"can not adopt a {type(value).__name__} as {type(instance).__name__}.{self._name}: "
-                f"expected a {self._value_type.__name__}, or a member to make one of"
+                f"expected a {self._value_type.__name__}, or a member to make one of{hint}"
             )
             raise TypeError(message)
         else:

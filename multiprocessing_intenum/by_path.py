@@ -9,8 +9,9 @@ from multiprocessing import sharedctypes
 from multiprocessing.sharedctypes import Synchronized, SynchronizedBase
 from typing import Any, TypeAlias, TypeVar, cast, overload
 
+from multiprocessing_intenum import users
 from multiprocessing_intenum.cell import Cell, Record
-from multiprocessing_intenum.description import description_of_enum, enum_difference, is_enum, what_is_in
+from multiprocessing_intenum.description import description_of_enum, enum_difference, is_enum, printable, what_is_in
 from multiprocessing_intenum.file_lock import FileLock
 from multiprocessing_intenum.locks import LockLike
 from multiprocessing_intenum.members import EnumMember, Members, members_of
@@ -87,6 +88,7 @@ class FileCell(Cell[T]):
     def __init__(self, members: Members[T], file: SharedFile, opened: FileLock, lock: LockLike) -> None:
         self._file, self.open_file = file, opened
         super().__init__(members, opened.body, lock)
+        self.words.remedy = f"{file.path!r} is damaged: stop the processes that use it, and remove it"
 
     @property
     def place(self) -> str:
@@ -146,10 +148,11 @@ def open_enum(
         )
 
     opened = open_file(file, Contents(description, SIZE, differs, begin), is_user=is_user, timeout=timeout)
-    if not Words(opened.body).are_whole():
-        message = f"{file.path!r} is damaged: stop the processes that use it, and remove it"
-        raise ValueError(message)
-    return opened
+    if Words(opened.body).are_whole():
+        return opened
+    del opened  # so that this process does not count as one that uses the file
+    message = f"{file.path!r} is damaged: stop the processes that use it{users.listed(file.path)}, and remove it"
+    raise ValueError(message)
 
 
 @overload
@@ -205,7 +208,7 @@ def value_at(path: Path, typecode_or_type: Any, *args: Any, lock: LockLike | Non
 
     def differs(found: Mapping[str, Any]) -> str:
         if is_enum(found):
-            return f"it holds the enum {found['enum']}, expected {what_is_in(description)}"
+            return f"it holds the enum {printable(found['enum'])}, expected {what_is_in(description)}"
         return "" if found == description else f"it holds {what_is_in(found)}, expected {what_is_in(description)}"
 
     def begin(body: memoryview, is_new: bool) -> None:

@@ -126,6 +126,21 @@ class Cell(Generic[T]):
         except KeyError:
             return self.members[self.view[()]]
 
+    def member_in_history(self, number: int) -> T:
+        """Return the member of a number that is among the last changes.
+
+        Raises:
+            ValueError: the enum has no such member.
+        """
+        try:
+            return self.members[number]
+        except ValueError:
+            raise self.words.damaged(f"{number} is no member of '{self.members.enum_type}'") from None
+
+    def is_same(self, other: Cell[Any]) -> bool:
+        """Whether the other cell is known to be in the same memory, and to give the same meaning to it."""
+        return other._block is self._block and other.members is self.members
+
     def copy(self) -> Cell[T]:
         """Return a cell with its own state, which is now the same, under the same lock."""
         return self.in_memory(self.members, self.view[()], self.lock)

@@ -26,7 +26,8 @@ class Change(NamedTuple, Generic[T]):
             one before which changes are missing.
         after: the member after.
         at: when it was written, an aware datetime in UTC.
-        pid: the id of the process that wrote it; 0 if the value was written behind the back of this library.
+        pid: the id of the process that wrote it; 0 if another program did so, which nobody knows. Then `at` is when it
+            was noticed.
         number: how many changes the value had had by then; 0 for the one that made it.
 
     Raises:
@@ -47,11 +48,16 @@ class Change(NamedTuple, Generic[T]):
     number: int
 
 
+_LATEST = datetime(9999, 12, 30, tzinfo=timezone.utc).timestamp()
+"""Seconds since the epoch of a moment that every time zone can show."""
+
+
 def _change(cell: Cell[T], entry: Entry) -> Change[T]:
-    members = cell.members
-    before = None if entry.before is None else members[entry.before]
+    if not 0 <= entry.time <= _LATEST:  # NaN is neither
+        raise cell.words.damaged(f"the time of the change number {entry.number} is {entry.time!r}")
+    before = None if entry.before is None else cell.member_in_history(entry.before)
     at = datetime.fromtimestamp(entry.time, timezone.utc)
-    return Change(before, members[entry.after], at, entry.pid, entry.number)
+    return Change(before, cell.member_in_history(entry.after), at, entry.pid, entry.number)
 
 
 def last_change(status: HasCell[T]) -> Change[T]:
@@ -67,20 +73,21 @@ def last_change(status: HasCell[T]) -> Change[T]:
 
     Raises:
         TypeError: `status` is no `IntEnumValue`.
-        ValueError: the shared integer is no member: another program wrote to it.
+        ValueError: another program has written to the shared memory, and what is there makes no sense.
 
     Example:
         >>> last_change(WorkerStatus("IDLE")).before is None
         True
     """
-    return history(status)[-1]
+    cell = cell_of(status)
+    return _change(cell, cell.words.changes_since(-1, by_others=True).entries[-1])
 
 
 def history(status: HasCell[T]) -> list[Change[T]]:
     """Return the last changes of a shared value, the oldest one first.
 
-    At least 16 are kept, with the first one, which made the value. If a writer was killed in the middle of a write, the
-    list may lack that change until the next write. No lock is taken.
+    At least 16 are kept, with the first one, which made the value. The last one is that which led to the state, also if
+    its writer was killed in the middle of the write. No lock is taken.
 
     Args:
         status: the shared value.
@@ -90,7 +97,7 @@ def history(status: HasCell[T]) -> list[Change[T]]:
 
     Raises:
         TypeError: `status` is no `IntEnumValue`.
-        ValueError: one of the integers is no member: another program wrote to the value.
+        ValueError: another program has written to the shared memory, and what is there makes no sense.
 
     Example:
         >>> status = WorkerStatus("IDLE")
@@ -100,29 +107,26 @@ def history(status: HasCell[T]) -> list[Change[T]]:
         ['IDLE', 'CALCULATING', 'IDLE']
     """
     cell = cell_of(status)
-    while True:  # so many writes may come meanwhile that all that was read is overwritten
-        _, entries = cell.words.changes_since(-1)
-        if entries:
-            return [_change(cell, entry) for entry in entries]
+    return [_change(cell, entry) for entry in cell.words.changes_since(-1, by_others=True).entries]
 
 
 class Feed(Generic[T]):
     """The changes of a cell from now on, one after the other."""
 
-    __slots__ = ("_cell", "_entries", "count")
+    __slots__ = ("_cell", "_entries", "_last", "count")
 
     count: int
-    """The number of the last change that was read."""
+    """The count of changes when they were last read."""
 
     def __init__(self, cell: Cell[T]) -> None:
         self._cell = cell
         self._entries: list[Entry] = []
-        self.count = cell.words.count[()]
+        self.count, _, self._last = cell.words.changes_since(cell.words.count[()])
 
     def next(self) -> Change[T] | None:
         """Return the next change, or None if there is none yet."""
         if not self._entries:
-            self.count, self._entries = self._cell.words.changes_since(self.count)
+            self.count, self._entries, self._last = self._cell.words.changes_since(self._last)
             self._entries.reverse()
         return _change(self._cell, self._entries.pop()) if self._entries else None
 
@@ -145,7 +149,7 @@ def changes(status: HasCell[T], *, timeout: float | None = None) -> Iterator[Cha
 
     Raises:
         TypeError: `status` is no `IntEnumValue`, or `timeout` no number.
-        ValueError: `timeout` is negative, or one of the integers is no member.
+        ValueError: `timeout` is negative, or another program has written to the shared memory.
 
     Example:
         >>> status = WorkerStatus("IDLE")

@@ -10,7 +10,25 @@ from typing import Any, cast
 
 from multiprocessing_intenum.members import Members
 
-__all__ = ["description_of_enum", "enum_difference", "is_enum", "literal_of", "what_is_in"]
+__all__ = [
+    "ValueByText",
+    "description_of_enum",
+    "enum_difference",
+    "is_enum",
+    "literal_of",
+    "printable",
+    "what_is_in",
+]
+
+
+def printable(text: str) -> str:
+    """Return a text in which all that a terminal would not show, but obey, is escaped.
+
+    Anybody may have written the names in a file or a row.
+    """
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 def description_of_enum(members: Members[Any]) -> dict[str, Any]:
@@ -28,16 +46,57 @@ def description_of_enum(members: Members[Any]) -> dict[str, Any]:
 
 
 def _shown(enum_type: type[Any], name: str, value: Any) -> Any:
-    """Return the value if JSON has it, or its repr."""
+    """Return the value if JSON has it, or a text for it."""
     if type(value) is int and abs(value) < 2**63:
         return value
     try:
-        return repr(value)
+        return _text_of(value)
     except Exception as error:
         message = (
             f"Can not describe '{enum_type}' to other processes: repr() of the value of {name} fails with {error!r}"
         )
         raise ValueError(message) from error
+
+
+class ValueByText:
+    """A value of an enum that is known by its description only. Two with one text may differ."""
+
+    def __init__(self, text: object) -> None:
+        self.text = str(text)
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+_PLAIN: tuple[type[Any], ...] = (bool, int, float, complex, str, bytes, type(None), type(...))
+_GROUPS: tuple[type[Any], ...] = (tuple, list, set, frozenset, dict)
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether the repr of a value is a literal that says what it is, and is the same at all times."""
+    kind = cast("Any", type(value))
+    if kind in _GROUPS:
+        return all(map(_is_plain, value.items() if kind is dict else value))
+    return any(issubclass(kind, plain) and kind.__repr__ is plain.__repr__ for plain in _PLAIN)
+
+
+def _text_of(value: Any) -> str:
+    """Return the repr of a value, if that depends on nothing but the value.
+
+    A text of gettext_lazy shows itself as the literal of its translation, which is another one in each language. So
+    what is not plain, but looks like a literal, is described by its type.
+    """
+    if _is_plain(value) or type(value) is ValueByText:
+        return repr(value)
+    if type(value) in (tuple, list):
+        opening, closing = "()" if type(value) is tuple else "[]"
+        return opening + ", ".join(map(_text_of, cast("tuple[Any, ...]", value))) + closing
+    text = repr(value)
+    try:
+        literal_of(text)
+    except ValueError:
+        return text
+    return f"<{type(value).__qualname__}>"
 
 
 def _is_same(one: Any, other: Any) -> bool:
@@ -102,11 +161,11 @@ def enum_difference(found: Mapping[str, Any], expected: Mapping[str, Any], where
         differences.append(f"{found['kind']} in {where}, {expected['kind']} here")
     if not differences:
         return ""
-    return f"the enum {found['enum']} in {where} is not {expected['enum']} here ({'; '.join(differences)})"
+    return printable(f"the enum {found['enum']} in {where} is not {expected['enum']} here ({'; '.join(differences)})")
 
 
 def what_is_in(description: Mapping[str, Any]) -> str:
     """Return what a description that is not that of an enum stands for, for an error."""
     if "ctypes" not in description:
         return "something that this version does not know"
-    return f"a ctypes object, {description['ctypes']}"
+    return printable(f"a ctypes object, {description['ctypes']}")

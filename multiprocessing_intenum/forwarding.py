@@ -104,11 +104,9 @@ def in_place(operation: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     """An atomic `self.set(operation(member, other))`. It returns self, so the variable keeps the shared value."""
 
     def method(self: Any, other: Any) -> Any:
-        if has_cell(other):
-            other = snapshot(other)
-
         def step(member: Any) -> Any:
-            result = operation(member, other)
+            # Another shared value counts with its member under the lock: it may share the state of this one.
+            result = operation(member, snapshot(other) if has_cell(other) else other)
             if type(result) is not type(member):
                 refuse(type(member), result)  # a str would be taken as a name
             return result

@@ -9,7 +9,7 @@ from inspect import getattr_static
 from operator import attrgetter
 from typing import Any, Generic, NoReturn, Protocol, TypeVar, cast, final
 
-__all__ = ["EnumMember", "IntEnumMember", "Members", "members_of", "refuse"]
+__all__ = ["EnumMember", "IntEnumMember", "Members", "members_of", "of_one_name", "refuse"]
 
 SMALLEST, LARGEST = -(2**63), 2**63 - 1  # what a c_int64 holds
 
@@ -97,7 +97,8 @@ class Members(Generic[T]):
         member = self._find(number)
         if member is None:
             message = (
-                f"{number} is no member of '{self.enum_type}': another program may have written to the shared memory"
+                f"{number} is no member of '{self.enum_type}': another program may have written to the shared memory; "
+                "set a member to repair the value, or make it anew"
             )
             raise ValueError(message) from None  # the KeyError of a read's first look-up explains nothing
         return member
@@ -224,5 +225,22 @@ def members_of(enum_type: type[T]) -> Members[T]:
 def refuse(enum_type: type, value: object, doing: str = "set", hint: str = "") -> NoReturn:
     """Raise the TypeError for a value that is not a member of `enum_type`. For `doing` see `Members.member_of`."""
     to_be = "to" if doing == "set" else "to be a"
+    hint = hint or of_one_name(enum_type, type(value))
     message = f"Can not {doing} '{enum_type}' {to_be} value of type '{type(value)}'{hint}"
     raise TypeError(message)
+
+
+def of_one_name(ours: type, given: type) -> str:
+    """Return what to say of two classes that have one name but are not one class; nothing if they have not."""
+    if ours is given or ours.__qualname__ != given.__qualname__:
+        return ""
+    if ours.__module__ != given.__module__:
+        return (
+            f": these are two classes of one name, of the module {ours.__module__} and of the module "
+            f"{given.__module__}; import it from one of them everywhere"
+        )
+    return (
+        f": these are two classes of one name, because the class {ours.__qualname__} was made anew (by a cell of a "
+        "notebook that ran again, by a reloader), and one of the two is the older one; make the shared value anew as "
+        "well, with the new class, and use no members of the older one"
+    )

@@ -21,12 +21,22 @@ def resolve(members: Members[T], value: object, doing: str = "set") -> T:
     return members.member_of(value._self_cell.load() if has_cell(value) else value, doing)
 
 
+def _now(members: Members[T], given: object, member: T) -> T:
+    """Return the member to which `given` was resolved, or if it is a shared value, its member at this moment.
+
+    Called with the lock held: what another process has written while this one waited for the lock is then not undone
+    by a member that was read before. And if the shared value is the very one that is being written, by whatever way it
+    was opened, then this is its state, and no change.
+    """
+    return resolve(members, given) if has_cell(given) else member
+
+
 def set_member(self: HasCell[T], value: T | str | HasCell[T]) -> None:  # noqa: D417 # a method's self
     """Set the value under its lock.
 
     Args:
         value: a member of the enum, the name of a member, or another shared value of the same enum. If it is a shared
-            value, its current member is used.
+            value, the member is used that it has when the lock is taken. If both share one state, nothing is written.
 
     Raises:
         TypeError: `value` is anything else, for example another enum's member, an int or None.
@@ -44,7 +54,12 @@ def set_member(self: HasCell[T], value: T | str | HasCell[T]) -> None:  # noqa: 
     """
     cell = self._self_cell
     if type(value) is not cell.exact_type:
-        value = resolve(cell.members, value)
+        member = resolve(cell.members, value)
+        if has_cell(value):
+            if not cell.is_same(value._self_cell):
+                cell.locked(lambda: cell.write(resolve(cell.members, value)), None)
+            return
+        value = member
     cell.write(value)  # type: ignore[arg-type]
 
 
@@ -77,11 +92,11 @@ def exchange(status: HasCell[T], new: T | str | HasCell[T], timeout: float | Non
         'IDLE'
     """
     cell = cell_of(status)
-    new = resolve(cell.members, new)
+    member = resolve(cell.members, new)  # a wrong one is an error at once, not when the lock is free
 
     def step() -> T:
         before = cell.load()
-        status.set(new)
+        status.set(_now(cell.members, new, member))
         return before
 
     return cell.locked(step, timeout)
@@ -116,8 +131,7 @@ def compare_and_set(
         >>> compare_and_set(status, "IDLE", "CALCULATING"), compare_and_set(status, "IDLE", "CALCULATING")
         (True, False)
     """
-    expected = resolve(cell_of(status).members, expected, "expect")
-    return compare_and_exchange(status, expected, new, timeout) is expected
+    return _compare(status, expected, new, timeout)[0]
 
 
 def compare_and_exchange(
@@ -149,16 +163,25 @@ def compare_and_exchange(
         >>> compare_and_exchange(status, "IDLE", "CALCULATING").name
         'UNAVAILABLE'
     """
-    cell = cell_of(status)
-    expected = resolve(cell.members, expected, "expect")
-    new = resolve(cell.members, new)
+    return _compare(status, expected, new, timeout)[1]
 
-    def step() -> T:
+
+def _compare(
+    status: HasCell[T], expected: T | str | HasCell[T], new: T | str | HasCell[T], timeout: float | None
+) -> tuple[bool, T]:
+    """Set a shared value if it is the expected member. Return whether it was, and the member that was found."""
+    cell = cell_of(status)
+    members = cell.members
+    expected_member = resolve(members, expected, "expect")
+    new_member = resolve(members, new)
+
+    def step() -> tuple[bool, T]:
         found = cell.load()
         # The table has one member for each number, so `is` compares them whatever the enum's own __eq__ does.
-        if found is expected:
-            status.set(new)
-        return found
+        is_expected = found is _now(members, expected, expected_member)
+        if is_expected:
+            status.set(_now(members, new, new_member))
+        return is_expected, found
 
     return cell.locked(step, timeout)
 

@@ -30,7 +30,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple, NoReturn, TypeVar, cast
 
-from multiprocessing_intenum import fork, memory
+from multiprocessing_intenum import fork, memory, users
+from multiprocessing_intenum.description import printable
 from multiprocessing_intenum.file_lock import PATIENCE, FileLock
 from multiprocessing_intenum.open_file import MAKING, USE, OpenFile, private
 from multiprocessing_intenum.robust import execution
@@ -248,11 +249,11 @@ def _read_header(fd: int, file: SharedFile) -> _Header:
         _is_not_ours(file, "holds something else than a shared value: give another path")
     line = start[: start.find(b"\n") + 1]
     if line != _LINE:
-        found, expected = (each[len(_MAGIC) : -1].decode("ascii", "replace") for each in (line, _LINE))
+        found, expected = (printable(each[len(_MAGIC) : -1].decode("ascii", "replace")) for each in (line, _LINE))
         _is_not_ours(
             file,
             f"was made by another version of multiprocessing-intenum, or on another processor: it has layout {found}, "
-            f"expected layout {expected}; stop the processes that use it, and remove it",
+            f"expected layout {expected}; stop the processes that use it{users.listed(file.path)}, and remove it",
         )
     damaged = "is damaged: stop the processes that use it, and remove it"
     if len(start) < _TEXT_AT:
@@ -318,6 +319,11 @@ def _use(opened: OpenFile, file: SharedFile, contents: Contents | None, deadline
                 "no process uses the shared value here, so it is over: start the process that makes it, with a "
                 "first value, or give SharedFile(..., keep=True) to go on with what is there"
             )
+            if file.keep:
+                message = (
+                    "what is here is not whole, because the process that began it anew was killed: start the process "
+                    "that makes it, with a first value"
+                )
             raise FileNotFoundError(errno.ENOENT, message, file.path)
         if not file.keep and _difference(header, contents):
             lock = _make(file, contents, opened, deadline)
@@ -348,9 +354,8 @@ def _check(header: _Header, file: SharedFile, contents: Contents | None) -> None
     """Raise ValueError if the file holds something else than `contents`."""
     difference = contents is not None and _difference(header, contents)
     if difference:
-        how = "stop all processes that use this one, and then start with the new version"
-        if file.keep:
-            how = "stop all processes that use this one, and remove it, for it is kept"
+        how = f"stop all processes that use this one{users.listed(file.path)}, and "
+        how += "remove it, for it is kept" if file.keep else "then start with the new version"
         _is_not_ours(file, f"holds another value: {difference}. Give another path, or {how}")
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
+import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping
@@ -14,14 +16,14 @@ from typing_extensions import Self
 
 from multiprocessing_intenum import fork
 from multiprocessing_intenum.by_path import FileCell, open_enum
-from multiprocessing_intenum.cell import Cell, HasCell, cell_of, default_lock
+from multiprocessing_intenum.cell import Cell, HasCell, cell_of
 from multiprocessing_intenum.description import description_of_enum, enum_difference
 from multiprocessing_intenum.file_lock import FileLock
 from multiprocessing_intenum.following import follow
-from multiprocessing_intenum.locks import LockLike, guarded, operations_of, seconds
+from multiprocessing_intenum.locks import LockLike, ThreadsLock, guarded, seconds
 from multiprocessing_intenum.members import EnumMember, Members, members_of
 from multiprocessing_intenum.mirror import Mirror, now
-from multiprocessing_intenum.record import Entry, Row, Table
+from multiprocessing_intenum.record import GRACE, NEEDS_PRIMARY, Entry, Row, Table
 from multiprocessing_intenum.robust import moment
 from multiprocessing_intenum.session import PATIENCE, PROMPT, Session, parameters_of
 from multiprocessing_intenum.shared_file import SharedFile
@@ -31,11 +33,32 @@ __all__ = ["PostgresRecord", "confirmed"]
 T = TypeVar("T", bound=EnumMember)
 R = TypeVar("R")
 
+_log = logging.getLogger(__name__)
+
 _FRESH = 3.0
 """Seconds since when somebody has confirmed the mirror, if somebody follows the record on this machine."""
 
 _FIRST_LOOK = 2.0
 """Seconds that a process waits for the database when it opens a mirror that is there already. See `_look`."""
+
+_IDLE = 5.0
+"""Seconds without a write after which the connection of a writer is closed. To connect anew takes some milliseconds."""
+
+_QUEUE = 1.0
+"""Seconds that a statement waits in the server's queue for the lock, or for the table, before it comes back.
+
+While it waits there it has a snapshot. VACUUM keeps what that might see, and CREATE INDEX CONCURRENTLY waits for its
+end: for ever, if that is called by the holder of the lock. No statement waits for an advisory lock without one."""
+
+_ASIDE = 4.0
+"""Seconds that a process then waits without a statement, before it queues up again."""
+
+_LOOK = 0.5
+"""Seconds between two looks at the lock meanwhile: a holder that is killed tells nobody."""
+
+_MIRRORING = 1.0
+"""Seconds that the holder of the fleet's lock waits for the lock of this machine's mirror, which a process that is
+stopped may hold."""
 
 
 class PostgresRecord:
@@ -108,7 +131,7 @@ class PostgresRecord:
         session = self._session(deadline)
         try:
             table = self._table
-            if self._create:
+            if self._create and not session.is_standby:
                 table.create(session, deadline)
             row = table.find(session, deadline)
             if row is None and number is not None:
@@ -162,10 +185,42 @@ class PostgresRecord:
         return check
 
 
+class _Hold:
+    """What an acquisition of the lock has: a session, and what the row holds."""
+
+    __slots__ = (
+        "answer_by", "begun", "depth", "has_written", "is_lost", "is_writing", "session", "state", "unmirrored",
+        "version",
+    )  # fmt: skip
+
+    session: Session
+    version: int
+    state: int
+    """The number of the member in the row. The mirror may not have it yet."""
+    begun: float
+    """When the lock was taken, by `time.monotonic`."""
+    answer_by: float
+    """The moment at which a write must be over, by `time.monotonic`."""
+    depth: int
+    """How often the lock was acquired and not released."""
+    unmirrored: list[Entry]
+    """What was written and is not in the mirror yet."""
+    has_written: bool
+    is_lost: bool
+    """Whether an error has said that the lock was lost, or that nobody knows what a write has done."""
+    is_writing: bool
+
+    def __init__(self, session: Session, row: Row) -> None:
+        self.session, self.version, self.state = session, row.version, row.state
+        self.begun, self.answer_by, self.depth = time.monotonic(), math.inf, 1
+        self.unmirrored = []
+        self.has_written = self.is_lost = self.is_writing = False
+
+
 class RecordLock:
     """The lock of a record: it excludes the whole fleet. It is what `get_lock()` of the value returns.
 
-    It is re-entrant. Who takes it finds the mirror up to date. If the connection is lost meanwhile, or the process is
+    It is re-entrant. Its holder finds the mirror up to date. If the connection is lost meanwhile, or the process is
     killed, the server gives the lock to the next one; a write of the one who has lost it is refused.
 
     The interface is that of `multiprocessing.RLock`.
@@ -177,15 +232,13 @@ class RecordLock:
     """
 
     __slots__ = (
-        "__weakref__", "_depth", "_end_turn", "_file", "_has_written", "_is_lost", "_is_turn", "_is_writing", "_key",
-        "_members", "_record", "_session", "_table", "_take_turn", "_version", "answer_by", "check", "mirror",
+        "__weakref__", "_end_turn", "_file", "_hears", "_hold", "_is_turn", "_key", "_members", "_record", "_session",
+        "_table", "_take_turn", "_used", "check", "mirror",
     )  # fmt: skip
 
     mirror: Mirror
     check: Callable[[Mapping[str, Any]], None]
     """Raises ValueError for a row with another enum."""
-    answer_by: float
-    """The moment at which a write must be over, by `time.monotonic`."""
 
     def __init__(self, record: PostgresRecord, members: Members[Any], file: FileLock) -> None:
         self._record, self._members, self._file = record, members, file
@@ -193,11 +246,14 @@ class RecordLock:
         self._table, self.check = record._table, record._check_of(members)
         # It excludes the threads of this process, which share a session. Processes queue up at the server, which is
         # fair to them.
-        self._take_turn, self._end_turn, self._is_turn = operations_of(default_lock(None))
+        turn = ThreadsLock()
+        self._take_turn, self._end_turn, self._is_turn = turn.acquire, turn.release, turn.is_mine
+        # What follows is changed only by the thread whose turn it is.
+        self._hold: _Hold | None = None
         self._session: Session | None = None
-        self._key = self._depth = self._version = 0
-        self._is_lost = self._has_written = self._is_writing = False
-        self.answer_by = math.inf
+        self._hears = False  # whether that is told of releases
+        self._key = 0
+        self._used = 0.0  # when the session was needed last, by time.monotonic()
 
     def refuse_another(self, record: PostgresRecord) -> None:
         """Raise ValueError if this lock is of a record in another database."""
@@ -207,6 +263,11 @@ class RecordLock:
                 "string, in this process already: give each record a mirror of its own, and always the same string"
             )
             raise ValueError(message)
+
+    @property
+    def hold(self) -> _Hold | None:
+        """What the calling thread has, or None if it does not hold the lock."""
+        return self._hold if self._is_turn() else None
 
     def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
         """Take the lock, or take it once more.
@@ -220,34 +281,36 @@ class RecordLock:
             True once it is held; False if it could not be had in time.
 
         Raises:
-            ConnectionError, TimeoutError: the database is not there. Nothing was written.
-            PermissionError, FileNotFoundError: something has to be set up in the database; or the mirror was opened
-                with `readonly=True`.
+            ConnectionError, TimeoutError: the database is not there, or somebody has locked the table. Nothing was
+                written.
+            PermissionError, FileNotFoundError: something has to be set up in the database; or the server is a standby;
+                or the mirror was opened with `readonly=True`.
             ValueError: the record is of another enum, or a pooler is in the way; or the timeout is not a number (NaN).
             RuntimeError: a signal handler asks for it while its thread is about to take it.
         """
         deadline = math.inf if timeout is None else moment(timeout)
-        if not block:
-            deadline = -math.inf
+        if not block or deadline <= time.monotonic():
+            deadline = -math.inf  # not to wait for the lock. But the server needs some time to answer
+        fork.notice()
         if self._is_turn():
-            if self._depth == 0:
+            if self._hold is None:
                 message = (
                     "a signal handler can not take the lock of a record while its thread takes it or gives it back: "
                     "try again later"
                 )
                 raise RuntimeError(message)
-            self._depth += 1
+            self._hold.depth += 1
             return True
         try:
             if not self._take_turn(block, timeout):
                 return False
-            if self._depth:  # a thread that held it has ended
+            if self._hold is not None:  # a thread that held it has ended
                 self._drop()
-            if self._lock(deadline):
-                self._depth = 1
-                return True
-            self._give_up(close=False)
-            return False
+            self._hold = self._lock(deadline)
+            if self._hold is None:
+                self._give_up(close=False)
+                return False
+            return True
         except BaseException:  # KeyboardInterrupt too, at any point
             self._give_up()
             raise
@@ -279,30 +342,34 @@ class RecordLock:
 
     def _free(self) -> tuple[bool, bool]:
         """Undo one `acquire`. Return whether it shows only now that the lock was lost, and whether a write was done."""
-        if not self._is_mine():
+        hold = self.hold
+        if hold is None:
             message = f"cannot release {self!r}"
             raise RuntimeError(message)
-        if self._depth > 1:
-            self._depth -= 1
+        if hold.depth > 1:
+            hold.depth -= 1
             return False, False
-        session, is_reported, has_written = self._session, self._is_lost, self._has_written
         is_held = False
         try:
-            self._depth = 0  # a signal handler that comes from here on gets an error
-            if session is not None and not session.is_closed and not is_reported:
+            self._hold = None  # a signal handler that comes from here on gets an error
+            if not (hold.session.is_closed or hold.is_lost):
+                present = time.monotonic()
+                # Others may have left the server's queue by now.
+                tell = present - hold.begun > _QUEUE
+                deadline = min(hold.answer_by + GRACE, present + PROMPT)
                 with suppress(OSError):  # if it does not answer, the connection is closed, which gives the lock back
-                    is_held = self._table.unlock(session, self._key, time.monotonic() + PROMPT)
+                    is_held = self._table.unlock(hold.session, self._key, deadline, tell)
             self._give_up(close=not is_held)
         except BaseException:
             self._give_up()
             raise
-        return not (is_held or is_reported), has_written
+        return not (is_held or hold.is_lost), hold.has_written
 
     def _is_mine(self) -> bool:
-        return self._depth > 0 and self._is_turn()
+        return self.hold is not None
 
     def _drop(self) -> None:
-        self._depth = 0
+        self._hold = None
         if self._session is not None:
             self._session.close()  # and then forgotten: an interrupt may come between the two
         self._session = None
@@ -312,9 +379,12 @@ class RecordLock:
         if not self._is_turn():
             return
         try:
-            self._depth = 0
+            self._hold = None
             if close:
                 self._drop()
+            if self._session is not None:
+                self._used = time.monotonic()
+                _close_later(self)
             self._end_turn()
         except BaseException:  # KeyboardInterrupt, in the middle
             if self._is_turn():
@@ -322,92 +392,181 @@ class RecordLock:
                 self._end_turn()
             raise
 
-    def _lock(self, deadline: float) -> bool:
-        """Take the lock of the fleet and bring the mirror up to date. Return False if it was not free in time."""
-        self._is_lost = self._has_written = False
-        is_old = self._session is not None and not self._session.is_closed
-        try:
-            return self._try_to_lock(deadline)
-        except ConnectionError:
-            if not is_old:
-                raise
-        # The server may have closed a connection that was not used for a while. A new one says whether it is there.
-        self._drop()
-        return self._try_to_lock(deadline)
+    def close_if_idle(self) -> bool:
+        """Close the session if it was not used for a while. Return whether there is none any more."""
+        if self._take_turn(False):
+            try:
+                if self._hold is None and time.monotonic() - self._used >= _IDLE:
+                    self._drop()
+            finally:
+                self._end_turn()
+        return self._session is None
 
-    def _try_to_lock(self, deadline: float) -> bool:
+    def _lock(self, deadline: float) -> _Hold | None:
+        """Take the lock of the fleet and bring the mirror up to date. Return None if it was not free in time."""
+        while True:
+            question = self.mirror.asking()
+            is_old = self._session is not None and not self._session.is_closed
+            try:
+                row = self._locked_row(deadline)
+            except ConnectionError:
+                if not (is_old and self._session is not None and self._session.is_closed):
+                    raise
+                # The server may have closed a connection that was not used for a while. A new one says whether it is
+                # there.
+                row = self._locked_row(deadline)
+            if row is None:
+                return None
+            found = row
+            self.check(found.description)
+            left = min(max(0.0, deadline - time.monotonic()), _MIRRORING)
+            session = self._session
+            assert session is not None
+            if _with_file(self._file, lambda: self.mirror.catch_up(found, question), left):  # noqa: B023 # it is called
+                return _Hold(session, found)
+            # The rest of the fleet does not have to wait for somebody who is stopped on this machine.
+            self._drop()
+            if time.monotonic() >= deadline:
+                return None
+
+    def _connected(self, deadline: float) -> Session:
+        """Return the session of this process, which is made if there is none."""
         session = self._session
-        question = self.mirror.asking()
         if session is None or session.is_closed:
             begun = time.monotonic()
-            answer_by = min(deadline, begun + PATIENCE) if deadline > begun else begun + PROMPT
+            answer_by = begun + PROMPT if deadline == -math.inf else min(deadline, begun + PATIENCE)
             session = self._session = self._record._session(answer_by)
+            self._hears = False
+            if session.is_standby:  # its lock would exclude nobody
+                raise PermissionError(NEEDS_PRIMARY)
             self._key = self._table.key(session, answer_by)
+        return session
+
+    def _locked_row(self, deadline: float) -> Row | None:
+        """Take the lock of the fleet, and return the row. Return None if it was not free in time."""
+        session = self._connected(deadline)
         try:
-            row = self._table.lock(session, self._key, deadline)
+            row = self._ask_for_lock(session, deadline, wait=False)
+            while row is None and time.monotonic() < deadline:
+                row = self._ask_for_lock(session, deadline, wait=True)
+                if row is None:
+                    row = self._stand_aside(session, deadline)
         except (ConnectionError, TimeoutError) as error:
             if not session.is_closed:  # the server has answered, and the text says what
                 raise
             message = f"{error}. Nothing was written"
             raise type(error)(message) from None
-        if row is None:
-            return False
-        self.check(row.description)
-        left = None if deadline == math.inf else max(0.0, deadline - time.monotonic())
-        if not _with_file(self._file, lambda: self.mirror.catch_up(row, question), left):
-            self._drop()  # and with it the lock
-            return False
-        self._version = row.version
-        return True
+        return row
+
+    def _ask_for_lock(self, session: Session, deadline: float, *, wait: bool) -> Row | None:
+        """Ask for the lock once, and return the row if it was granted within `_QUEUE` seconds."""
+        begun = time.monotonic()
+        if deadline == -math.inf:
+            limit, answer_by = PROMPT, begun + PROMPT
+        else:
+            limit, answer_by = min(deadline - begun, _QUEUE), min(deadline + GRACE, begun + PATIENCE)
+        try:
+            return self._table.lock(session, self._key, limit, answer_by, wait=wait)
+        except TimeoutError:
+            if session.is_closed or time.monotonic() >= deadline:
+                raise
+            return None  # the table is locked, and the fleet's lock was given back
+
+    def _stand_aside(self, session: Session, deadline: float) -> Row | None:
+        """Wait a while without a statement on its way. Return the row if the lock was granted to this process."""
+        end = min(deadline, time.monotonic() + _ASIDE)
+        if not self._hears and end > time.monotonic():
+            self._table.listen_for_release(session, self._key, min(deadline + GRACE, time.monotonic() + PATIENCE))
+            self._hears = True
+        while time.monotonic() < end:
+            if session.notified(min(end, time.monotonic() + _LOOK)):
+                return None
+            row = self._ask_for_lock(session, deadline, wait=False)
+            if row is not None:
+                return row
+        return None
 
     def write(self, number: int) -> None:
         """Store a state in the database, and then in the mirror. The lock must be held.
 
         Raises:
             ConnectionError, TimeoutError: it was not written, or nobody knows whether it was. The text says which.
+            FileNotFoundError: the row was deleted.
             RuntimeError: a signal handler writes while its thread writes.
         """
-        if self._is_writing:
+        hold = self._hold
+        assert hold is not None
+        if hold.is_writing:
             message = "a signal handler can not write to a record while its thread writes to it: try again later"
             raise RuntimeError(message)
-        self._is_writing = True
+        hold.is_writing = True
         try:
-            entry = self._write(number)
-            # If somebody is stopped in the middle of mirroring, the follower mirrors this later.
-            _with_file(self._file, lambda: self.mirror.add([entry], self._version), 1.0)
-            self._version = entry.version
+            self._write(hold, number)
+            left = min(max(0.0, hold.answer_by - time.monotonic()), _MIRRORING)
+            if not _with_file(self._file, lambda: self._mirror(hold), left):
+                _log.warning(
+                    "the record %r was written, but not its mirror %r, whose lock was not free: a process that has it "
+                    "may be stopped. Whoever follows the record will mirror this",
+                    self._record.name,
+                    self._file.path,
+                )
         finally:
-            self._is_writing = False
+            hold.is_writing = False
 
-    def _write(self, number: int) -> Entry:
-        session = self._session
-        if self._is_lost or session is None or session.is_closed:
-            self._is_lost = True
+    def _mirror(self, hold: _Hold) -> None:
+        version = self.mirror.asking().version
+        self.mirror.add([entry for entry in hold.unmirrored if entry.version > version], version)
+        hold.unmirrored = []
+
+    def _write(self, hold: _Hold, number: int) -> None:
+        session = hold.session
+        if hold.is_lost or session.is_closed:
+            hold.is_lost = True
             raise self._loss("This was not written")
         begun = time.monotonic()
-        answer_by = min(self.answer_by, begun + PATIENCE)
+        answer_by = min(hold.answer_by, begun + PATIENCE)
         if answer_by <= begun:
             message = "the time was over before the write was sent to PostgreSQL: nothing was written"
             raise TimeoutError(message)
+        hold.is_lost = True  # until the outcome is known: an interrupt may come at any point
         failure: OSError
         try:
-            entry = self._table.write(session, self._key, self._version, number, os.getpid(), answer_by)
-        except BaseException as error:  # KeyboardInterrupt too
-            self._is_lost = session.is_closed
+            entry = self._table.write(session, self._key, hold.version, number, os.getpid(), answer_by)
+        except (OSError, RuntimeError) as error:
+            hold.is_lost = session.is_closed
             if not (session.is_closed and isinstance(error, (ConnectionError, TimeoutError))):
                 raise
             failure = error
         else:
             if entry is None:
-                self._is_lost = True
-                raise self._loss("This was not written")
-            self._has_written = True
-            return entry
+                raise self._refusal(hold, answer_by)
+            hold.unmirrored.append(entry)
+            hold.version, hold.state = entry.version, number
+            hold.has_written, hold.is_lost = True, False
+            return
         message = (
             f"{failure}. It is not known whether this write was done: look at the value when the database is back, and "
             "write again if need be"
         )
         raise type(failure)(message)
+
+    def _refusal(self, hold: _Hold, answer_by: float) -> OSError:
+        """Return the error that says why the server has found no row to write to."""
+        with suppress(ConnectionError, TimeoutError):
+            row = self._table.find(hold.session, answer_by)
+            if row is None:
+                return FileNotFoundError(
+                    f"the row of the record {self._record.name!r} was deleted while its lock was held. This was not "
+                    "written: start the process that makes it, with a first member"
+                )
+            if row.version != hold.version:
+                return ConnectionError(
+                    f"the row of the record {self._record.name!r} is another one than the one whose lock was taken: "
+                    f"its version is {row.version}, expected {hold.version}. It was written by hand, or its table was "
+                    "restored, so that another machine may have written meanwhile. This was not written: take the lock "
+                    "again"
+                )
+        return self._loss("This was not written")
 
     def _loss(self, consequence: str) -> ConnectionError:
         """Return the error that says that the lock was lost. Another thread may have it by now, with a new session."""
@@ -421,6 +580,45 @@ class RecordLock:
 
     def __reduce__(self) -> tuple[Callable[..., Self], Any]:
         return _lock_again, (self._record, self._members.enum_type)
+
+
+# The locks whose session is open, and the thread that closes those sessions. It ends when there is none.
+_resting: weakref.WeakSet[RecordLock] = weakref.WeakSet()
+_closing: dict[int, threading.Thread] = {}
+"""By the process, because a forked child has no such thread. `setdefault` decides who starts it."""
+
+
+def _close_later(lock: RecordLock) -> None:
+    """Have the session of a lock closed when it is not used for a while."""
+    _resting.add(lock)
+    if os.getpid() not in _closing:
+        _start_closing(threading.Thread(target=_close_idle, name="multiprocessing_intenum.idle", daemon=True))
+
+
+def _start_closing(thread: threading.Thread) -> None:
+    if _closing.setdefault(os.getpid(), thread) is thread:
+        try:
+            thread.start()
+        except BaseException as error:
+            _closing.pop(os.getpid(), None)
+            if not isinstance(error, RuntimeError):  # the interpreter is ending, which closes the sessions as well
+                raise
+
+
+def _close_idle() -> None:
+    while _resting:
+        time.sleep(_IDLE / 5)
+        for reference in [weakref.ref(lock) for lock in list(_resting)]:
+            _close_if_idle(reference)
+    _closing.pop(os.getpid(), None)
+    for lock in list(_resting):  # it has come after the last look, when this thread still seemed to be there
+        _close_later(lock)
+
+
+def _close_if_idle(reference: weakref.ref[RecordLock]) -> None:
+    lock = reference()
+    if lock is not None and lock.close_if_idle():
+        _resting.discard(lock)
 
 
 def _with_file(file: FileLock, action: Callable[[], object], timeout: float | None) -> bool:
@@ -477,14 +675,15 @@ def _open_mirror(members: Members[Any], record: PostgresRecord, number: int | No
 def _look(opened: FileLock, members: Members[Any], record: PostgresRecord, number: int | None) -> None:
     """Look at the record. Without the database the mirror's state has to do.
 
-    Who only attaches need not look, if somebody has lately. Who has a first state makes the row if it was deleted.
+    A process that only attaches need not look if somebody has looked lately. One that has a first state makes the row
+    if it was deleted.
     """
     mirror = Mirror(opened.body)
     question = mirror.asking()
     if number is not None or mirror.age() > _FRESH:
         with suppress(ConnectionError, TimeoutError):
             row = record._row(members, number, _FIRST_LOOK)
-            _with_file(opened, lambda: mirror.catch_up(row, question), None)
+            _with_file(opened, lambda: mirror.catch_up(row, question), _MIRRORING)
 
 
 class RecordCell(FileCell[T]):
@@ -493,7 +692,7 @@ class RecordCell(FileCell[T]):
     Args:
         members: the table of the enum.
         record: the record.
-        number: the first state, for who makes the record; None: only attach.
+        number: the first state, to make the record if there is none; None: only attach.
 
     Raises:
         OSError, ValueError: see `PostgresRecord._row` and `by_path.open_cell`.
@@ -527,7 +726,9 @@ class RecordCell(FileCell[T]):
         member_of, number_of = self.by_number.get, self.members.number_of
 
         def store(member: T) -> None:
-            before = words.state[()]
+            hold = lock.hold
+            assert hold is not None
+            before = hold.state
             if member_of(before) is member:  # staying is no change
                 return
             if check is not None:
@@ -543,15 +744,25 @@ class RecordCell(FileCell[T]):
         if limit is None or not isinstance(lock, RecordLock):
             return super().locked(action, timeout)
         answer_by = time.monotonic() + (limit or PROMPT)  # zero: not to wait for the lock, but for an answer
+        outer = lock.hold
 
         def in_time() -> R:
-            before, lock.answer_by = lock.answer_by, min(answer_by, lock.answer_by)
+            hold = lock.hold
+            assert hold is not None
+            before, hold.answer_by = hold.answer_by, min(answer_by, hold.answer_by)
             try:
                 return action()
             finally:
-                lock.answer_by = before
+                if outer is not None:  # else it covers giving it back as well
+                    hold.answer_by = before
 
         return super().locked(in_time, timeout)
+
+    def load(self) -> T:
+        """Return the member in the mirror. The holder of the lock is given that in the record, and decides on that."""
+        lock = self.lock
+        hold = lock.hold if isinstance(lock, RecordLock) else None
+        return super().load() if hold is None else self.members[hold.state]
 
     def pickled(self, name: str) -> tuple[Callable[..., Cell[Any]], tuple[Any, ...]]:
         """Return a function and its arguments, with which any process of the machine opens the same record."""

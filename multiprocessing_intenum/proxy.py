@@ -20,7 +20,7 @@ from multiprocessing_intenum import fork, mutator
 from multiprocessing_intenum.cell import Cell, HasCell, Record, default_lock, has_cell, snapshot
 from multiprocessing_intenum.forwarding import _OWN_NAMES, _IntProxy, _MemberProxy, methods_of
 from multiprocessing_intenum.locks import Lock, LockLike
-from multiprocessing_intenum.members import EnumMember, IntEnumMember, Members, members_of, refuse
+from multiprocessing_intenum.members import EnumMember, IntEnumMember, Members, members_of, of_one_name, refuse
 from multiprocessing_intenum.shared_file import SharedFile
 from multiprocessing_intenum.transitions import Transitions
 
@@ -116,7 +116,7 @@ class EnumValue(_MemberProxy[T]):
             if cls._self_table is not None:
                 if item is cls.EnumType:
                     return cls
-                message = f"{cls.__name__} is bound to '{cls.EnumType}' already"
+                message = f"{cls.__name__} is bound to '{cls.EnumType}' already{of_one_name(cls.EnumType, item)}"
                 raise TypeError(message)
             bound = _bound.get((cls, item))
             if bound is None:
@@ -387,7 +387,7 @@ def _rebuild(origin: tuple[Any, ...], make_cell: Callable[..., Cell[Any]], parts
 
 
 def copied(status: EnumValue[Any], memo: dict[int, Any]) -> EnumValue[Any]:
-    """Return a deep copy that has its own state, at first an equal one, and the same lock.
+    """Return a deep copy that has its own state, at first an equal one, and the same lock. By path it shares the state.
 
     It is for objects that hold a shared value and are deep-copied. `copy.deepcopy` of a shared value gives the member.
     """

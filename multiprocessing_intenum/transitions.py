@@ -6,7 +6,7 @@ import enum
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, cast
 
-from multiprocessing_intenum.members import Members
+from multiprocessing_intenum.members import Members, of_one_name
 
 __all__ = ["TransitionError", "Transitions", "mermaid"]
 
@@ -111,7 +111,8 @@ class Transitions:
             message = f"{place}: {error.args[0]}"
             raise ValueError(message) from None
         except TypeError:
-            message = f"{place}: expected a member of '{self._members.enum_type}' or its name, not {value!r}"
+            hint = of_one_name(self._members.enum_type, type(value))
+            message = f"{place}: expected a member of '{self._members.enum_type}' or its name, not {value!r}{hint}"
             raise TypeError(message) from None
         except (ValueError, OverflowError) as error:
             message = f"{place}: {error}"

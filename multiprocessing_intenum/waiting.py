@@ -65,7 +65,10 @@ class Sleeper:
     def sleep(self, count: int, limit: float) -> None:
         """Sleep while the count is `count`, but no longer than `limit` seconds. It may return early."""
         if self._is_woken:
-            self._words.sleep(count, min(limit, SLICE))
+            try:
+                self._words.sleep(count, min(limit, SLICE))
+            except OSError:  # whatever the kernel's reason is: a waiter must see the change, so it looks from now on
+                self._is_woken = False
         else:
             time.sleep(min(limit, self._interval))
             self._interval = min(2 * self._interval, self._longest)
@@ -82,17 +85,17 @@ class Look(Generic[T]):
         TypeError, KeyError, ValueError: as `wait_for`.
     """
 
-    __slots__ = ("_cell", "_is_met", "count", "wanted")
+    __slots__ = ("_cell", "_is_met", "_last", "count", "wanted")
 
     count: int
-    """How many changes this object has seen. Those before it was made count as seen."""
+    """The count of changes at the last look, or when this object was made. Those before that count as seen."""
     wanted: str
     """What the condition waits for, for the text of an error."""
 
     def __init__(self, cell: Cell[T], condition: object) -> None:
         self._is_met, self.wanted = _condition(cell, condition)
         self._cell = cell
-        self.count = cell.words.count[()]
+        self.count = self._last = cell.words.count[()]
 
     def __call__(self) -> T | None:
         """Return the member that meets the condition, or None."""
@@ -102,12 +105,12 @@ class Look(Generic[T]):
         state = cell.load()
         if self._is_met(state):
             return state
-        count, entries = cell.words.changes_since(self.count)
-        for entry in entries:
-            member = cell.members[entry.after]
+        found = cell.words.changes_since(self._last)
+        for entry in found.entries:
+            member = cell.member_in_history(entry.after)
             if member is not state and self._is_met(member):
                 return member
-        self.count = count
+        self.count, self._last = found.counted, found.last
         return None
 
 

@@ -17,7 +17,10 @@ Everything but the sleepers' word is written with the lock held. A writer may be
 3. It stores the count, then `settled`.
 
 If it is killed after step 2 or in step 3, `settled` differs from the state. The next writer sees that, and first counts
-the change if it is not counted yet.
+the change if it is not counted yet. Until then a reader finds the change by its entry.
+
+Another program may have written anything. No reader here waits for words that make sense: it tries some times, and then
+raises ValueError.
 """
 
 from __future__ import annotations
@@ -34,7 +37,7 @@ from typing import Any, NamedTuple
 
 from multiprocessing_intenum import fork, futex
 
-__all__ = ["READABLE", "SIZE", "Entry", "Words"]
+__all__ = ["READABLE", "SIZE", "Entry", "Found", "Words"]
 
 _STATE, _COUNT, _SLEEPERS, _SETTLED, _BASE, _RING = 0, 8, 16, 24, 32, 64
 _ENTRY = struct.Struct("@qdQI4x")  # native: struct then stores each field in one piece
@@ -49,6 +52,16 @@ READABLE = _ENTRIES - 3
 that reorders stores may show a part of the second one before it shows the count of the first. And the oldest one left
 is needed for the state before the second oldest."""
 
+_LARGEST_COUNT = 2**62
+"""No count comes near this: at a change in each microsecond that takes 146,000 years."""
+
+_TRIES = 100
+"""How often words that make no sense are read again. A processor that reorders stores may show such words, but only for
+a moment."""
+
+_TRIES_IF_BUSY = 10_000
+"""How often words are read again that were overwritten meanwhile. A writer needs 30 changes in the time of one try."""
+
 
 class Entry(NamedTuple):
     """A change, as numbers."""
@@ -61,6 +74,16 @@ class Entry(NamedTuple):
     number: int
     pid: int
     """The process that wrote it; 0 if nobody knows."""
+
+
+class Found(NamedTuple):
+    """The changes that `Words.changes_since` has found."""
+
+    counted: int
+    """How many changes were counted: the value to sleep on."""
+    entries: list[Entry]
+    last: int
+    """The number of the last change, to go on from. It is more than `counted` if that change is not counted yet."""
 
 
 _pid = os.getpid()  # os.getpid() itself would take 50 ns of each write
@@ -94,7 +117,10 @@ class Words:
         block: the shared memory, of SIZE bytes, aligned to 8. If it is read-only, so are the words.
     """
 
-    __slots__ = ("_address", "_bytes", "base", "count", "settled", "sleepers", "state")
+    __slots__ = ("_address", "_bytes", "base", "count", "remedy", "settled", "sleepers", "state")
+
+    remedy: str
+    """What to do about damage, for an error."""
 
     state: memoryview[Any]
     count: memoryview[Any]
@@ -113,6 +139,7 @@ class Words:
         self.sleepers = word(_SLEEPERS, "I")
         self.settled = word(_SETTLED, "q")
         self.base = word(_BASE, "Q")
+        self.remedy = "The value is damaged: stop the processes that share it, and make it anew"
         self._address = 0
         if not self._bytes.readonly:
             self._address = ctypes.addressof(ctypes.c_char.from_buffer(block)) + _COUNT + 4 * (sys.byteorder == "big")
@@ -128,6 +155,8 @@ class Words:
 
         Somebody may be reading it all the same, so the count goes on: a waiter must never find it lower than before.
         """
+        if self.count[()] > _LARGEST_COUNT:
+            self.count[()] = 0  # another program has written it: this repairs the value
         if self.settled[()] != self.state[()]:
             self._settle()
         count = self.count[()] + 1
@@ -140,11 +169,15 @@ class Words:
 
     def are_whole(self) -> bool:
         """Whether these can be the words of a cell: what is in a file may be anything."""
-        for _ in range(100):  # so many writes may come between the two loads that the entry is another one
+        for _ in range(_TRIES):  # so many writes may come between the two loads that the entry is another one
             count = self.count[()]
             if self._read(count)[2] == count:
-                return bool(self.base[()] <= count)
+                return bool(self.base[()] <= count <= _LARGEST_COUNT)
         return False
+
+    def damaged(self, why: str) -> ValueError:
+        """Return the error for words that this library cannot have written."""
+        return ValueError(f"{why}: another program may have written to the shared memory. {self.remedy}")
 
     def writer(
         self,
@@ -161,6 +194,7 @@ class Words:
         """
         state, count, settled, raw = self.state, self.count, self.settled, self._bytes
         member_of, pack_into, places, now = members.get, _ENTRY.pack_into, _PLACES, time.time
+        largest = _LARGEST_COUNT
 
         def store(member: Any) -> None:
             while True:
@@ -174,6 +208,8 @@ class Words:
                     self._settle()
                 at = now()
                 number: int = count[()] + 1
+                if number > largest:
+                    raise self._too_large(number)
                 pack_into(raw, places[number & _LAST], after, at, number, _pid)
                 if _NEEDS_FENCE:
                     _fence()
@@ -214,41 +250,91 @@ class Words:
 
     def _settle(self) -> None:
         """Count the change of a writer that was killed, or interrupted, after it had stored the state."""
-        after, number = self.state[()], self.count[()]
-        if self._read(number)[0] != after:  # else it had counted the change already
-            number += 1
-            found, _, entry_number, _ = self._read(number)
-            if (found, entry_number) != (after, number):
-                found, _, entry_number, _ = self._read(number + 1)
-                if (found, entry_number) == (after, number + 1):  # record() had left out a number
-                    number += 1
-                else:
-                    self._write_entry(after, number, 0)  # another program has written the state: nobody knows which
+        after, uncounted = self._uncounted(self.count[()])
+        if uncounted is not None:
+            _, at, number, pid = uncounted
+            self._write_entry(after, number, max(pid, 0), at)
             self.count[()] = number
         self.settled[()] = after
+
+    def _uncounted(self, count: int) -> tuple[int, tuple[int, float, int, int] | None]:
+        """Return the state, and the entry of the change to it if this count lacks that change.
+
+        If another program has written the state, there is no entry. The one returned then has the process id -1.
+        """
+        state: int = self.state[()]
+        if state == self.settled[()]:
+            return state, None
+        if _NEEDS_FENCE:
+            _fence()
+        if self._read(count)[0] == state:  # its writer has counted it, and was killed before it stored `settled`
+            return state, None
+        for number in (count + 1, count + 2):  # record() may have left out a number
+            entry = self._read(number)
+            if (entry[0], entry[2]) == (state, number):
+                return state, entry
+        return state, (state, time.time(), count + 1, -1)
 
     def _write_entry(self, after: int, number: int, pid: int | None = None, at: float | None = None) -> None:
         """Write an entry into the ring: by this process, now, if nothing else is said."""
         pid, at = _pid if pid is None else pid, time.time() if at is None else at
+        if number > _LARGEST_COUNT:
+            raise self._too_large(number)
         _ENTRY.pack_into(self._bytes, _PLACES[number & _LAST], after, at, number, pid)
+
+    def _too_large(self, number: int) -> ValueError:
+        return self.damaged(f"the number of the next change is {number}")
 
     def _read(self, number: int) -> tuple[int, float, int, int]:
         return _ENTRY.unpack_from(self._bytes, _PLACES[number & _LAST])
 
-    def changes_since(self, number: int) -> tuple[int, list[Entry]]:
+    def changes_since(self, number: int, *, by_others: bool = False) -> Found:
         """Return the count, and the changes after `number` in order. Those that were overwritten are missing.
 
         The count is that of all changes. The entries are numbered from the one with which the value began anew last.
+        A change that is in the state, but not in the count, is the last entry: its writer is just about to count it, or
+        was killed before it did.
+
+        Args:
+            number: that of the last change which is known already.
+            by_others: with a state that another program has written, though it may vanish without being counted.
+
+        Raises:
+            ValueError: the words make no sense, or they are written to faster than they can be read.
         """
-        count = self.count[()]
-        if _NEEDS_FENCE:
-            _fence()
-        base: int = self.base[()]
-        first = max(number, count - READABLE, base)  # the one before the first that is asked for
-        found = [(each, self._read(each)) for each in range(first, count + 1)]
-        if _NEEDS_FENCE:
-            _fence()
-        oldest = self.count[()] - READABLE  # what is older may have been overwritten while we read
+        tries = 0
+        for _ in range(_TRIES_IF_BUSY):
+            count: int = self.count[()]
+            if _NEEDS_FENCE:
+                _fence()
+            base: int = self.base[()]
+            # The first one is that before the first that is asked for.
+            first = max(min(number, count), count - READABLE, base)
+            found = [(each, self._read(each)) for each in range(first, count + 1)]
+            is_whole = bool(found) and found[-1][1][2] == count and number <= count + 2
+            _, uncounted = self._uncounted(count)
+            if _NEEDS_FENCE:
+                _fence()
+            count_now: int = self.count[()]
+            last = count
+            if uncounted is not None and count_now == count and (uncounted[3] >= 0 or by_others):
+                last = uncounted[2]
+                found += [(each, self._read(each)) for each in range(count + 1, last)]  # left out by record()
+                found.append((last, uncounted))
+            entries = self._entries(found, number, base, count_now - READABLE)
+            if (entries and count_now != count) or (is_whole and (entries or number >= count)):
+                return Found(count, entries, last)
+            if count_now == count:
+                tries += 1
+                if tries == _TRIES:
+                    raise self.damaged(f"the change number {count} is not among the last changes")
+        raise self.damaged("the last changes are overwritten faster than they can be read")
+
+    @staticmethod
+    def _entries(
+        found: list[tuple[int, tuple[int, float, int, int]]], number: int, base: int, oldest: int
+    ) -> list[Entry]:
+        """Return the changes after `number`. Those before `oldest` may have been overwritten while they were read."""
         entries: list[Entry] = []
         before: int | None = None
         is_known = False  # whether it is known what was before, or that this is not known
@@ -258,9 +344,9 @@ class Words:
                 is_known = entry_number < each  # else it was overwritten; but this number was left out by record()
                 continue
             if each > number and (each == base or is_known):
-                entries.append(Entry(before, after, at, each - base, pid))
+                entries.append(Entry(before, after, at, each - base, max(pid, 0)))
             before, is_known = after, True
-        return count, entries
+        return entries
 
     @property
     def can_wake(self) -> bool:

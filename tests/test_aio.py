@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import errno
+import logging
 import os
 import subprocess
 import sys
@@ -13,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from enums import FrutEnum, WorkerStatus, WorkerStatusEnum
-from helpers import DEADLINE, SHORT, running
+from helpers import DEADLINE, SHORT, is_free, running
 from process_targets import write_alternately
 
-from multiprocessing_intenum import aio, futex, snapshot
+from multiprocessing_intenum import aio, changes, futex, snapshot, wait_for, waiting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -281,3 +283,231 @@ def test_who_does_not_use_it_does_not_import_it() -> None:
 def test_the_enum_itself_means_any_of_its_members(status: WorkerStatus) -> None:
     assert isinstance(WorkerStatusEnum, enum.EnumMeta)
     assert asyncio.run(aio.wait_for(status, WorkerStatusEnum, 0)) is IDLE
+
+
+# The thread goes on while somebody waits, whatever fails
+
+
+class SomeError(BaseException):
+    """Of no kind that anybody expects."""
+
+
+ERRORS = [OSError(errno.EPERM, "futex"), MemoryError(), SomeError(), ValueError("the memory is damaged")]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=repr)
+@pytest.mark.parametrize("always", [False, True])
+@pytest.mark.parametrize(
+    "place",
+    [(waiting.Sleeper, "__init__"), (waiting.Sleeper, "sleep"), (aio._Watcher, "_look"), (logging.Logger, "warning")],
+    ids=lambda place: place[1],
+)
+def test_waiters_get_the_change_whatever_fails_in_the_thread(
+    status: WorkerStatus, monkeypatch: pytest.MonkeyPatch, place: Any, always: bool, error: BaseException
+) -> None:
+    owner, name = place
+    real = getattr(owner, name)
+    failed = threading.Event()
+
+    def fail(self: Any, *args: Any, **options: Any) -> Any:
+        if (always and name != "_look") or not failed.is_set():
+            failed.set()
+            raise error
+        return real(self, *args, **options)
+
+    async def wait() -> Any:
+        waiters = [asyncio.create_task(aio.wait_for(status, CALCULATING)) for _ in range(3)]
+        await until(failed.is_set)
+        assert not any(waiter.done() for waiter in waiters)
+        status.set(CALCULATING)
+        return await asyncio.wait_for(asyncio.gather(*waiters), DEADLINE)
+
+    monkeypatch.setattr(owner, name, fail)
+    if name == "warning":  # what it tells of
+        monkeypatch.setattr(waiting.Sleeper, "sleep", fail)
+    assert asyncio.run(wait()) == [CALCULATING] * 3
+    monkeypatch.undo()  # the thread can end now
+
+
+@pytest.mark.skipif(not futex.is_available(), reason="the kernel cannot wake a sleeper here")
+def test_an_error_of_the_kernel_that_nobody_knows_makes_everybody_look_again_and_again(
+    status: WorkerStatus, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.undo()  # the way of waiting
+    slept: list[int] = []
+
+    def refuse(address: int, expected: int, seconds: float) -> None:
+        slept.append(expected)
+        raise OSError(errno.ENOSYS, "futex")
+
+    monkeypatch.setattr(futex, "wait", refuse)
+    assert asyncio.run(wait_and_write(status)) is CALCULATING
+    assert slept == [0]
+    assert not caplog.records
+    writer = threading.Thread(target=status.set, args=(IDLE,))
+    feed = changes(status, timeout=DEADLINE)
+    writer.start()
+    assert next(feed).after is IDLE
+    writer.join(DEADLINE)
+    with pytest.raises(TimeoutError):
+        wait_for(status, UNAVAILABLE, SHORT)
+
+
+def test_a_failure_is_logged_once(
+    status: WorkerStatus, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    rounds: list[int] = []
+
+    def fail(sleeper: Any, count: int, limit: float) -> None:
+        rounds.append(count)
+        raise MemoryError
+
+    async def wait() -> Any:
+        waiter = asyncio.create_task(aio.wait_for(status, CALCULATING, DEADLINE))
+        await until(lambda: len(rounds) > 3)
+        status.set(CALCULATING)
+        return await waiter
+
+    monkeypatch.setattr(waiting.Sleeper, "sleep", fail)
+    assert asyncio.run(wait()) is CALCULATING
+    assert [(record.name, record.levelname) for record in caplog.records] == [
+        ("multiprocessing_intenum.aio", "WARNING")
+    ]
+    assert caplog.records[0].exc_info[0] is MemoryError  # type: ignore[index]
+
+
+# Loops of which one is closed, or fails, when the futures of all are completed
+
+
+class Loop:
+    """An event loop, as far as a watcher needs one."""
+
+    def __init__(self, errors: list[Any], *, closed: bool = False) -> None:
+        self.errors, self.closed, self.called = errors, closed, 0
+
+    def call_soon_threadsafe(self, function: Any, futures: Any) -> None:
+        self.called += 1
+        if self.errors:
+            error = self.errors.pop()
+            if callable(error):
+                error()
+            else:
+                raise error
+        for future in futures:
+            future.append("completed")
+
+    def is_closed(self) -> bool:
+        return self.closed
+
+
+def watcher_of(status: WorkerStatus, *loops: Loop) -> tuple[Any, list[list[str]]]:
+    """Return a watcher, whose thread does not run, and the future of each loop."""
+    watcher = object.__new__(aio._Watcher)
+    watcher._cell, watcher._count, watcher._has_failed, watcher.has_thread = status._self_cell, 0, False, True
+    futures: list[list[str]] = [[] for _ in loops]
+    watcher._futures = {loop: [future] for loop, future in zip(loops, futures, strict=True)}  # type: ignore[misc]
+    return watcher, futures
+
+
+@pytest.mark.parametrize("position", range(3))
+def test_a_closed_loop_loses_only_its_own_futures(status: WorkerStatus, position: int) -> None:
+    loops = [Loop([]), Loop([]), Loop([])]
+    loops[position] = Loop([RuntimeError("Event loop is closed")], closed=True)
+    watcher, futures = watcher_of(status, *loops)
+    status.set(CALCULATING)
+    assert watcher._look() is False
+    assert [len(future) for future in futures] == [int(index != position) for index in range(3)]
+    assert watcher._look() is True  # nobody waits any more
+
+
+@pytest.mark.parametrize("error", [RuntimeError("deleted"), MemoryError(), SomeError()], ids=repr)
+@pytest.mark.parametrize("position", range(3))
+def test_a_loop_that_fails_is_asked_again_and_hinders_no_other_one(
+    status: WorkerStatus, position: int, error: BaseException
+) -> None:
+    loops = [Loop([]), Loop([]), Loop([])]
+    loops[position] = Loop([error, error])
+    watcher, futures = watcher_of(status, *loops)
+    status.set(CALCULATING)
+    for _ in range(2):
+        with pytest.raises(type(error)):
+            watcher._look()
+        assert [len(future) for future in futures] == [int(index != position) for index in range(3)]
+    assert watcher._look() is False
+    assert [len(future) for future in futures] == [1, 1, 1]
+    assert [loop.called for loop in loops] == [3 if index == position else 1 for index in range(3)]
+
+
+def test_the_garbage_collector_may_end_other_waits_while_the_futures_are_completed(status: WorkerStatus) -> None:
+    loops = [Loop([]), Loop([]), Loop([])]
+    watcher, futures = watcher_of(status, *loops)
+    loops[0].errors.append(lambda: watcher._futures.pop(loops[1]).clear())  # what discard() does for its last one
+    status.set(CALCULATING)
+    assert watcher._look() is False
+    assert [len(future) for future in futures] == [1, 0, 1]
+
+
+def test_a_watcher_that_is_not_known_any_more_ends_all_the_same(status: WorkerStatus) -> None:
+    watcher, _ = watcher_of(status)
+    aio._watchers[status._self_cell] = other = object()  # type: ignore[assignment]
+    try:
+        assert watcher._look() is True
+        assert aio._watchers[status._self_cell] is other
+    finally:
+        del aio._watchers[status._self_cell]
+
+
+def test_who_can_not_have_a_thread_gets_an_error_and_leaves_nothing_behind(
+    status: WorkerStatus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+    others: list[Any] = []
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name != aio._THREAD_NAME:
+            start(thread)
+            return
+        (watcher,) = aio._watchers.values()
+        others.append(asyncio.get_running_loop().create_future())  # somebody waits as well meanwhile
+        watcher.add(others[0], 0)
+        message = "can't start new thread"
+        raise RuntimeError(message)
+
+    async def wait() -> None:
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            await aio.wait_for(status, CALCULATING)
+        await asyncio.wait_for(others[0], DEADLINE)  # to look again, and to get an error of its own
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    asyncio.run(wait())
+    assert not aio._watchers
+
+
+def test_the_new_thread_may_end_an_abandoned_wait_before_it_is_started(
+    status: WorkerStatus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The garbage collector may run there: with the lock held, both threads would wait for each other."""
+    start = threading.Thread.start
+    free: list[bool] = []
+
+    def collect_first(thread: threading.Thread) -> None:
+        if thread.name == aio._THREAD_NAME:
+            free.append(is_free(aio._watching))
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", collect_first)
+    assert asyncio.run(wait_and_write(status)) is CALCULATING
+    assert free == [True]
+
+
+def test_a_wait_that_was_interrupted_before_it_had_its_thread_leaves_the_next_one_to_start_it(
+    status: WorkerStatus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def be_interrupted(watcher: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(aio._Watcher, "start", be_interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(aio.wait_for(status, CALCULATING))
+    monkeypatch.undo()
+    assert asyncio.run(wait_and_write(status)) is CALCULATING

@@ -13,13 +13,27 @@ import struct
 import subprocess
 import sys
 from contextlib import contextmanager
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from enums import Paint, Perm, Priority, PriorityValue, RecordType, WorkerStatus, WorkerStatusEnum
-from helpers import DEADLINE
+from helpers import DEADLINE, held_elsewhere
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from path_targets import strangers
 
-from multiprocessing_intenum import EnumValue, IntEnumValue, SharedFile, snapshot, value_at, waiting
+from multiprocessing_intenum import (
+    EnumValue,
+    IntEnumValue,
+    SharedFile,
+    last_change,
+    snapshot,
+    users,
+    value_at,
+    waiting,
+    words,
+)
 from multiprocessing_intenum.__main__ import main
 
 if TYPE_CHECKING:
@@ -562,3 +576,226 @@ def test_a_file_with_anything_in_it_is_one_line(path: str, show: Any) -> None:
             code, _, errors = show(*command)
             assert code == 0 or (code in (1, 2) and errors.count("\n") == 1)
         assert show("show", path)[0] == 2 or members == '{"IDLE":1}'
+
+
+# What another program has written
+
+
+def made_by_hand(path: str, description: Any, body: bytes = b"") -> None:
+    """Make a file of any description and body."""
+    text = json.dumps(description).encode()
+    begin = (128 + len(text) + 63) // 64 * 64
+    line = f"multiprocessing-intenum file, layout 1, {sys.byteorder}-endian\n".encode().ljust(64, b"\0")
+    header = (line + struct.pack("@QQQQ", len(text), begin, words.SIZE, 0)).ljust(128, b"\0")
+    with open(path, "wb") as file:
+        file.write(header + text.ljust(begin - 128) + body.ljust(words.SIZE, b"\0"))
+    os.chmod(path, 0o600)
+
+
+EVIL = "\x1b]0;owned\x07\n\u202eEVIL\x9b2J"
+"""A name that sets the title of a terminal, begins a line, turns the text round and clears the screen."""
+
+
+def is_harmless(text: str) -> bool:
+    return all(line.isprintable() for line in text.removesuffix("\n").split("\n"))
+
+
+@pytest.mark.parametrize("kind", ["ints", "flags", "places"])
+def test_names_with_control_characters_are_printed_escaped(path: str, show: Any, kind: str) -> None:
+    numbers = {f"A{EVIL}": int(kind != "places"), f"B{EVIL}": 1 + int(kind != "places")}
+    description = {"enum": f"Enum{EVIL}", "kind": kind, "members": numbers, "values": dict.fromkeys(numbers, EVIL)}
+    state = {"places": 0}.get(kind, 1)
+    body = words.Words(memoryview(bytearray(words.SIZE)))
+    body.begin(state)
+    made_by_hand(path, description, bytes(body._bytes))
+    one, other = numbers
+    shown = [name.encode("unicode_escape").decode() for name in numbers]
+    code, printed, errors = show("set", path, other)
+    assert (code, printed, errors) == (0, f"{shown[0]} -> {shown[1]}\n", "")
+    code, printed, errors = show("show", path)
+    assert (code, errors, printed.count("\n")) == (0, "", 5)
+    assert printed.startswith(f"{shown[1]} since ")
+    assert f"the last changes of {f'Enum{EVIL}'.encode('unicode_escape').decode()}:\n" in printed
+    assert f"  made {shown[0]}  pid" in printed
+    assert f"  {shown[0]} -> {shown[1]}  pid" in printed
+    assert is_harmless(printed)
+    assert json.loads(show("show", path, "--json")[1])["state"] == other
+    assert show("wait", path, other, "--timeout", "0") == (0, f"{shown[1]}\n", "")
+    for command in (
+        ["wait", path, one, "--timeout", "0"],
+        ["set", path, one, "--expect", one],
+        ["set", path, f"C{EVIL}"],
+        ["wait", path, f"C{EVIL}"],
+        ["show", f"{path}{EVIL}"],
+        ["show", f"{path}/{EVIL}/status"],
+        ["show", path, EVIL],
+        [EVIL],
+    ):
+        code, printed, errors = show(*command)
+        assert code in (1, 2)
+        assert printed == ""
+        assert is_harmless(errors)
+        assert errors.count("\n") == 1
+        assert "\\x1b" in errors
+    # In an error of the library itself
+    with pytest.raises(ValueError, match="holds another value") as caught:
+        WorkerStatus(at=SharedFile(path, keep=True))
+    assert is_harmless(str(caught.value))
+    with pytest.raises(ValueError, match="holds the enum") as caught:
+        value_at(SharedFile(path, keep=True), "q")
+    assert is_harmless(str(caught.value))
+
+
+def test_a_ctypes_object_and_a_record_of_such_a_name_are_printed_escaped(path: str, show: Any) -> None:
+    made_by_hand(path, {"ctypes": EVIL})
+    for command in (["show", path], ["set", path, "A"]):
+        code, _, errors = show(*command)
+        assert (code, is_harmless(errors), errors.count("\n")) == (2, True, 1)
+    with pytest.raises(ValueError, match="holds another value") as caught:
+        WorkerStatus(at=SharedFile(path, keep=True))
+    assert is_harmless(str(caught.value))
+    made_by_hand(path, {"enum": "E", "kind": "ints", "members": {"A": 1}, "record": EVIL})
+    code, _, errors = show("set", path, "A")
+    assert (code, is_harmless(errors), errors.count("\n")) == (2, True, 1)
+
+
+def test_watch_prints_them_escaped_too(path: str) -> None:
+    kind: Any = enum.IntEnum("Kind", [f"A{EVIL}", f"B{EVIL}"])
+    status: Any = IntEnumValue(kind(1), at=path)
+    with started("watch", path) as process:
+        assert process.stdout is not None
+        while not select.select([process.stdout], [], [], 0.05)[0]:
+            status.set(kind(2))
+            status.set(kind(1))
+        line = process.stdout.readline()
+        assert "\\x1b]0;owned" in line
+        assert is_harmless(line)
+
+
+NAMES = st.one_of(
+    st.sampled_from(["mro", "_missing_", "__class__", "__new__", "_value_", "name", "value", "_ignore_", "_order_", "",
+                     "__eq__", "__hash__", "__init__", "_generate_next_value_", "A", "B", "\ud800", "\0", "x" * 300]),
+    st.text(max_size=5),
+)  # fmt: skip
+NUMBERS = st.one_of(st.integers(-2, 5), st.integers(-(2**70), 2**70))
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    name=NAMES,
+    kind=st.sampled_from(["ints", "flags", "places", "else"]),
+    members=st.dictionaries(NAMES, NUMBERS, max_size=4),
+    value=st.one_of(st.text(max_size=5), st.integers(), st.none(), st.just("(" * 300)),
+    body=st.one_of(st.binary(max_size=64), st.binary(min_size=1088, max_size=1088)),
+    broken=st.binary(max_size=8),
+    at=st.integers(0, 1087),
+)
+def test_any_file_of_ours_is_an_answer_or_one_line(
+    path: str, show: Any, name: str, kind: str, members: Any, value: Any, body: bytes, broken: bytes, at: int
+) -> None:
+    if len(body) < 64:  # one that is right but for some bytes
+        block = bytearray(words.SIZE)
+        words.Words(memoryview(block)).begin(next(iter(members.values()), 0) % 2**63)
+        block[at : at + len(broken)] = broken
+        body = bytes(block[: words.SIZE])
+    description = {"enum": name, "kind": kind, "members": members, "values": dict.fromkeys(members, value)}
+    made_by_hand(path, description, body)
+    for command in (["show", path], ["show", path, "--json"], ["wait", path, *members, "A", "--timeout", "0"]):
+        code, printed, errors = show(*command)
+        assert (code == 0 and errors == "") or (code in (1, 2) and (printed, errors.count("\n")) == ("", 1))
+        assert is_harmless(printed)
+        assert is_harmless(errors)
+
+
+@pytest.mark.parametrize(
+    ("word", "number"), [("count", 2**64 - 1), ("count", 4), ("base", 2**64 - 1)], ids=["count", "number", "base"]
+)
+@pytest.mark.parametrize("command", ["show", "wait CALCULATING", "watch"])
+def test_words_that_another_program_writes_while_they_are_read_end_the_command(
+    path: str, show: Any, status: WorkerStatus, monkeypatch: pytest.MonkeyPatch, command: str, word: str, number: int
+) -> None:
+    are_whole = words.Words.are_whole
+
+    def scribble(self: words.Words) -> bool:
+        answer = are_whole(self)
+        getattr(status._self_cell.words, word)[()] = number
+        return answer
+
+    monkeypatch.setattr(words.Words, "are_whole", scribble)
+    name, *rest = command.split()
+    code, printed, errors = show(name, path, *rest)
+    assert (code, printed, errors.count("\n")) == (2, "", 1)
+    assert f"'{path}' is damaged: stop the processes that use it, and remove it" in errors
+    assert status == IDLE
+
+
+# A writer that was killed between the state and the count
+
+
+@contextmanager
+def killed_before_the_count(status: WorkerStatus, member: WorkerStatusEnum) -> Iterator[None]:
+    cell = status._self_cell
+    cell.words._write_entry(int(member), cell.words.count[()] + 1, 4711, 1000.0)
+    cell.words.state[()] = int(member)
+    yield
+
+
+def test_after_a_kill_before_the_count_show_prints_the_state_that_a_reader_reads(
+    path: str, status: WorkerStatus, show: Any
+) -> None:
+    status.set(UNAVAILABLE)
+    with killed_before_the_count(status, CALCULATING):
+        at = datetime.fromtimestamp(1000, timezone.utc)
+        since = f"{at.astimezone():%Y-%m-%d %H:%M:%S.%f}"[:-3]
+        printed = show("show", path)[1]
+        assert printed.startswith(f"CALCULATING since {since}, set by process 4711\n")
+        assert printed.endswith(f"  {since}  UNAVAILABLE -> CALCULATING  pid 4711\n")
+        found = json.loads(show("show", path, "--json")[1])
+        assert (found["state"], found["value"], found["pid"], found["since"]) == (
+            "CALCULATING",
+            3,
+            4711,
+            at.isoformat(),
+        )
+        assert found["changes"][-1]["number"] == 2
+        reader = WorkerStatus(at=SharedFile(path, readonly=True))
+        assert last_change(reader).after is snapshot(reader) is CALCULATING
+        assert show("wait", path, "CALCULATING", "--timeout", "0")[0] == 0
+
+
+def test_watch_prints_the_change_of_a_killed_writer_once(path: str, status: WorkerStatus) -> None:
+    with started("watch", path) as process:
+        assert process.stdout is not None
+        status_changes_until(process, status)
+        with killed_before_the_count(status, CALCULATING):
+            assert "  IDLE -> CALCULATING  pid 4711\n" in process.stdout.readline()
+        status.set(UNAVAILABLE)
+        assert f"  CALCULATING -> UNAVAILABLE  pid {os.getpid()}\n" in process.stdout.readline()
+
+
+def test_show_does_not_say_that_a_process_of_the_number_0_has_written(
+    path: str, status: WorkerStatus, show: Any
+) -> None:
+    status._self_view[()] = int(CALCULATING)
+    assert re.match("CALCULATING since .*, set by an unknown process\n", show("show", path)[1])
+
+
+def test_set_says_which_process_has_the_lock(path: str, status: WorkerStatus) -> None:
+    with strangers(1) as (holder,):
+        holder.ask(f"status = WorkerStatus(at={path!r})")
+        assert holder.ask("status.get_lock().acquire()") == "True"
+        found = run("set", path, "CALCULATING", "--timeout", "0.05")
+        told = f" (process {holder.process.pid} has the lock)" * (sys.platform == "linux")
+        assert found.returncode == 1
+        assert f": not set{told}: the lock was not free within 0.05 s, the state is IDLE\n" in found.stderr
+    assert status == IDLE
+
+
+def test_where_the_holder_can_not_be_told_set_says_what_it_knows(
+    path: str, status: WorkerStatus, show: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(users, "holders_of", lambda path: [])
+    with held_elsewhere(status.get_lock()):
+        code, _, errors = show("set", path, "CALCULATING", "--timeout", "0.05")
+    assert code == 1
+    assert errors.endswith(": not set: the lock was not free within 0.05 s, the state is IDLE\n")

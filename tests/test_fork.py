@@ -39,7 +39,23 @@ def a_value(request: pytest.FixtureRequest, tmp_path: Path) -> WorkerStatus:
     return WorkerStatus(IDLE, lock=multiprocessing.RLock() if "RLock" in request.param else None)
 
 
-FORKS: dict[str, Callable[[], int]] = {"by Python": os.fork, "in C": ctypes.PyDLL(None)["fork"]}
+def fork_in_c() -> int:
+    """Fork as a program in C does.
+
+    If a thread of the parent has just asked for the GIL, the child would wait for ever for that thread to take it: a
+    program that forks so must have no such threads. So no thread may ask meanwhile; those that wait get the GIL before.
+    """
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(3_600)
+    try:
+        time.sleep(2 * interval)
+        pid: int = ctypes.PyDLL(None)["fork"]()
+        return pid
+    finally:
+        sys.setswitchinterval(interval)
+
+
+FORKS: dict[str, Callable[[], int]] = {"by Python": os.fork, "in C": fork_in_c}
 
 each_fork = pytest.mark.parametrize("by", FORKS.values(), ids=FORKS)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import operator
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from enums import (
 from helpers import TIMED_WRITERS, WRITERS, is_free, run
 from process_targets import set_a_record_type
 
-from multiprocessing_intenum import IntEnumValue, compare_and_set, snapshot, wait_for
+from multiprocessing_intenum import EnumAttribute, IntEnumValue, compare_and_set, exchange, snapshot, wait_for
 from multiprocessing_intenum.members import members_of
 
 IDLE, CALCULATING = WorkerStatusEnum.IDLE, WorkerStatusEnum.CALCULATING
@@ -304,3 +305,78 @@ def test_names_of_several_flags_in_one_text_are_no_name() -> None:
     perm: Any = enum.Flag("perm", {"R": 1, "W": 2})
     with pytest.raises(KeyError, match=r"no member named 'R\|W'; its names are R, W; to combine members, give the"):
         members_of(perm).member_of("R|W")
+
+
+# Two classes of one name
+
+
+def made_anew(module: str = "notebook") -> Any:
+    """Run a cell that makes an enum and the class of its values, and return both."""
+    space: dict[str, Any] = {"__name__": module}
+    cell = "class Status(enum.IntEnum):\n    IDLE = 1\n    BUSY = 2\nclass Value(IntEnumValue[Status]): pass"
+    exec("import enum\nfrom multiprocessing_intenum import IntEnumValue\n" + cell, space)
+    return space["Status"], space["Value"]
+
+
+USES: dict[str, Any] = {
+    "set": (lambda value, old: value.set(old.BUSY), "Can not set '<enum 'Status'>' to value of type '<enum 'Status'>'"),
+    "value=": (lambda value, old: setattr(value, "value", old.BUSY), "Can not set '<enum 'Status'>' to value of type"),
+    "the first": (lambda value, old: type(value)(old.BUSY), "Can not set '<enum 'Status'>' to value of type"),
+    "another value": (
+        lambda value, old: value.set(IntEnumValue(old.BUSY)),
+        "Can not set '<enum 'Status'>' to value of",
+    ),
+    "exchange": (lambda value, old: exchange(value, old.BUSY), "Can not set '<enum 'Status'>' to value of type"),
+    "expect": (lambda value, old: compare_and_set(value, old.BUSY, "IDLE"), "Can not expect '<enum 'Status'>' to be a"),
+    "wait": (lambda value, old: wait_for(value, old.BUSY, 0), "Can not wait for '<enum 'Status'>' to be a value of"),
+    "in place": (lambda value, old: operator.ior(value, old.BUSY), "Can not set '<enum 'Status'>' to value of type"),
+    "bind": (lambda value, old: type(value)[old], "Value is bound to '<enum 'Status'>' already"),
+    "attribute": (
+        lambda value, old: setattr(holder_of(type(value)), "status", IntEnumValue(old.BUSY)),
+        "can not adopt a IntEnumValue[Status] as Holder.status: expected a Value",
+    ),
+    "transitions": (
+        lambda value, old: type("Next", (type(value),), {}, transitions={old.BUSY: []}),
+        "transitions: expected a member of '<enum 'Status'>' or its name",
+    ),
+}
+
+
+def holder_of(value_type: Any) -> Any:
+    class Holder:
+        status = EnumAttribute(value_type)
+
+    Holder.__qualname__ = "Holder"
+    return Holder()
+
+
+@pytest.mark.parametrize(("use", "text"), USES.values(), ids=USES)
+def test_an_older_enum_of_the_same_name_is_told_from_the_new_one(use: Any, text: str) -> None:
+    (old, _), (new, value_type) = made_anew(), made_anew()
+    value = value_type(new.IDLE)
+    with pytest.raises(TypeError) as caught:
+        use(value, old)
+    assert str(caught.value).startswith(text)
+    if use is not USES["in place"][0]:  # that has an int as its result
+        assert "the class Status was made anew (by a cell of a notebook that ran again, by a reloader)" in str(
+            caught.value
+        )
+    assert snapshot(value) is new.IDLE
+
+
+def test_an_older_class_of_values_is_told_from_the_new_one() -> None:
+    (old, old_type), (_, value_type) = made_anew(), made_anew()
+    with pytest.raises(TypeError, match=r"can not adopt a Value .*the class Value was made anew"):
+        holder_of(value_type).status = old_type(old.IDLE)
+
+
+def test_an_enum_that_was_imported_under_two_names_is_told_too() -> None:
+    (one, _), (other, value_type) = made_anew("app.enums"), made_anew("enums")
+    with pytest.raises(TypeError, match=r"two classes of one name, of the module enums and of the module app\.enums"):
+        value_type(other.IDLE).set(one.BUSY)
+
+
+def test_another_enum_is_refused_without_a_word_about_its_name(status: WorkerStatus) -> None:
+    with pytest.raises(TypeError) as caught:
+        status.set(FrutEnum.APPLE)  # type: ignore[arg-type]
+    assert str(caught.value) == "Can not set '<enum 'WorkerStatusEnum'>' to value of type '<enum 'FrutEnum'>'"

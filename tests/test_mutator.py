@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import enum
 import itertools
+import multiprocessing
 import operator
 import threading
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 from enums import FrutEnum, LoggingStatus, Perm, Permissions, WorkerState, WorkerStatus, WorkerStatusEnum
-from helpers import WRITERS, is_free
+from helpers import DEADLINE, WRITERS, Holder, is_free
 
 from multiprocessing_intenum import (
     IntEnumValue,
+    SharedFile,
     compare_and_exchange,
     compare_and_set,
     exchange,
+    last_change,
     snapshot,
     update,
 )
+from multiprocessing_intenum.cell import Cell
+from multiprocessing_intenum.file_lock import FileLock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 UNAVAILABLE, IDLE, CALCULATING = WorkerStatusEnum
 PAIRS = list(itertools.product(WorkerStatusEnum, repeat=2))
@@ -326,3 +336,147 @@ def test_of_many_threads_exactly_one_wins_a_compare_and_set(status: WorkerStatus
         for thread in threads:
             thread.join()
         assert sorted(wins) == [False] * 5 + [True]
+
+
+# A shared value that is given as what to set
+
+
+class Announced:
+    """A lock that says when somebody wants it."""
+
+    def __init__(self, lock: Any) -> None:
+        self.lock, self.is_wanted = lock, threading.Event()
+
+    def acquire(self, *args: Any, **options: Any) -> Any:
+        self.is_wanted.set()
+        return self.lock.acquire(*args, **options)
+
+    def release(self) -> None:
+        self.lock.release()
+
+
+COPIERS: dict[str, Callable[[Any, Any], object]] = {
+    **WRITERS,
+    "compare_and_set": lambda status, new: compare_and_set(status, CALCULATING, new),
+    "compare_and_exchange": lambda status, new: compare_and_exchange(status, CALCULATING, new),
+    "attribute that has it already": lambda status, new: setattr(HOLDERS[id(status)], "status", new),
+}
+HOLDERS: dict[int, Any] = {}
+"""By the `id()` of a value, an object that has it as an attribute: it was assigned before anybody else wrote."""
+
+
+def in_memory_again(status: Any) -> Any:
+    """Return another value on the same memory, as a child has that was sent one twice."""
+    cell = status._self_cell
+    other = type(status)(snapshot(status))
+    other._attach(Cell(cell.members, memoryview(cell._block), cell.lock))
+    return other
+
+
+@pytest.fixture(params=["itself", "in memory", "by path", "by path, read-only"])
+def two_of_one(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return a value, another one that shares its state, and an event that says that a writer wants the lock."""
+    if request.param.startswith("by path"):
+        is_wanted = threading.Event()
+        acquire = FileLock.acquire
+
+        def announce(self: Any, *args: Any, **options: Any) -> bool:
+            is_wanted.set()
+            return acquire(self, *args, **options)
+
+        monkeypatch.setattr(FileLock, "acquire", announce)
+        status: Any = WorkerStatus(IDLE, at=tmp_path / "status")
+        file = SharedFile(tmp_path / "status", readonly=request.param.endswith("read-only"))
+        return status, WorkerStatus(at=file), is_wanted
+    lock = Announced(multiprocessing.RLock())
+    status = WorkerStatus(IDLE, lock=lock)
+    return status, status if request.param == "itself" else in_memory_again(status), lock.is_wanted
+
+
+@pytest.mark.parametrize("copy", COPIERS.values(), ids=COPIERS)
+def test_a_value_that_is_set_to_itself_undoes_no_write_that_came_meanwhile(two_of_one: Any, copy: Any) -> None:
+    status, other, is_wanted = two_of_one
+    HOLDERS[id(status)] = Holder(status)
+    copier = threading.Thread(target=copy, args=(status, other), daemon=True)
+    try:
+        with status.get_lock() if hasattr(status.get_lock(), "__enter__") else status.get_lock().lock:
+            is_wanted.clear()
+            copier.start()
+            while copier.is_alive() and not is_wanted.wait(0.001):
+                pass
+            status.set(CALCULATING)  # whoever holds the lock claims it
+        copier.join(DEADLINE)
+        assert not copier.is_alive()
+        assert snapshot(status) is CALCULATING
+        assert last_change(status).number == 1
+    finally:
+        HOLDERS.clear()
+
+
+@pytest.mark.parametrize("copy", COPIERS.values(), ids=COPIERS)
+def test_another_value_counts_with_the_member_that_it_has_when_the_lock_is_free(copy: Any) -> None:
+    lock = Announced(multiprocessing.RLock())
+    status, other = WorkerStatus(CALCULATING, lock=lock), WorkerStatus(IDLE)
+    HOLDERS[id(status)] = Holder(status)
+    copier = threading.Thread(target=copy, args=(status, other), daemon=True)
+    try:
+        with lock.lock:
+            copier.start()
+            assert lock.is_wanted.wait(DEADLINE)
+            other.set(UNAVAILABLE)
+        copier.join(DEADLINE)
+        assert snapshot(status) is UNAVAILABLE
+    finally:
+        HOLDERS.clear()
+
+
+def test_an_expected_value_counts_with_the_member_that_it_has_when_the_lock_is_free() -> None:
+    lock = Announced(multiprocessing.RLock())
+    status, other = WorkerStatus(CALCULATING, lock=lock), WorkerStatus(IDLE)
+    found: list[Any] = []
+    claimer = threading.Thread(target=lambda: found.append(compare_and_set(status, other, IDLE)), daemon=True)
+    with lock.lock:
+        claimer.start()
+        assert lock.is_wanted.wait(DEADLINE)
+        other.set(CALCULATING)
+    claimer.join(DEADLINE)
+    assert found == [True]
+
+
+@pytest.mark.parametrize(
+    "copy", [lambda status, new: status.set(new), lambda status, new: setattr(status, "value", new)]
+)
+def test_a_value_can_be_set_to_itself_by_who_may_only_read(tmp_path: Path, copy: Any) -> None:
+    kept = WorkerStatus(IDLE, at=tmp_path / "status")
+    status = WorkerStatus(at=SharedFile(tmp_path / "status", readonly=True))
+    copy(status, WorkerStatus(at=SharedFile(tmp_path / "status", readonly=True)))
+    with pytest.raises(PermissionError):
+        copy(status, kept)
+    assert kept == IDLE
+
+
+def test_a_value_of_another_enum_on_the_same_memory_is_still_refused(tmp_path: Path) -> None:
+    again = enum.IntEnum("WorkerStatusEnum", [(member.name, member.value) for member in WorkerStatusEnum])
+    status = WorkerStatus(IDLE, at=tmp_path / "status")
+    other: Any = IntEnumValue[again](at=tmp_path / "status")  # type: ignore[valid-type]
+    with pytest.raises(TypeError, match="Can not set"):
+        status.set(other)
+    assert other == status == IDLE
+
+
+def test_an_in_place_operator_uses_the_member_that_another_value_has_when_the_lock_is_free() -> None:
+    lock = Announced(multiprocessing.RLock())
+    flags = Permissions(Perm.R | Perm.W, lock=lock)
+    mask = in_memory_again(flags)
+
+    def keep_its_own() -> None:
+        nonlocal flags
+        flags |= mask
+
+    writer = threading.Thread(target=keep_its_own, daemon=True)
+    with lock.lock:
+        writer.start()
+        assert lock.is_wanted.wait(DEADLINE)
+        mask.set(Perm.X)
+    writer.join(DEADLINE)
+    assert snapshot(flags) is Perm.X

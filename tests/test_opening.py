@@ -34,6 +34,8 @@ from multiprocessing_intenum import (
     opening,
     snapshot,
 )
+from multiprocessing_intenum.description import description_of_enum
+from multiprocessing_intenum.members import members_of
 from multiprocessing_intenum.open_file import MAKING, OpenFile
 
 UNAVAILABLE, IDLE, CALCULATING = WorkerStatusEnum
@@ -589,6 +591,120 @@ def test_a_thousand_openings_leave_no_descriptor_behind(path: Path) -> None:
             opening.open_file(SharedFile(path), other)
     del status
     assert len(os.listdir("/proc/self/fd")) <= before + 1
+
+
+class Text(str):
+    __slots__ = ()
+
+
+class Translated:
+    """What gettext_lazy returns, as far as an enum's description sees it: its repr is that of the present language."""
+
+    language = "en"
+
+    def __init__(self, english: str, german: str) -> None:
+        self.texts = {"en": english, "de": german}
+
+    def __repr__(self) -> str:
+        return repr(self.texts[self.language])
+
+
+class Odd:
+    """Its repr is no literal, but has a translated one in it only if it is asked for."""
+
+    def __repr__(self) -> str:
+        return "Odd(1)"
+
+
+GOOD = Translated("good", "gut")
+VALUES: dict[str, Any] = {
+    "alone": GOOD,
+    "in a tuple": ("g", GOOD),
+    "in a list": ["g", [GOOD]],
+    "in a dict": {"g": GOOD},
+    "beside an object": (Odd(), GOOD),
+    "none": (),
+}
+
+
+@pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
+def test_the_description_of_a_value_depends_on_no_language(
+    path: Path, monkeypatch: pytest.MonkeyPatch, value: Any
+) -> None:
+    mood: Any = enum.Enum("Mood", {"GOOD": value, "BAD": "bad"})
+    monkeypatch.setattr(Translated, "language", "de")
+    status = EnumValue(mood.GOOD, at=path)
+    described = description_of_enum(members_of(mood))
+    monkeypatch.setattr(Translated, "language", "en")
+    assert EnumValue[mood](at=path) == status == mood.GOOD
+    assert description_of_enum(members_of(mood)) == described
+    assert b"gut" not in path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        True,
+        2**70,
+        0.5,
+        1j,
+        "a",
+        b"a",
+        ...,
+        (1, "a"),
+        [1],
+        {1},
+        frozenset({1}),
+        {"a": (1,)},
+        (),
+        Text("x"),
+        {(): []},
+    ],
+    ids=repr,
+)
+def test_a_plain_value_is_described_by_its_repr(value: Any) -> None:
+    mood: Any = enum.Enum("Mood", {"GOOD": value})
+    assert description_of_enum(members_of(mood))["values"]["GOOD"] == repr(value)
+
+
+def test_another_object_is_described_by_its_repr_or_its_type_and_counts_as_the_same(path: Path) -> None:
+    recursive: list[Any] = []
+    recursive.append(recursive)
+    mood: Any = enum.Enum("Mood", {"ODD": Odd(), "GOOD": GOOD, "PAIR": (Odd(), 1), "LIST": [Odd(), "a"]})
+    found = description_of_enum(members_of(mood))["values"]
+    assert found == {"ODD": "Odd(1)", "GOOD": "<Translated>", "PAIR": "(Odd(1), 1)", "LIST": "[Odd(1), 'a']"}
+    status = EnumValue(mood.ODD, at=path)
+    other: Any = enum.Enum("Mood", {"ODD": "x", "GOOD": "gut", "PAIR": (1, 1), "LIST": []})
+    assert EnumValue[other](at=path).name == status.name == "ODD"
+    with pytest.raises(ValueError, match=r"repr\(\) of the value of A fails with RecursionError"):
+        description_of_enum(members_of(enum.Enum("Mood", {"A": recursive})))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_value_that_a_killed_process_was_beginning_anew_can_not_be_gone_on_with(path: Path, keep: bool) -> None:
+    content = made(path)
+    path.write_bytes(changed(content, 64 + 24, b"\1"))
+    with pytest.raises(FileNotFoundError) as caught:
+        WorkerStatus(at=SharedFile(path, keep=keep))
+    assert ("keep=True" in str(caught.value)) is not keep
+    assert "start the process that makes it, with a first value" in str(caught.value)
+    assert ("is not whole" in str(caught.value)) is keep
+    assert WorkerStatus(IDLE, at=SharedFile(path, keep=keep)) == IDLE
+
+
+def test_a_count_that_nobody_can_have_reached_is_damage_and_begun_anew(path: Path) -> None:
+    content = made(path)
+    begin = struct.unpack_from("@Q", content, 72)[0]
+    for settled in (b"\2", b"\3"):
+        broken = changed(content, begin + 8, b"\xff" * 8)
+        broken = changed(broken, begin + 64 + 31 * 32 + 16, b"\xff" * 8)  # its entry
+        path.write_bytes(changed(broken, begin + 24, settled))
+        with pytest.raises(ValueError, match="is damaged: stop the processes that use it, and remove it"):
+            WorkerStatus(at=SharedFile(path, keep=True))
+        status = WorkerStatus(CALCULATING, at=path)
+        assert [(change.after, change.number) for change in history(status)] == [(CALCULATING, 0)]
+        del status
 
 
 # File systems

@@ -51,6 +51,7 @@ loguru.logger.remove()  # its handler that writes to stderr
 
 from django.db import models  # noqa: E402
 from django.template import Context, Engine  # noqa: E402
+from django.utils import translation  # noqa: E402
 from rest_framework import renderers, serializers  # noqa: E402
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -1076,6 +1077,25 @@ def test_loguru_loses_a_message_with_a_shared_value_for_its_queue(capsys):
     loguru.logger.remove(handler)
     assert texts == ["with the member\n"]
     assert "RuntimeError" in capsys.readouterr().err
+
+
+def test_a_file_with_lazy_translations_is_opened_under_every_language(tmp_path):
+    """A German request makes the file, an English command opens it."""
+    with translation.override("de"):
+        assert repr(translation.gettext_lazy("Yes")) == "'Ja'"  # as if it were a str
+        status = EnumValue(Answer.YES, at=tmp_path / "answer")
+    with translation.override("en"):
+        other = EnumValue[Answer](at=tmp_path / "answer")
+        other.set(Answer.NO)
+    assert status == Answer.NO
+    assert b"Ja" not in (tmp_path / "answer").read_bytes()
+
+
+class Answer(enum.Enum):
+    """An enum whose values have the texts for a page in them."""
+
+    YES = "y", translation.gettext_lazy("Yes")
+    NO = translation.gettext_lazy("No")
 
 
 def table(rows):
