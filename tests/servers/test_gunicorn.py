@@ -1,17 +1,18 @@
 """gunicorn that root starts with `--user`: the master has opened the value, its workers have lost the right to."""
 
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
 
 import pytest
-from web_server import WORKERS, WebServer
+from web_server import HERE, WORKERS, WebServer
 
 NOBODY = 65534
 TIMES = 100
-WHAT_WORKERS_IMPORT = "asyncio, hashlib, multiprocessing_intenum.aio"
-"""They may not be able to read Python's own files, such as those in a home directory of root."""
+WHAT_WORKERS_IMPORT = "asyncio, hashlib, multiprocessing_intenum.aio, multiprocessing_intenum.by_path"
+"""They may not be able to read the files of Python or of the package, such as those in a home directory of root."""
 
 GUNICORN = [
     *(sys.executable, "-c", f"import {WHAT_WORKERS_IMPORT}; from gunicorn.app.wsgiapp import run; run()"),
@@ -78,7 +79,8 @@ def test_workers_write_to_a_file_that_mode_gives_to_their_group(directory, worke
 def test_workers_that_open_the_file_themselves_make_it_their_own(directory, worker_class):
     os.chown(directory, NOBODY, NOBODY)
     directory.chmod(0o700)
+    shutil.copy(HERE / "counting_app.py", directory)
     command = [part for part in [*GUNICORN, *worker_class] if part != "--preload"]
-    with WebServer(directory, command) as server:
+    with WebServer(directory, command, at=directory) as server:
         assert (directory / "count").stat().st_uid == NOBODY
         assert_nothing_is_lost(server)

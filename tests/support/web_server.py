@@ -42,7 +42,7 @@ class WebServer:
     def __init__(
         self, directory: Path, command: list[str], settings: dict[str, str] | None = None, at: Path = HERE
     ) -> None:
-        self.is_counting = at == HERE
+        self.is_counting = "counting_app:app" in command
         self.socket = directory / "socket"
         self.log_file = directory / "log"
         paths = [str(at), str(Path(multiprocessing_intenum.__file__).parents[1])]
