@@ -5,14 +5,28 @@ from __future__ import annotations
 import inspect
 import math
 import threading
+import time
 import weakref
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing import synchronize
 from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 from multiprocessing_intenum import fork, memory
+from multiprocessing_intenum.execution import execution, moment
 
-__all__ = ["Lock", "LockLike", "NotFreeError", "Operations", "OwnedLock", "guarded", "operations_of", "seconds"]
+__all__ = [
+    "Lock",
+    "LockLike",
+    "NotFreeError",
+    "Operations",
+    "OwnedLock",
+    "ThreadsLock",
+    "guarded",
+    "operations_of",
+    "seconds",
+]
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -205,9 +219,98 @@ def _hold_nothing() -> None:
     _held.ids.clear()
     for lock in _semaphores:
         lock._semlock._after_fork()  # type: ignore[attr-defined]
+    for turns in list(_threads_locks):
+        turns._begin()
 
 
 fork.in_child(fork.Step.SEMAPHORES, _hold_nothing)
+
+_SLICE = 0.1
+"""Seconds after which a thread that waits looks for itself, because it may have been woken in vain, or not at all."""
+
+
+class ThreadsLock:
+    """A lock of the threads, or greenlets, of this process alone: first come, first served.
+
+    A thread that ends gives it back. A forked child finds it free. It is not re-entrant: `is_mine` says that the
+    calling thread has it.
+    """
+
+    __slots__ = ("__weakref__", "_bells", "_owner")
+
+    def __init__(self) -> None:
+        self._begin()
+        _threads_locks.add(self)
+
+    def _begin(self) -> None:
+        # One step takes the lock and notes the owner: `setdefault`. One step gives it back: `pop`. An interrupt or a
+        # signal handler comes before such a step or after it.
+        self._owner: dict[str, tuple[weakref.ref[Any], weakref.ref[Any]]] = {}
+        # Those who wait, in their order: a lock each, which is released to wake its thread.
+        self._bells: deque[threading.Lock] = deque()
+
+    def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
+        """Take the lock. Return False if it was not free within `timeout` seconds (None: for ever), or at once."""
+        me, bells = execution(), self._bells
+        if not bells and self._take(me):
+            return True
+        deadline = math.inf if timeout is None else moment(timeout)
+        bell = threading.Lock()
+        bell.acquire()
+        try:
+            bells.append(bell)
+            is_late = False
+            while True:
+                first = bells[0] if bells else bell
+                if (is_late or first is bell) and self._take(me):
+                    # If the first one did not come for it, it was interrupted before it could leave the queue.
+                    _leave(bells, first)
+                    return True
+                left = deadline - time.monotonic()
+                if not block or left <= 0:
+                    return False
+                is_late = not bell.acquire(timeout=min(left, _SLICE))
+        finally:
+            _leave(bells, bell)
+            if not self.is_mine():
+                self._wake()
+
+    def release(self) -> None:
+        """Give the lock back, which the calling thread has."""
+        self._owner.pop("owner")
+        self._wake()
+
+    def is_mine(self) -> bool:
+        """Whether the calling thread, or greenlet, has the lock."""
+        return self._is_of(execution())
+
+    def _take(self, me: weakref.ref[Any]) -> bool:
+        lock = weakref.ref(self)
+        mine = me, weakref.ref(cast("Any", me()), lambda _: _end(lock, me))
+        return self._owner.setdefault("owner", mine) is mine
+
+    def _is_of(self, execution: weakref.ref[Any]) -> bool:
+        owner = self._owner.get("owner")
+        return owner is not None and owner[0] is execution
+
+    def _wake(self) -> None:
+        with suppress(IndexError, RuntimeError):  # nobody waits, or it has been woken
+            self._bells[0].release()
+
+
+def _leave(bells: deque[threading.Lock], bell: threading.Lock) -> None:
+    with suppress(ValueError):  # it is not in the queue any more
+        bells.remove(bell)
+
+
+_threads_locks: weakref.WeakSet[ThreadsLock] = weakref.WeakSet()
+
+
+def _end(reference: weakref.ref[Any], execution: weakref.ref[Any]) -> None:
+    """Give a lock back, because the thread that has it has ended."""
+    lock: ThreadsLock | None = reference()
+    if lock is not None and lock._is_of(execution):
+        lock.release()
 
 
 class _OpaqueLock:

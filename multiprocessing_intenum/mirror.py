@@ -1,7 +1,8 @@
 """The mirror of a record: the words of a cell in a file, and beside them how far they agree with the record.
 
-The three words, of 64 bits each, after those that every cell has:
+The words that a mirror has besides those of every cell. The first has 32 bits, the others have 64:
 
+    20  duty: which process follows the record for this machine, and its last sign of life. See `Duty`
     40  version: the version of the record that the state belongs to
     48  confirmed: when that was known to be the record's own, in nanoseconds since the machine was started
     56  boot: which start of the machine that was, and which of its time namespaces
@@ -21,9 +22,9 @@ from multiprocessing_intenum.words import Words
 if TYPE_CHECKING:  # the command line reads mirrors, too, where psycopg may be missing
     from multiprocessing_intenum.record import Entry, Row
 
-__all__ = ["Mirror", "Question", "now"]
+__all__ = ["Duty", "Mirror", "Question", "now"]
 
-_VERSION, _CONFIRMED, _BOOT = 40, 48, 56
+_DUTY, _VERSION, _CONFIRMED, _BOOT = 20, 40, 48, 56
 
 
 def now() -> int:
@@ -53,14 +54,31 @@ class Question(NamedTuple):
     moment: int
 
 
+class Duty(NamedTuple):
+    """Which process follows the record for this machine.
+
+    It is written without a lock, because the lock of the file may be held by a process that is stopped. If two write it
+    at once, the last one has the duty, and the other one sees that when it looks again.
+    """
+
+    token: int
+    """What that process calls itself: 1 to 16,383. 0: nobody. A process id would not do: containers have the same."""
+    beat: int
+    """Another number, modulo 16, at each sign of life. No clocks are compared: containers may have their own."""
+    silence: int
+    """For how many seconds, at most 63, that process may give no sign of life."""
+    records: int
+    """How many records that process has open: at most 255 are counted."""
+
+
 class Mirror:
-    """The words of a mirror. Whoever writes must hold the lock of the file.
+    """The words of a mirror. Whoever writes must hold the lock of the file, but not for `duty`.
 
     Args:
         body: the shared memory.
     """
 
-    __slots__ = ("_boot", "_confirmed", "_version", "words")
+    __slots__ = ("_boot", "_confirmed", "_duty", "_version", "words")
 
     words: Words
 
@@ -70,6 +88,7 @@ class Mirror:
 
         self.words = Words(body)
         self._version, self._confirmed, self._boot = word(_VERSION), word(_CONFIRMED), word(_BOOT)
+        self._duty: memoryview[Any] = body[_DUTY : _DUTY + 4].cast("B").cast("I", ())
 
     def begin(self, row: Row, asked: int, *, is_new: bool) -> None:
         """Write the state of a record, and the changes before it that the record has, into a file that nobody uses.
@@ -125,6 +144,17 @@ class Mirror:
         if self._boot[()] != _this_boot or self._confirmed[()] < asked:
             self._confirmed[()] = asked
             self._boot[()] = _this_boot
+
+    @property
+    def duty(self) -> Duty:
+        """Which process follows the record for this machine."""
+        word: int = self._duty[()]
+        return Duty(word >> 18, word >> 14 & 15, word >> 8 & 63, word & 255)
+
+    @duty.setter
+    def duty(self, duty: Duty) -> None:
+        token, beat, silence, records = duty
+        self._duty[()] = token << 18 | (beat & 15) << 14 | min(silence, 63) << 8 | min(records, 255)
 
     @property
     def is_one(self) -> bool:

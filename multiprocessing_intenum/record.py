@@ -5,12 +5,23 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple, cast
 
-from multiprocessing_intenum.session import PROMPT, ServerError, Session
+from multiprocessing_intenum.session import ServerError, Session
 
-__all__ = ["CREATE_TABLE", "Entry", "Row", "Table"]
+__all__ = [
+    "CREATE_TABLE",
+    "GRACE",
+    "NEEDS_PRIMARY",
+    "Entry",
+    "Found",
+    "Row",
+    "Table",
+    "find_all",
+    "listen",
+]
 
 CREATE_TABLE = """\
 CREATE TABLE IF NOT EXISTS multiprocessing_intenum (
@@ -26,8 +37,26 @@ _SELECT = "SELECT enum, state, version, history FROM multiprocessing_intenum WHE
 _KEPT = 16
 """Changes in the history, besides the one before them."""
 
-_GRACE = 0.5
-"""Seconds that the answer may come after the time that the server has been told to wait for the lock."""
+GRACE = 0.5
+"""Seconds after its timeout at which a write has ended, whatever the server does."""
+
+
+NEEDS_PRIMARY = (
+    "Nobody can write to this server: it is a standby, or default_transaction_read_only is on. A write needs the "
+    "primary: leave target_session_attrs out of the connection string, and name the host of the primary in it"
+)
+
+
+def _key_of(name: str) -> str:
+    """Return the SQL of a record's key.
+
+    It comes from names, not from the table's OID: a table that was dropped and restored has another OID, and processes
+    that have opened it before and after that must exclude each other.
+    """
+    return (
+        f"hashtextextended({name}, hashtextextended((SELECT nspname FROM pg_class JOIN pg_namespace "
+        "ON pg_namespace.oid = relnamespace WHERE pg_class.oid = 'multiprocessing_intenum'::regclass), 0))"
+    )
 
 
 class Entry(NamedTuple):
@@ -91,55 +120,95 @@ class Table:
 
     def key(self, session: Session, deadline: float) -> int:
         """Return the number of the record's advisory lock and of its channel: another one in each schema."""
-        sql = "SELECT hashtextextended($1, 'multiprocessing_intenum'::regclass::oid::bigint)"
-        ((key,),) = self._query(session, sql, (self.name,), deadline)
+        ((key,),) = self._query(session, f"SELECT {_key_of('$1')}", (self.name,), deadline)
         return int(cast("bytes", key))
 
-    def lock(self, session: Session, key: int, deadline: float) -> Row | None:
-        """Take the lock of the fleet, and return the row as it is then. Return None if it was not free in time."""
-        row = _SELECT + session.literal(self.name)
-        left = deadline - time.monotonic()
-        if left <= 0.001:  # the server's own limit of 0 would be none
-            ((taken,),) = self._query(session, f"SELECT pg_try_advisory_lock({key})", (), time.monotonic() + PROMPT)
-            if taken != b"t":
-                return None
-            script, answer_by = row, time.monotonic() + PROMPT
-        else:
-            # Without a timeout it waits for its turn as long as that takes. If the server is gone, keepalives notice.
-            limit = 0 if left == math.inf else min(math.ceil(1000 * left), 2**31 - 1)
-            script = f"SET lock_timeout = {limit}; SELECT pg_advisory_lock({key}); {row}"
-            answer_by = deadline + _GRACE
-        try:
-            rows = session.script(script, answer_by)
-        except ServerError as error:
-            if error.state == "55P03":  # lock_not_available
-                return None
-            raise _meaning(error) from None
-        return self.required(_row(rows))
+    def lock(self, session: Session, key: int, limit: float, deadline: float, *, wait: bool) -> Row | None:
+        """Take the lock of the fleet, and return the row as it is then. Return None if it was not free in time.
 
-    def unlock(self, session: Session, key: int, deadline: float) -> bool:
-        """Give the lock back. Return False if it was lost before."""
-        ((was_held,),) = self._query(session, f"SELECT pg_advisory_unlock({key})", (), deadline)
+        Whatever is raised or returned but a row, the lock is given back, or the session is closed: it may have been
+        granted before the failure, or at the same moment.
+
+        Args:
+            session: the session that has the lock then.
+            key: what `key` has returned.
+            limit: seconds that the server waits for the lock, if `wait` is true, and for the table.
+            deadline: when its answer must be there.
+            wait: whether to queue up. The server is fair to those that do: nobody who only tries is let in before them.
+
+        Raises:
+            TimeoutError: also if the lock was free, but somebody has locked the table.
+        """
+        limit_ms = min(max(1, math.ceil(1000 * limit)), 2**31 - 1)  # 0 would be no limit
+        script = (
+            f"SET LOCAL lock_timeout = {limit_ms}; "
+            f"SELECT {f'true FROM pg_advisory_lock({key})' if wait else f'pg_try_advisory_lock({key})'}; "
+            f"{_SELECT}{session.literal(self.name)}"
+        )
+        try:
+            _, ((is_granted,),), rows = session.scripts(script, deadline)
+            if is_granted == b"t":
+                return self.required(_row(rows))
+        except ServerError as error:
+            self._give_back(session, deadline)
+            if error.state != "55P03":  # lock_not_available
+                raise _meaning(error) from None
+            if error.done > 1:
+                message = (
+                    "the table multiprocessing_intenum is locked by somebody who alters it (ALTER TABLE, VACUUM FULL, "
+                    "LOCK TABLE): nothing was written"
+                )
+                raise TimeoutError(message) from None
+        except BaseException:  # there is no row; or an interrupt, which may come at any point
+            session.close()
+            raise
+        return None
+
+    def _give_back(self, session: Session, deadline: float) -> None:
+        """Hold no lock any more, whether or not one was granted."""
+        try:
+            session.script("SELECT pg_advisory_unlock_all()", deadline)
+        except BaseException as error:
+            session.close()
+            if not isinstance(error, (ServerError, OSError)):
+                raise
+
+    def unlock(self, session: Session, key: int, deadline: float, tell: bool = False) -> bool:
+        """Give the lock back. Return False if it was lost before.
+
+        Args:
+            session: the one that has it.
+            key: what `key` has returned.
+            deadline: when the answer must be there.
+            tell: whether to tell those who wait outside of the server's queue.
+        """
+        told = f", pg_notify('{_channel_of_releases(key)}', '')" if tell else ""
+        ((was_held, *_),) = self._query(session, f"SELECT pg_advisory_unlock({key}){told}", (), deadline)
         return bool(was_held == b"t")
+
+    def listen_for_release(self, session: Session, key: int, deadline: float) -> None:
+        """Have the session notified when `unlock` tells that the lock is free."""
+        self._query(session, f"LISTEN {_channel_of_releases(key)}", (), deadline)
 
     def write(self, session: Session, key: int, version: int, state: int, pid: int, deadline: float) -> Entry | None:
         """Store a state and tell the followers, if the row still has this version. Return None if it has not."""
-        rows = self._query(
-            session,
-            "WITH written AS (UPDATE multiprocessing_intenum SET state = $2, version = version + 1, history = "
+        # If the table is locked, the server says before the deadline that it has not written.
+        left = max(1, math.floor(1000 * (deadline - time.monotonic())))
+        script = (
+            f"SET LOCAL lock_timeout = {left}; "
+            f"WITH written AS (UPDATE multiprocessing_intenum SET state = {state}, version = version + 1, history = "
             f"CASE WHEN jsonb_array_length(history) > {_KEPT} THEN history - 0 ELSE history END || "
             "jsonb_build_array(jsonb_build_array("
-            "version + 1, $2::bigint, extract(epoch FROM clock_timestamp()), $4::bigint)) "
-            "WHERE name = $1 AND version = $3 AND pg_backend_pid() = $5 RETURNING history -> -1 AS entry) "
-            "SELECT entry, pg_notify($6, '') FROM written",
-            (self.name, state, version, pid, session.pid, channel_of(key)),
-            deadline,
+            f"version + 1, ({state})::bigint, extract(epoch FROM clock_timestamp()), {pid})) "
+            f"WHERE name = {session.literal(self.name)} AND version = {version} AND pg_backend_pid() = {session.pid} "
+            "RETURNING history -> -1 AS entry) "
+            f"SELECT entry, pg_notify('{channel_of(key)}', '') FROM written"
         )
-        return _entry(*json.loads(rows[0][0])) if rows else None
-
-    def listen(self, session: Session, key: int, deadline: float) -> None:
-        """Have the session notified of each write."""
-        self._query(session, f"LISTEN {channel_of(key)}", (), deadline)
+        try:
+            rows = session.script(script, deadline + GRACE / 2)
+        except ServerError as error:
+            raise _meaning(error) from None
+        return _entry(*json.loads(cast("bytes", rows[0][0]))) if rows else None
 
     def required(self, row: Row | None) -> Row:
         """Return the row; FileNotFoundError if there is none."""
@@ -149,7 +218,7 @@ class Table:
         return row
 
     @staticmethod
-    def _query(session: Session, sql: str, arguments: tuple[object, ...], deadline: float) -> Any:
+    def _query(session: Session, sql: str, arguments: Sequence[object], deadline: float) -> Any:
         try:
             return session.query(sql, arguments, deadline)
         except ServerError as error:
@@ -159,6 +228,10 @@ class Table:
 def channel_of(key: int) -> str:
     """Return the name of the channel on which writes are notified."""
     return f"multiprocessing_intenum_{key % 2**64:016x}"
+
+
+def _channel_of_releases(key: int) -> str:
+    return f"{channel_of(key)}_free"
 
 
 def _entry(version: int, state: int, at: float, pid: int) -> Entry:
@@ -183,9 +256,56 @@ def _meaning(error: ServerError) -> OSError:
             "the database has no table multiprocessing_intenum (in the schemas of its search_path): make it once with "
             "the statement in the documentation, or give PostgresRecord(..., create=True)"
         )
-    if error.state in ("42501", "25006"):  # insufficient_privilege, read_only_sql_transaction
+    if error.state == "42501":  # insufficient_privilege
         return PermissionError(
             f"PostgreSQL refuses: {error}. The user needs SELECT, INSERT and UPDATE on the table "
-            "multiprocessing_intenum, on a server that is no standby; with create=True also CREATE on the schema"
+            "multiprocessing_intenum; with create=True also CREATE on the schema"
+        )
+    if error.state == "25006":  # read_only_sql_transaction
+        return PermissionError(f"PostgreSQL refuses: {error}. {NEEDS_PRIMARY}")
+    if error.state == "55P03":
+        return TimeoutError(
+            f"the table multiprocessing_intenum is locked by somebody else, nothing was written: {error}"
         )
     return ConnectionError(f"PostgreSQL refuses, nothing was written: {error}")
+
+
+class Found(NamedTuple):
+    """What there is of one of several records."""
+
+    channel: str
+    columns: list[Any]
+    """The columns of the row; all None if there is none."""
+
+    def row(self) -> Row | None:
+        """Return the row, or None if there is none.
+
+        Raises:
+            ValueError: the row has something else in it than this library writes.
+        """
+        try:
+            return None if self.columns[0] is None else _row([self.columns])
+        except (LookupError, TypeError, ValueError) as error:
+            message = f"its row has something else in it than this library writes ({error})"
+            raise ValueError(message) from None
+
+
+def find_all(session: Session, names: Sequence[str], deadline: float) -> dict[str, Found]:
+    """Return what there is of each of these records. Errors are those of `Table`."""
+    asked = ", ".join(f"${number}" for number in range(1, len(names) + 1))
+    sql = (
+        f"SELECT name, {_key_of('name')}, enum, state, version, history "
+        f"FROM unnest(ARRAY[{asked}]::text[]) AS asked (name) LEFT JOIN multiprocessing_intenum USING (name)"
+    )
+    rows = Table._query(session, sql, names, deadline)
+    return {name.decode(): Found(channel_of(int(key)), columns) for name, key, *columns in rows}
+
+
+def listen(session: Session, channels: AbstractSet[str], no_more: AbstractSet[str], deadline: float) -> None:
+    """Have the session notified of each write on these channels, and no more on those."""
+    statements = [f"UNLISTEN {each}" for each in no_more] + [f"LISTEN {each}" for each in channels]
+    try:
+        session.script("; ".join(statements), deadline)
+    except ServerError as error:
+        if error.state != "25006":  # a standby notifies nobody: it has to be asked again and again
+            raise _meaning(error) from None

@@ -1,26 +1,34 @@
 """One session with a PostgreSQL server, in which every step has a deadline, by psycopg's wrapper of libpq.
 
 `psycopg.Connection` has no deadline for a query before psycopg 3.3, takes up to five seconds to cancel one on Ctrl-C,
-and its lock would hold a signal handler for ever that interrupts a query of its own thread.
+and its lock would hold a signal handler for ever that interrupts a query of its own thread. psycopg looks up the names
+of hosts (`conninfo_attempts`), and exchanges a query and its results (`generators.execute`). What is done here:
+
+- the waiting, because psycopg's own has no deadline before psycopg 3.3;
+- connecting, because `generators.connect` keeps the connection to itself until it is made, and a child that is forked
+  meanwhile has to close the socket.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import os
 import re
 import selectors
+import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 from multiprocessing_intenum import fork
 
 try:
     import psycopg
-    from psycopg import conninfo, pq
+    from psycopg import conninfo, generators, pq
+    from psycopg.waiting import Ready
 except ImportError as _error:  # psycopg's own text says which library it looked for
     _message = f'this needs psycopg 3: pip install "multiprocessing-intenum[postgres]" "psycopg[binary]" ({_error})'
     raise ImportError(_message) from None
@@ -31,7 +39,7 @@ PATIENCE = 30.0
 """Seconds after which the server counts as lost, where the caller has given no timeout: for what needs no lock."""
 
 PROMPT = 2.0
-"""The same for who does not want to wait for a lock, but has to ask for it."""
+"""The same for a caller that does not want to wait for a lock, but has to ask for it."""
 
 _CONNECT = 10.0
 """Seconds for one host to answer, unless the connection string has another `connect_timeout`."""
@@ -53,14 +61,24 @@ _SETTINGS = {
     "tcp_keepalives_interval": "3",
     "tcp_keepalives_count": "3",
     "tcp_user_timeout": "15000",
+    # It ends the session of a client that was killed, though that waits for a lock. PostgreSQL 14; not on Windows.
+    "client_connection_check_interval": "1000",
+    # Each step has a deadline of its own, and nothing else may end it. The administrator may have set one of these.
     "statement_timeout": "0",
+    "lock_timeout": "0",
+    "transaction_timeout": "0",  # PostgreSQL 17
     "idle_session_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
     # In a stricter isolation a row is read as it was before its lock was waited for.
     "default_transaction_isolation": "read committed",
 }
 
 _NAMES = ("host", "hostaddr", "user", "password", "dbname", "service", "passfile", "sslcert", "sslkey", "sslrootcert")
 """The parameters that are not to be seen in an error."""
+
+_QUOTED = re.compile(r"[\"»«„“”「][^\"»«„“”「」]*[\"«»“”」]( \([^()\s]+\))?")
+"""What libpq and the server put in quotation marks, in the languages that they speak, and the address after a host:
+`at "db.example" (192.0.2.1), port 5432`."""
 
 _R, _W = selectors.EVENT_READ, selectors.EVENT_WRITE
 
@@ -73,11 +91,12 @@ class ServerError(Exception):
     Args:
         state: the five characters by which SQL names the error.
         text: the server's message, without names.
+        done: how many statements before it were done. What they did to rows was undone, but not which locks they took.
     """
 
-    def __init__(self, state: str, text: str) -> None:
+    def __init__(self, state: str, text: str, done: int) -> None:
         super().__init__(f"{text} (SQLSTATE {state})")
-        self.state = state
+        self.state, self.done = state, done
 
 
 def parameters_of(text: str) -> dict[str, str]:
@@ -96,17 +115,121 @@ def parameters_of(text: str) -> dict[str, str]:
     return {name: str(value) for name, value in found.items()}
 
 
-def _attempts(given: Mapping[str, str]) -> list[dict[str, str]]:
+_LOOK_ONLY = "look only"
+
+
+def _filled_in(given: Mapping[str, str]) -> dict[str, str]:
+    """Return the parameters with what the environment and the service files add to them. It does not connect.
+
+    Nobody but libpq itself can say that: where the file of services lies is compiled in. It says it about a connection
+    that it refuses to make, because one parameter is nonsense. It has checked the numbers of hosts and ports before.
+
+    Raises:
+        ConnectionError: they do not go together. The text is libpq's own.
+    """
+    text = conninfo.make_conninfo("", **{**given, "sslmode": _LOOK_ONLY})
+    pgconn = pq.PGconn.connect_start(text.encode())
+    reason = _text_of(pgconn)
+    found = {each.keyword.decode(): each.val.decode("utf-8", "replace") for each in pgconn.info if each.val}
+    pgconn.finish()
+    if _LOOK_ONLY not in reason:
+        message = f"could not connect to PostgreSQL, nothing was written: {_without(_names_in(found), reason)}"
+        raise ConnectionError(message)
+    return found
+
+
+def _names_in(parameters: Mapping[str, str]) -> list[str]:
+    """Return what is not to be seen in an error, the longest first: one may be a part of another."""
+    names = {part for name in _NAMES for part in parameters.get(name, "").split(",") if part}
+    return sorted(names, key=len, reverse=True)
+
+
+def _without(names: Sequence[str], text: str) -> str:
+    """Return a message of libpq or the server without the hosts, users and databases in it."""
+    text = _QUOTED.sub('"..."', " ".join(text.split()))
+    for name in names:  # a message in Chinese has no space around them
+        text = re.sub(rf"(?<![A-Za-z0-9_]){re.escape(name)}(?![A-Za-z0-9_])", "...", text)
+    return text
+
+
+def _hosts(given: Mapping[str, str], found: Mapping[str, str]) -> list[dict[str, str]]:
     """Return the parameters for each host in turn. libpq would try them all under one deadline, the first one's."""
-    lists = {name: given[name].split(",") for name in ("host", "hostaddr", "port") if given.get(name)}
+    lists = {name: found[name].split(",") for name in ("host", "hostaddr", "port") if found.get(name)}
     count = max((len(each) for name, each in lists.items() if name != "port"), default=1)
-    attempts: list[dict[str, str]] = []
-    for index in range(count):
-        attempt = {**_DEFAULTS, **given}
-        for name, values in lists.items():
-            attempt[name] = values[index] if len(values) > 1 else values[0]
-        attempts.append(attempt)
-    return attempts
+    chosen = [
+        {name: values[index] if len(values) > 1 else values[0] for name, values in lists.items()}
+        for index in range(count)
+    ]
+    return [{**_DEFAULTS, **given, **each} for each in chosen]
+
+
+class _LookUp:
+    """Asks for the addresses of a host, in a thread that a deadline can leave behind: getaddrinfo() has no deadline.
+
+    libpq would do it in C, and psycopg's wheel holds the interpreter's lock meanwhile: all threads would stand still.
+    """
+
+    def __init__(self, key: tuple[str, str], parameters: dict[str, str]) -> None:
+        self._key, self._parameters = key, parameters
+        self.addresses: list[str] = []
+        self.failure = ""
+        self._thread = threading.Thread(target=self._run, name="multiprocessing_intenum.session", daemon=True)
+        try:
+            self._thread.start()
+        except RuntimeError:  # the interpreter is ending, and starts no thread any more
+            self._run()
+
+    def _run(self) -> None:
+        try:
+            found = conninfo.conninfo_attempts(cast("Any", self._parameters))
+            self.addresses = list(dict.fromkeys(str(each["hostaddr"]) for each in found))
+        except (
+            psycopg.Error,
+            OSError,
+            ValueError,
+        ) as error:  # ValueError: what can be no name. The text has names in it
+            self.failure = str(error)
+        finally:
+            _unanswered.pop(self._key, None)
+
+    def is_answered(self, deadline: float) -> bool:
+        """Wait for the answer. Return False at the deadline."""
+        left = deadline - time.monotonic()
+        while self._thread.is_alive() and left > 0:
+            self._thread.join(min(left, threading.TIMEOUT_MAX))
+            left = deadline - time.monotonic()
+        return not self._thread.is_alive()
+
+
+# The look-ups on their way. Whoever asks meanwhile waits for the same answer: else each try would leave a thread.
+_unanswered: dict[tuple[str, str], _LookUp] = {}
+
+
+def _addresses(parameters: dict[str, str], deadline: float) -> list[dict[str, str]]:
+    """Return the parameters for each address of their host.
+
+    Raises:
+        ConnectionError: it has none.
+        TimeoutError: that is not known at the deadline.
+    """
+    host = parameters.get("host", "")
+    if not host or host.startswith(("/", "@")) or parameters.get("hostaddr"):  # a socket of this machine, or known
+        return [parameters]
+    with suppress(ValueError):
+        ipaddress.ip_address(host)
+        return [parameters]  # libpq reads this one without asking anybody
+    key = host, parameters.get("port", "")
+    asked = _unanswered.get(key)
+    if asked is None or asked.is_answered(0):
+        asked = _unanswered[key] = _LookUp(key, parameters)
+    if asked.is_answered(deadline):
+        _unanswered.pop(key, None)
+    else:
+        message = "no name server has said in time which address the host has"
+        raise TimeoutError(message)
+    if asked.failure:
+        raise ConnectionError(asked.failure)
+    return [{**parameters, "hostaddr": address} for address in asked.addresses]
 
 
 class Session:
@@ -121,30 +244,46 @@ class Session:
         TimeoutError: it was not reached in time.
     """
 
-    __slots__ = ("__weakref__", "_names", "_pgconn", "is_busy", "is_closed", "pid")
+    __slots__ = ("__weakref__", "_has_heard", "_names", "_pgconn", "is_busy", "is_closed", "is_standby", "pid")
 
     is_closed: bool
     is_busy: bool
     """Whether a statement is on its way. A signal handler can be called then, and must not send another one."""
     pid: int
     """The server's process."""
+    is_standby: bool
+    """Whether the server follows another one. It can be read, and nobody can write to it."""
 
     def __init__(self, given: Mapping[str, str], deadline: float) -> None:
-        self.is_closed, self.is_busy = False, True
-        self._names = [part for name in _NAMES for part in given.get(name, "").split(",") if part]
+        self.is_closed, self.is_busy, self._has_heard = False, True, False
+        self._names: list[str] = []
         _sessions.add(self)
         try:
             self._connect(given, deadline)
             self.is_busy = False
-            values = ", ".join(f"('{name}', '{value}')" for name, value in _SETTINGS.items())
-            settings = f"(VALUES {values}) AS own (name, wanted) JOIN pg_settings USING (name)"
-            ((pid,),) = self.script(
-                f"SELECT set_config(name, wanted, false) FROM {settings}; SELECT pg_backend_pid()", deadline
-            )
+            try:
+                pid, is_standby = self._set_up(_SETTINGS, deadline)
+            except ServerError:  # the server's system cannot tell it that a client has gone
+                rest = {name: value for name, value in _SETTINGS.items() if name != "client_connection_check_interval"}
+                pid, is_standby = self._set_up(rest, deadline)
+        except ServerError as error:
+            self.close()
+            message = f"PostgreSQL refuses, nothing was written: {error}"
+            raise ConnectionError(message) from None
         except BaseException:
             self.close()
             raise
-        self.pid = int(pid or 0)
+        self.pid, self.is_standby = int(pid or 0), is_standby == b"t"
+
+    def _set_up(self, settings: Mapping[str, str], deadline: float) -> list[bytes | None]:
+        values = ", ".join(f"('{name}', '{value}')" for name, value in settings.items())
+        (answer,) = self.script(
+            "SELECT set_config(name, wanted, false) "
+            f"FROM (VALUES {values}) AS own (name, wanted) JOIN pg_settings USING (name); "
+            "SELECT pg_backend_pid(), pg_is_in_recovery()",
+            deadline,
+        )
+        return answer
 
     @property
     def is_direct(self) -> bool:
@@ -152,38 +291,45 @@ class Session:
         return bool(self._pgconn.backend_pid == self.pid)
 
     def _connect(self, given: Mapping[str, str], deadline: float) -> None:
+        found = _filled_in(given)
+        self._names = _names_in(found)
         failures: list[OSError] = []
-        for attempt in _attempts(given):
-            wanted = attempt.get("connect_timeout", "")
-            limit = time.monotonic() + (float(wanted) if wanted.isdecimal() else _CONNECT)
-            text = conninfo.make_conninfo("", **{**attempt, "client_encoding": "UTF8"})
-            failure = self._connect_to_one(text, min(limit, deadline))
-            if failure is None:
-                return
-            failures.append(failure)
+        for host in _hosts(given, found):
+            wanted = found.get("connect_timeout", "")  # 0 is no limit to libpq
+            limit = float(wanted) if wanted.isdecimal() and int(wanted) else _CONNECT
+            try:
+                for address in _addresses(host, min(time.monotonic() + limit, deadline)):
+                    text = conninfo.make_conninfo("", **{**address, "client_encoding": "UTF8"})
+                    failure = self._connect_to_one(text, min(time.monotonic() + limit, deadline))
+                    if failure is None:
+                        return
+                    failures.append(failure)
+            except OSError as error:
+                failures.append(error)
             if time.monotonic() >= deadline:
                 break
-        reasons = "; ".join(dict.fromkeys(map(str, failures)))
+        reasons = "; ".join(dict.fromkeys(_without(self._names, str(each)) for each in failures))
         message = (
             f"could not connect to PostgreSQL, nothing was written: {reasons}. "
             "Check the server and the connection string"
         )
-        raise type(failures[-1])(message)
+        raise type(failures[-1])(message) from None
 
     def _connect_to_one(self, text: str, deadline: float) -> OSError | None:
-        """Connect to one host, and return why that has failed, or None."""
+        """Connect to one address, and return why that has failed, or None."""
         self._pgconn = pgconn = pq.PGconn.connect_start(text.encode())
         while pgconn.status != pq.ConnStatus.BAD:
             state = pgconn.connect_poll()
             if state == pq.PollingStatus.OK:
                 pgconn.nonblocking = 1
+                pgconn.notify_handler = self._hear
                 return None
             if state == pq.PollingStatus.FAILED:
                 break
-            if not _wait(pgconn.socket, _R if state == pq.PollingStatus.READING else _W, deadline):
+            if not _ready(pgconn.socket, _R if state == pq.PollingStatus.READING else _W, deadline):
                 pgconn.finish()
                 return TimeoutError("it did not answer in time")
-        reason = self._without_names(_text_of(pgconn))
+        reason = _text_of(pgconn)
         pgconn.finish()
         return ConnectionError(reason)
 
@@ -201,10 +347,17 @@ class Session:
             ConnectionError, TimeoutError: no answer came. The session is closed. The statement may have been done.
         """
         values = [str(each).encode() for each in arguments]
-        return self._ask(lambda: self._pgconn.send_query_params(sql.encode(), values), deadline)
+        return self._ask(lambda: self._pgconn.send_query_params(sql.encode(), values), deadline)[-1]
 
     def script(self, sql: str, deadline: float) -> Rows:
-        """Send several statements at once, and return the rows of the last one. Errors are as for `query`."""
+        """Send several statements at once, and return the rows of the last one. Errors are as for `query`.
+
+        They are one transaction, but each sees what was there when it began itself.
+        """
+        return self.scripts(sql, deadline)[-1]
+
+    def scripts(self, sql: str, deadline: float) -> list[Rows]:
+        """Do as `script` does, and return the rows of each statement."""
         return self._ask(lambda: self._pgconn.send_query(sql.encode()), deadline)
 
     def literal(self, text: str) -> str:
@@ -218,34 +371,45 @@ class Session:
             ConnectionError: the connection was lost.
         """
         try:
-            while not self._take_notifications():
-                if not _wait(self._pgconn.socket, _R, deadline):
+            while True:
+                self._pgconn.consume_input()
+                while self._pgconn.notifies() is not None:
+                    self._has_heard = True
+                if self._has_heard:
+                    self._has_heard = False
+                    return True
+                if not _ready(self._pgconn.socket, _R, deadline):
                     return False
-            return True
         except psycopg.Error:  # its text has names in it, so it must not be the context of ours
             pass
         raise self._loss()
 
-    def _take_notifications(self) -> bool:
-        self._pgconn.consume_input()
-        found = False
-        while self._pgconn.notifies() is not None:
-            found = True
-        return found
+    def _hear(self, _: object) -> None:
+        """Note a notification that has come with the answer to a query."""
+        self._has_heard = True
 
-    def _ask(self, send: Callable[[], object], deadline: float) -> Rows:
+    def _ask(self, send: Callable[[], object], deadline: float) -> list[Rows]:
         if self.is_busy:
             message = (
                 "a signal handler can not write to the record while its thread talks to the server: try again later"
             )
             raise RuntimeError(message)
         self.is_busy = True
-        rows: Rows = []
+        answers: list[Rows] = []
         refused: ServerError | None = None
         is_whole = False
         try:
             send()
-            rows, refused = self._answer(deadline)
+            for result in self._results(deadline):
+                if result.status in (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK):
+                    columns = range(result.nfields)
+                    rows = range(result.ntuples)
+                    answers.append([[result.get_value(row, column) for column in columns] for row in rows])
+                else:
+                    state = (result.error_field(pq.DiagnosticField.SQLSTATE) or b"?????").decode()
+                    text = result.error_field(pq.DiagnosticField.MESSAGE_PRIMARY) or result.error_message
+                    text = _without(self._names, bytes(text).decode("utf-8", "replace"))
+                    refused = ServerError(state, text, len(answers))
             is_whole = self._pgconn.status != pq.ConnStatus.BAD
         except psycopg.Error:  # as above
             pass
@@ -257,49 +421,25 @@ class Session:
         self.is_busy = False
         if refused is not None:
             raise refused
-        return rows
+        return answers
 
-    def _answer(self, deadline: float) -> tuple[Rows, ServerError | None]:
-        """Send what is not sent yet, and return the rows of the last statement, or why one was refused."""
-        self._flush(deadline)
-        rows: Rows = []
-        refused: ServerError | None = None
+    def _results(self, deadline: float) -> list[Any]:
+        """Drive psycopg's exchange of a query that was sent, and return the result of each of its statements."""
+        exchange = generators.execute(self._pgconn)
+        ready: Any = None
         while True:
-            while self._pgconn.is_busy():
-                self._wait(_R, deadline)
-                self._pgconn.consume_input()
-            result = self._pgconn.get_result()
-            if result is None:
-                return rows, refused
-            if result.status in (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK):
-                columns = range(result.nfields)
-                rows = [[result.get_value(row, column) for column in columns] for row in range(result.ntuples)]
-            else:
-                state = (result.error_field(pq.DiagnosticField.SQLSTATE) or b"?????").decode()
-                text = result.error_field(pq.DiagnosticField.MESSAGE_PRIMARY) or result.error_message
-                refused = ServerError(state, self._without_names(bytes(text).decode("utf-8", "replace")))
-
-    def _flush(self, deadline: float) -> None:
-        while self._pgconn.flush():
-            self._wait(_R | _W, deadline)
-            self._pgconn.consume_input()
-
-    def _wait(self, events: int, deadline: float) -> None:
-        if not _wait(self._pgconn.socket, events, deadline):
-            message = "PostgreSQL did not answer in time"
-            raise TimeoutError(message)
-
-    def _without_names(self, text: str) -> str:
-        """Return a message of libpq or the server without the hosts, users and databases in it."""
-        # libpq writes: at "db.example" (192.0.2.1), port 5432
-        text = re.sub(r'"[^"]*"( \([^()\s]+\))?', '"..."', " ".join(text.split()))
-        for name in self._names:
-            text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "...", text)
-        return text
+            try:
+                wanted = exchange.send(ready)
+            except StopIteration as end:
+                return cast("list[Any]", end.value)
+            ready = Ready(_ready(self._pgconn.socket, wanted, deadline))
+            if not ready:
+                message = "PostgreSQL did not answer in time"
+                raise TimeoutError(message)
 
     def _loss(self) -> ConnectionError:
         """Close the session, and return the error that says why."""
-        reason = self._without_names(_text_of(self._pgconn))
+        reason = _without(self._names, _text_of(self._pgconn))
         self.close()
         return ConnectionError(f"the connection to PostgreSQL was lost: {reason}")
 
@@ -310,16 +450,16 @@ def _text_of(pgconn: Any) -> str:
     return "; ".join(line.rstrip(".") for line in lines if line.strip() and not line.startswith("\t"))
 
 
-def _wait(fd: int, events: int, deadline: float) -> bool:
-    """Wait until a socket is ready. Return False at the deadline."""
+def _ready(fd: int, events: int, deadline: float) -> int:
+    """Wait until a socket is ready, and return for which of these events. Return 0 at the deadline."""
     with selectors.DefaultSelector() as selector:
         selector.register(fd, events)
         while True:
             left = deadline - time.monotonic()
-            if selector.select(None if left == math.inf else max(0.0, left)):
-                return True
+            for _, found in selector.select(None if left == math.inf else max(0.0, left)):
+                return found
             if left <= 0:
-                return False
+                return 0
 
 
 # A forked child has the sockets of its parent. While it has them open, the server does not notice the parent's death.
@@ -327,6 +467,7 @@ _sessions: weakref.WeakSet[Session] = weakref.WeakSet()
 
 
 def _begin_in_child() -> None:
+    _unanswered.clear()  # their threads are not here
     for session in list(_sessions):
         session.is_closed = True
         with suppress(AttributeError, psycopg.Error):  # it has no connection yet, or none any more

@@ -5,6 +5,7 @@ The layout, in bytes. All of them are in the processor's own byte order.
     0   state: 64 bits, the number of a member. A read loads this word and nothing else
     8   count: 64 bits, how often the state has changed. Waiters sleep on its lower half
     16  sleepers: 32 bits, not zero if somebody may be sleeping
+    20  32 bits that only the mirror of a record uses: see mirror.py
     24  settled: 64 bits, the state that the count belongs to
     32  base: 64 bits, the count when the value was begun anew last; numbers of changes are given out from there
     40  three words of 64 bits that only the mirror of a record uses: see mirror.py

@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import multiprocessing
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import filelock
 import pytest
 from enums import Perm, Permissions, WorkerState, WorkerStatus, WorkerStatusEnum
-from helpers import DEADLINE, SHORT, TIMED_WRITERS, WRITERS, held_elsewhere, in_a_thread, is_free
+from helpers import (
+    DEADLINE,
+    METHODS,
+    SHORT,
+    TIMED_WRITERS,
+    WRITERS,
+    held_elsewhere,
+    in_a_thread,
+    interrupt_at_random,
+    is_free,
+    run,
+)
 
 from multiprocessing_intenum import RobustRLock, compare_and_set, snapshot, update
+from multiprocessing_intenum.locks import ThreadsLock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -364,3 +378,142 @@ def test_a_set_that_takes_the_lock_works_with_each_reentrant_lock(make: Any, wri
     in_a_thread(lambda: write(status, CALCULATING))
     assert status.log == ["CALCULATING"]
     assert is_free(status.get_lock())
+
+
+# The lock of the threads of one process
+
+
+def wait_for_the_queue(lock: ThreadsLock, length: int) -> None:
+    end = time.monotonic() + DEADLINE
+    while len(lock._bells) != length:
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
+def test_the_threads_of_a_process_take_their_turns_in_the_order_in_which_they_came() -> None:
+    lock = ThreadsLock()
+    order: list[int] = []
+
+    def take(number: int) -> None:
+        assert lock.acquire()
+        order.append(number)
+        lock.release()
+
+    assert lock.acquire()
+    threads = [threading.Thread(target=take, args=(number,)) for number in range(5)]
+    for number, thread in enumerate(threads):
+        thread.start()
+        wait_for_the_queue(lock, number + 1)
+    lock.release()
+    assert lock.acquire()  # behind them
+    order.append(5)
+    lock.release()
+    for thread in threads:
+        thread.join(DEADLINE)
+    assert order == list(range(6))
+
+
+def test_the_turn_of_a_thread_is_no_other_threads() -> None:
+    lock = ThreadsLock()
+    assert not lock.is_mine()
+    assert lock.acquire()
+    assert lock.is_mine()
+    assert not in_a_thread(lock.is_mine)
+    assert not in_a_thread(lambda: lock.acquire(False))
+    assert not in_a_thread(lambda: lock.acquire(timeout=SHORT))
+    with pytest.raises(ValueError, match="not a number"):
+        in_a_thread(lambda: lock.acquire(timeout=float("nan")))
+    lock.release()
+    assert not lock.is_mine()
+    assert is_free(lock)
+
+
+def test_a_thread_that_ends_gives_its_turn_to_the_next_one() -> None:
+    lock = ThreadsLock()
+    may_end = threading.Event()
+
+    def take_and_end() -> None:
+        lock.acquire()
+        may_end.wait(DEADLINE)
+
+    thread = threading.Thread(target=take_and_end)
+    thread.start()
+    next_one = threading.Thread(target=lambda: lock.acquire() and lock.release())
+    next_one.start()
+    wait_for_the_queue(lock, 1)
+    may_end.set()
+    next_one.join(DEADLINE)
+    assert not next_one.is_alive()
+    assert is_free(lock)
+
+
+def test_a_lock_that_is_dropped_by_a_thread_that_has_it_harms_nobody() -> None:
+    def take_and_drop() -> None:
+        lock = ThreadsLock()
+        lock.acquire()
+        del lock
+        gc.collect()
+
+    in_a_thread(take_and_drop)
+
+
+def test_one_that_did_not_leave_the_queue_keeps_nobody_out() -> None:
+    """As after a second interrupt."""
+    lock = ThreadsLock()
+    stale = threading.Lock()
+    stale.acquire()
+    lock._bells.append(stale)
+    assert lock.acquire(timeout=DEADLINE)
+    assert not lock._bells
+    lock.release()
+
+
+def test_one_that_was_taken_for_gone_gets_its_turn_all_the_same() -> None:
+    lock = ThreadsLock()
+    assert lock.acquire()
+    thread = threading.Thread(target=lambda: lock.acquire() and lock.release())
+    thread.start()
+    wait_for_the_queue(lock, 1)
+    lock._bells.clear()
+    lock.release()
+    thread.join(DEADLINE)
+    assert not thread.is_alive()
+    assert is_free(lock)
+
+
+def take_in_a_child(lock: ThreadsLock) -> None:
+    assert not lock.is_mine()
+    assert lock.acquire(False)
+    assert lock.is_mine()
+    lock.release()
+
+
+@pytest.mark.skipif("fork" not in METHODS, reason="nothing forks here")
+def test_a_forked_child_finds_the_lock_of_its_parents_threads_free() -> None:
+    lock = ThreadsLock()
+    fork = multiprocessing.get_context("fork")
+    lock.acquire()
+    thread = threading.Thread(target=lambda: lock.acquire() and lock.release())
+    thread.start()
+    wait_for_the_queue(lock, 1)
+    run(fork, take_in_a_child, lock)
+    lock.release()
+    thread.join(DEADLINE)
+    with held_elsewhere(lock):
+        run(fork, take_in_a_child, lock)
+
+
+def test_an_interrupt_leaves_the_lock_of_threads_free() -> None:
+    lock = ThreadsLock()
+
+    def take_and_release() -> None:
+        try:
+            lock.acquire()
+            lock.release()
+        except BaseException:
+            if lock.is_mine():
+                lock.release()
+            raise
+
+    for _ in range(5):
+        interrupt_at_random(take_and_release, lambda: in_a_thread(lambda: lock.acquire(timeout=DEADLINE)))

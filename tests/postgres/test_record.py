@@ -32,7 +32,7 @@ from multiprocessing_intenum import (
     history,
     last_change,
     mirror,
-    postgres,
+    record_cell,
     snapshot,
     update,
     wait_for,
@@ -54,7 +54,7 @@ FORK = multiprocessing.get_context("fork")
 @pytest.fixture
 def unfollowed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let nobody of this process follow a record: the mirrors know what their own writers have seen."""
-    monkeypatch.setattr(postgres, "follow", lambda *_: None)
+    monkeypatch.setattr(record_cell, "follow", lambda *_: None)
 
 
 # What it holds

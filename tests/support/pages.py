@@ -47,6 +47,8 @@ SHELL_COMMANDS = {
     ".venv/bin/tox -e stress",
     # ten minutes: tests/postgres tries the same with smaller counts
     ".venv/bin/tox -e postgres-stress",
+    # half a minute: tests/postgres/test_following.py counts the same for one machine
+    "python tests/stress/fleet.py --machines 4 --processes 2 --records 20",
     # what the first command of the README does in an environment of its own
     "python -m pip install .",
     # tox does it, with the wheel of this checkout

@@ -62,22 +62,29 @@ class Server:
     Args:
         directory: where its programs and its data go.
         host: the address that it listens at.
+        primary: the server of which it is a standby.
         settings: PostgreSQL's own, instead of those below.
     """
 
-    def __init__(self, directory: Path, host: str = "127.0.0.1", **settings: object) -> None:
+    def __init__(
+        self, directory: Path, host: str = "127.0.0.1", *, primary: Server | None = None, **settings: object
+    ) -> None:
         self.host, self.port = host, free_port()
         self._settings = settings
-        self._directory = directory
+        self.directory = directory
         self._data = directory / "data"
         self._process: subprocess.Popen[bytes] | None = None
-        self._programs = _copy_programs(directory)
+        self._programs = primary._programs if primary else _copy_programs(directory)
         user = _user()
         if user:
             os.chown(directory, user["user"], user["group"])
-        self._run(
-            "initdb", "--auth=trust", "--encoding=UTF8", "--username=postgres", "--no-sync", "-D", str(self._data)
-        )
+        if primary:
+            source = ("-h", primary.host, "-p", str(primary.port), "-U", "postgres")
+            self._run("pg_basebackup", *source, "-D", str(self._data), "-R", "--checkpoint=fast", "--no-sync")
+        else:
+            self._run(
+                "initdb", "--auth=trust", "--encoding=UTF8", "--username=postgres", "--no-sync", "-D", str(self._data)
+            )
         self.start()
 
     @property
@@ -86,22 +93,22 @@ class Server:
 
     def _run(self, program: str, *arguments: str) -> None:
         command = [str(self._programs / program), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, cwd=self._directory, **_user())
+        done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, cwd=self.directory, **_user())
         assert done.returncode == 0, done.stdout + done.stderr
 
     def start(self) -> None:
         options = {
             "listen_addresses": self.host,
             "port": self.port,
-            "unix_socket_directories": self._directory,
+            "unix_socket_directories": self.directory,
             "fsync": "off",
             "max_connections": 300,
             **self._settings,
         }
         settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         command = [str(self._programs / "postgres"), "-D", str(self._data), *settings]
-        with (self._directory / "log").open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self._directory, **_user())
+        with (self.directory / "log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.directory, **_user())
         end = time.monotonic() + DEADLINE
         while not self._answers():
             assert time.monotonic() < end, self.log()
@@ -116,7 +123,7 @@ class Server:
         return True
 
     def log(self) -> str:
-        return (self._directory / "log").read_text()
+        return (self.directory / "log").read_text()
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """End it: SIGINT cuts the connections off, SIGQUIT is as if it had crashed."""
@@ -149,6 +156,17 @@ class Server:
         finally:
             for pid in pids:
                 os.kill(pid, signal.SIGCONT)
+
+    @contextmanager
+    def standby(self) -> Iterator[Server]:
+        """Start a server that follows this one, and can be read."""
+        with tempfile.TemporaryDirectory() as directory:
+            os.chmod(directory, 0o755)  # as for the server itself
+            standby = Server(Path(directory), self.host, primary=self)
+            try:
+                yield standby
+            finally:
+                standby.close()
 
     def connect(self, **others: str) -> psycopg.Connection[tuple[Any, ...]]:
         return psycopg.connect(self.conninfo, autocommit=True, connect_timeout=5, **others)
