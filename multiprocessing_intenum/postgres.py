@@ -7,11 +7,11 @@ from typing import Any, TypeVar
 
 from multiprocessing_intenum.by_path import FileCell
 from multiprocessing_intenum.cell import Cell, HasCell, cell_of
+from multiprocessing_intenum.hosts import parameters_of
 from multiprocessing_intenum.locks import LockLike
 from multiprocessing_intenum.members import EnumMember, Members
 from multiprocessing_intenum.mirror import Mirror
 from multiprocessing_intenum.record_cell import RecordCell
-from multiprocessing_intenum.session import parameters_of
 from multiprocessing_intenum.shared_file import SharedFile
 from multiprocessing_intenum.source import Source
 

@@ -28,7 +28,8 @@ from multiprocessing_intenum import (
 )
 from multiprocessing_intenum.postgres import PostgresRecord, confirmed
 from multiprocessing_intenum.record import Table
-from multiprocessing_intenum.session import Session, parameters_of
+from multiprocessing_intenum.hosts import parameters_of
+from multiprocessing_intenum.session import Session
 
 if TYPE_CHECKING:
     from pathlib import Path
