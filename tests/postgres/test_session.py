@@ -12,7 +12,7 @@ import pytest
 from helpers import DEADLINE, in_a_thread
 from postgres_server import free_port
 
-from multiprocessing_intenum import hosts
+from multiprocessing_intenum import hosts, session
 from multiprocessing_intenum.hosts import parameters_of
 from multiprocessing_intenum.session import ServerError, Session
 
@@ -248,14 +248,14 @@ def test_a_server_that_can_not_check_its_clients_is_used_all_the_same(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Windows refuses any other interval than 0, as every system refuses this one."""
-    monkeypatch.setitem(module._SETTINGS, "client_connection_check_interval", "-1")
+    monkeypatch.setitem(session._SETTINGS, "client_connection_check_interval", "-1")
     session = opened(server.conninfo)
     assert answer_of(session, "SHOW idle_session_timeout") == "0"
     session.close()
 
 
 def test_a_server_that_refuses_the_settings_says_why(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(module._SETTINGS, "statement_timeout", "never")
+    monkeypatch.setitem(session._SETTINGS, "statement_timeout", "never")
     with pytest.raises(ConnectionError, match=r"PostgreSQL refuses, nothing was written: invalid value for parameter"):
         opened(server.conninfo)
 

@@ -26,9 +26,9 @@ from multiprocessing_intenum import (
     update,
     wait_for,
 )
+from multiprocessing_intenum.hosts import parameters_of
 from multiprocessing_intenum.postgres import PostgresRecord, confirmed
 from multiprocessing_intenum.record import Table
-from multiprocessing_intenum.hosts import parameters_of
 from multiprocessing_intenum.session import Session
 
 if TYPE_CHECKING:
