@@ -74,10 +74,10 @@ def list_what_it_raises(app, what, name, obj, options, lines):
 STANDS_FOR = {
     "T": "multiprocessing_intenum.members.EnumMember",
     "V": "multiprocessing_intenum.EnumValue",
-    "LockLike": "multiprocessing_intenum.locks.LockLike",
+    "LockLike": "multiprocessing_intenum.locks.holding.LockLike",
     "BaseContext": "multiprocessing.context.BaseContext",
     "datetime": "datetime.datetime",
-    "Lock": "multiprocessing_intenum.locks.Lock",
+    "Lock": "multiprocessing_intenum.locks.holding.Lock",
     "_Callback": "collections.abc.Callable",
     "EnumValue": "multiprocessing_intenum.EnumValue",
     "IntEnumValue": "multiprocessing_intenum.IntEnumValue",

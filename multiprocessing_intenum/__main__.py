@@ -14,17 +14,18 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NoReturn
 
-from multiprocessing_intenum import change, mutator, users, waiting
-from multiprocessing_intenum.by_path import FileCell, open_enum
+from multiprocessing_intenum import change, mutator, waiting
+from multiprocessing_intenum.by_path import users
+from multiprocessing_intenum.by_path.cell import FileCell, open_enum
+from multiprocessing_intenum.by_path.contents import description_of
+from multiprocessing_intenum.by_path.life import while_nobody_begins
+from multiprocessing_intenum.by_path.mirror import Mirror
+from multiprocessing_intenum.by_path.shared_file import SharedFile
 from multiprocessing_intenum.cell import snapshot
-from multiprocessing_intenum.contents import description_of
-from multiprocessing_intenum.description import ValueByText, is_enum, literal_of, printable, what_is_in
-from multiprocessing_intenum.locks import LockLike, seconds
-from multiprocessing_intenum.members import Members
-from multiprocessing_intenum.mirror import Mirror
-from multiprocessing_intenum.opening import while_nobody_begins
+from multiprocessing_intenum.enums.members import Members
+from multiprocessing_intenum.enums.schema import ValueByText, is_enum, literal_of, printable, what_is_in
+from multiprocessing_intenum.locks.holding import LockLike, seconds
 from multiprocessing_intenum.proxy import EnumValue
-from multiprocessing_intenum.shared_file import SharedFile
 
 __all__ = ["main"]
 

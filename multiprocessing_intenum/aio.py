@@ -20,7 +20,7 @@ from typing_extensions import Self
 from multiprocessing_intenum import fork
 from multiprocessing_intenum.cell import Cell, HasCell, cell_of
 from multiprocessing_intenum.change import Change, Feed
-from multiprocessing_intenum.members import EnumMember
+from multiprocessing_intenum.enums.members import EnumMember
 from multiprocessing_intenum.waiting import LONGEST_PAUSE, Deadline, Look, Sleeper, too_late
 
 __all__ = ["changes", "wait_for"]

@@ -8,7 +8,7 @@ from typing import Any, Generic, NoReturn, TypeVar, cast, overload
 from typing_extensions import Self
 
 from multiprocessing_intenum.cell import has_cell, snapshot
-from multiprocessing_intenum.members import EnumMember, of_one_name
+from multiprocessing_intenum.enums.members import EnumMember, of_one_name
 from multiprocessing_intenum.mutator import resolve, set_member
 from multiprocessing_intenum.proxy import EnumValue, copied
 

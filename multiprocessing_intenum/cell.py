@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, TypeVar, cas
 
 from typing_extensions import TypeIs
 
-from multiprocessing_intenum import memory
-from multiprocessing_intenum.locks import (
+from multiprocessing_intenum.enums.members import EnumMember, Members, members_of
+from multiprocessing_intenum.locks.holding import (
     Lock,
     LockLike,
     NotFreeError,
@@ -25,11 +25,11 @@ from multiprocessing_intenum.locks import (
     operations_of,
     seconds,
 )
-from multiprocessing_intenum.members import EnumMember, Members, members_of
-from multiprocessing_intenum.robust import RobustRLock
-from multiprocessing_intenum.words import SIZE, Words
+from multiprocessing_intenum.locks.robust import RobustRLock
+from multiprocessing_intenum.memory import keepalive
+from multiprocessing_intenum.memory.words import SIZE, Words
 
-__all__ = ["SLOTS", "Cell", "HasCell", "Record", "cell_of", "default_lock", "has_cell", "snapshot"]
+__all__ = ["SLOTS", "Cell", "HasCell", "OpensCell", "cell_of", "default_lock", "has_cell", "snapshot"]
 
 T = TypeVar("T", bound=EnumMember)
 R = TypeVar("R")
@@ -92,7 +92,7 @@ class Cell(Generic[T]):
         block = RawArray(ctypes.c_char, SIZE)
         cell = cls(members, block, lock)
         cell.words.begin(number)
-        memory.track(block)
+        keepalive.track(block)
         return cell
 
     def locked(self, action: Callable[[], R], timeout: float | None) -> R:
@@ -153,8 +153,8 @@ class Cell(Generic[T]):
             )
             raise RuntimeError(message)
         _refuse_fork_only(self.lock)
-        memory.pin(self._block)
-        memory.pin(self.lock)
+        keepalive.pin(self._block)
+        keepalive.pin(self.lock)
         return _unpickled, (self.members.enum_type, self._block, self.lock)
 
 
@@ -167,7 +167,7 @@ def _unpickled(enum_type: type[Any], block: Any, lock: LockLike) -> Cell[Any]:
 
 
 @runtime_checkable
-class Record(Protocol):
+class OpensCell(Protocol):
     """What `at=` takes besides a path: `PostgresRecord`, whose module only its users load."""
 
     def _open_cell(self, members: Members[T], number: int | None, lock: LockLike | None) -> Cell[T]:

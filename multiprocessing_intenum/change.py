@@ -9,9 +9,9 @@ from typing import Generic, TypeVar
 from typing_extensions import NamedTuple
 
 from multiprocessing_intenum.cell import Cell, HasCell, cell_of
-from multiprocessing_intenum.members import EnumMember
+from multiprocessing_intenum.enums.members import EnumMember
+from multiprocessing_intenum.memory.words import Entry
 from multiprocessing_intenum.waiting import Deadline, Sleeper
-from multiprocessing_intenum.words import Entry
 
 __all__ = ["Change", "Feed", "changes", "history", "last_change"]
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from multiprocessing_intenum.cell import HasCell, cell_of, has_cell
-from multiprocessing_intenum.members import EnumMember, Members
+from multiprocessing_intenum.enums.members import EnumMember, Members
 
 __all__ = ["compare_and_exchange", "compare_and_set", "exchange", "resolve", "set_member", "update"]
 

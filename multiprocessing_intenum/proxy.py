@@ -17,18 +17,18 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 from typing_extensions import Self, TypeAliasType
 
 from multiprocessing_intenum import fork, mutator
-from multiprocessing_intenum.cell import Cell, HasCell, Record, default_lock, has_cell, snapshot
-from multiprocessing_intenum.forwarding import OWN_NAMES
-from multiprocessing_intenum.locks import Lock, LockLike
-from multiprocessing_intenum.members import EnumMember, IntEnumMember, Members, members_of, of_one_name, refuse
-from multiprocessing_intenum.methods import methods_of
-from multiprocessing_intenum.shared_file import SharedFile
-from multiprocessing_intenum.transitions import Transitions
+from multiprocessing_intenum.by_path.shared_file import SharedFile
+from multiprocessing_intenum.cell import Cell, HasCell, OpensCell, default_lock, has_cell, snapshot
+from multiprocessing_intenum.enums.members import EnumMember, IntEnumMember, Members, members_of, of_one_name, refuse
+from multiprocessing_intenum.enums.transitions import Transitions
+from multiprocessing_intenum.locks.holding import Lock, LockLike
+from multiprocessing_intenum.masquerade.forwarding import OWN_NAMES
+from multiprocessing_intenum.masquerade.methods import methods_of
 
 if TYPE_CHECKING:
-    from multiprocessing_intenum.declared import IntProxy, MemberProxy  # pyright: ignore[reportMissingModuleSource]
+    from multiprocessing_intenum.masquerade.declared import IntProxy, MemberProxy  # pyright: ignore[reportMissingModuleSource]
 else:
-    from multiprocessing_intenum.forwarding import IntProxy, MemberProxy
+    from multiprocessing_intenum.masquerade.forwarding import IntProxy, MemberProxy
 
 __all__ = ["EnumValue", "IntEnumValue", "copied"]
 
@@ -179,7 +179,7 @@ class EnumValue(MemberProxy[T]):
         lock: LockLike | None = None,
         *,
         ctx: BaseContext | None = None,
-        at: str | os.PathLike[str] | SharedFile | Record | None = None,
+        at: str | os.PathLike[str] | SharedFile | OpensCell | None = None,
     ) -> None:
         if value is _NOTHING and at is None:
             message = (
@@ -204,7 +204,7 @@ class EnumValue(MemberProxy[T]):
             raise TypeError(message)
         cell: Cell[T]
         if at is not None:
-            from multiprocessing_intenum.by_path import open_cell  # who has no values by path does not load this
+            from multiprocessing_intenum.by_path.cell import open_cell  # who has no values by path does not load this
 
             cell = open_cell(members, at, number, lock)
         else:

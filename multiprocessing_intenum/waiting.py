@@ -8,13 +8,14 @@ from enum import EnumMeta
 from threading import TIMEOUT_MAX
 from typing import Generic, TypeVar, cast
 
-from multiprocessing_intenum import fork, futex
+from multiprocessing_intenum import fork
 from multiprocessing_intenum.cell import Cell, HasCell, cell_of
-from multiprocessing_intenum.execution import Pauses, greenlets_share_a_thread
-from multiprocessing_intenum.locks import seconds
-from multiprocessing_intenum.members import EnumMember
+from multiprocessing_intenum.enums.members import EnumMember
+from multiprocessing_intenum.locks.execution import Pauses, greenlets_share_a_thread
+from multiprocessing_intenum.locks.holding import seconds
+from multiprocessing_intenum.memory import futex
+from multiprocessing_intenum.memory.words import Words
 from multiprocessing_intenum.mutator import resolve
-from multiprocessing_intenum.words import Words
 
 __all__ = ["Deadline", "Look", "Sleeper", "too_late", "wait_for"]
 

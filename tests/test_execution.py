@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from helpers import in_a_thread
 
-from multiprocessing_intenum import execution
-from multiprocessing_intenum.execution import Pauses
+from multiprocessing_intenum.locks import execution
+from multiprocessing_intenum.locks.execution import Pauses
 
 if TYPE_CHECKING:
     from collections.abc import Callable

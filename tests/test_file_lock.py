@@ -18,18 +18,9 @@ from enums import WorkerStatus, WorkerStatusEnum
 from helpers import DEADLINE, SHORT, held_elsewhere, in_a_thread, is_free
 from path_targets import strangers
 
-from multiprocessing_intenum import (
-    SharedFile,
-    contents,
-    exchange,
-    file_lock,
-    last_change,
-    opening,
-    snapshot,
-    update,
-    value_at,
-)
-from multiprocessing_intenum.open_file import MAKING, USE, WRITING, GoneError, OpenFile
+from multiprocessing_intenum import SharedFile, exchange, last_change, snapshot, update, value_at
+from multiprocessing_intenum.by_path import contents, file_lock, life
+from multiprocessing_intenum.by_path.open_file import MAKING, USE, WRITING, GoneError, OpenFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -277,7 +268,7 @@ def test_a_process_that_may_only_read_cannot_hold_up_an_opener_for_ever(
     status = WorkerStatus(IDLE, at=path)
     reader = OpenFile(path, os.O_RDONLY)
     assert reader.lock(MAKING, exclusive=False)
-    monkeypatch.setattr(opening, "PATIENCE", SHORT)
+    monkeypatch.setattr(life, "PATIENCE", SHORT)
     with pytest.raises(TimeoutError, match="could not be opened in time") as caught:
         in_a_thread(lambda: opened_anew(path))
     assert caught.value.filename == path
@@ -291,12 +282,12 @@ def test_a_process_that_may_only_read_cannot_hold_up_an_opener_for_ever(
 
 def opened_anew(path: str) -> Any:
     """Open a file as another process would, which does not know it yet."""
-    known = opening._opened.copy()
-    opening._opened.clear()
+    known = life._opened.copy()
+    life._opened.clear()
     try:
         return WorkerStatus(at=path)
     finally:
-        opening._opened.update(known)
+        life._opened.update(known)
 
 
 @pytest.mark.parametrize("byte", [MAKING, WRITING], ids=["makers", "writers"])
@@ -385,10 +376,10 @@ def fds_of(pid: int) -> list[str]:
 
 def test_set_writes_to_no_file_that_was_replaced_meanwhile(path: str) -> None:
     status = WorkerStatus(IDLE, at=path)
-    opened = opening.open_file(SharedFile(path), None, is_user=False)
+    opened = life.open_file(SharedFile(path), None, is_user=False)
     os.rename(path, path + ".old")
     with pytest.raises(FileNotFoundError, match="was replaced or removed meanwhile"):
-        opening.while_nobody_begins(opened, lambda: status.set(CALCULATING), time.monotonic() + DEADLINE)
+        life.while_nobody_begins(opened, lambda: status.set(CALCULATING), time.monotonic() + DEADLINE)
     assert status == IDLE
 
 

@@ -22,7 +22,7 @@ from helpers import TIMED_WRITERS, WRITERS, is_free, run
 from process_targets import set_a_record_type
 
 from multiprocessing_intenum import EnumAttribute, IntEnumValue, compare_and_set, exchange, snapshot, wait_for
-from multiprocessing_intenum.members import members_of
+from multiprocessing_intenum.enums.members import members_of
 
 IDLE, CALCULATING = WorkerStatusEnum.IDLE, WorkerStatusEnum.CALCULATING
 

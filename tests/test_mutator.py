@@ -23,8 +23,8 @@ from multiprocessing_intenum import (
     snapshot,
     update,
 )
+from multiprocessing_intenum.by_path.file_lock import FileLock
 from multiprocessing_intenum.cell import Cell
-from multiprocessing_intenum.file_lock import FileLock
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from multiprocessing_intenum import fork
-from multiprocessing_intenum.open_file import MAKING, USE, GoneError, OpenFile, private
+from multiprocessing_intenum.by_path.open_file import MAKING, USE, GoneError, OpenFile, private
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -28,8 +28,10 @@ import robust_targets
 from enums import WorkerStatus, WorkerStatusEnum
 from helpers import DEADLINE, alarms, held_elsewhere, in_a_thread, is_free
 
-from multiprocessing_intenum import IntEnumValue, compare_and_set, execution, history, memory, pthread, robust, snapshot
-from multiprocessing_intenum.robust import RobustRLock
+from multiprocessing_intenum import IntEnumValue, compare_and_set, history, snapshot
+from multiprocessing_intenum.locks import execution, pthread, robust
+from multiprocessing_intenum.locks.robust import RobustRLock
+from multiprocessing_intenum.memory import keepalive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -535,8 +537,8 @@ def test_a_lock_that_no_other_process_has_seen_is_freed() -> None:
 
 def test_what_is_alive_at_a_fork_stays_alive_and_what_is_not_does_not() -> None:
     kept, dropped = RawValue(ctypes.c_int64), RawValue(ctypes.c_int64)
-    memory.track(kept)
-    memory.track(dropped)
+    keepalive.track(kept)
+    keepalive.track(dropped)
     there, gone = weakref.ref(kept), weakref.ref(dropped)
     del dropped
     gc.collect()
@@ -585,7 +587,7 @@ def test_it_can_be_imported_where_nothing_of_posix_is() -> None:
     code = """
 import ctypes, errno, multiprocessing.sharedctypes, os, wrapt
 del os.register_at_fork, ctypes.CDLL, ctypes.PyDLL, ctypes.pythonapi, errno.EOWNERDEAD, errno.ENOTRECOVERABLE
-import multiprocessing_intenum.memory, multiprocessing_intenum.robust
+import multiprocessing_intenum.memory, multiprocessing_intenum.locks.robust
 """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     subprocess.run([sys.executable, "-c", code], check=True, timeout=DEADLINE, env=environment)

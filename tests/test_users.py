@@ -11,7 +11,8 @@ import pytest
 from enums import WorkerStatus, WorkerStatusEnum
 from path_targets import strangers
 
-from multiprocessing_intenum import IntEnumValue, SharedFile, users
+from multiprocessing_intenum import IntEnumValue, SharedFile
+from multiprocessing_intenum.by_path import users
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,8 @@ import pytest
 from enums import Big, WorkerStatus, WorkerStatusEnum
 from helpers import DEADLINE, SAFE_LOCKS, WRITERS, is_free
 
-from multiprocessing_intenum import IntEnumValue, changes, futex, history, words
+from multiprocessing_intenum import IntEnumValue, changes, history
+from multiprocessing_intenum.memory import futex, words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,7 +83,7 @@ def test_with_fences_all_is_the_same(status: WorkerStatus, monkeypatch: pytest.M
     feed = changes(status, timeout=0)
     status.set(CALCULATING)
     status.set(IDLE)
-    status._self_cell.words.record(int(UNAVAILABLE), 1000.0, 7)  # what a mirror does
+    status._self_cell.words.replay(int(UNAVAILABLE), 1000.0, 7)  # what a mirror does
     assert [change.after for change in feed] == [CALCULATING, IDLE, UNAVAILABLE]
     assert [change.after for change in history(status)] == [IDLE, CALCULATING, IDLE, UNAVAILABLE]
 

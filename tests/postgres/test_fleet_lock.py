@@ -15,20 +15,9 @@ import pytest
 from enums import WorkerStatus, WorkerStatusEnum
 from helpers import DEADLINE, held_elsewhere, in_a_thread, is_free, run, running
 
-from multiprocessing_intenum import (
-    IntEnumValue,
-    TransitionError,
-    compare_and_set,
-    exchange,
-    history,
-    idle,
-    record_cell,
-    record_lock,
-    update,
-    wait_for,
-)
-from multiprocessing_intenum.postgres import PostgresRecord
-from multiprocessing_intenum.record import GRACE, Table
+from multiprocessing_intenum import IntEnumValue, TransitionError, compare_and_set, exchange, history, update, wait_for
+from multiprocessing_intenum.postgres import PostgresRecord, cell, idle, lock
+from multiprocessing_intenum.postgres.table import GRACE, Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,7 +35,7 @@ FORK = multiprocessing.get_context("fork")
 def unfollowed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let nobody of this process follow a record: the only sessions are those of writers."""
     gc.collect()  # what earlier tests have left in the tracebacks of their errors
-    monkeypatch.setattr(record_cell, "follow", lambda *_: None)
+    monkeypatch.setattr(cell, "follow", lambda *_: None)
 
 
 def until(condition: Callable[[], object]) -> None:
@@ -225,7 +214,7 @@ def test_a_lock_that_can_not_be_given_back_ends_with_its_session(
 def test_a_write_without_a_timeout_waits_for_the_table_and_leaves_the_lock_to_others(
     machine: Machine, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(record_lock, "_QUEUE", 0.05)
+    monkeypatch.setattr(lock, "_QUEUE", 0.05)
     here, there = WorkerStatus(IDLE, at=machine("here")), WorkerStatus(at=machine("there"))
     given_back = threading.Semaphore(0)
     give_back = Table._give_back
@@ -299,7 +288,7 @@ class Strict(
 
 @pytest.fixture
 def unmirrored(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(record_lock, "MIRRORING", 0.01)
+    monkeypatch.setattr(lock, "MIRRORING", 0.01)
 
 
 @pytest.mark.usefixtures("unmirrored")
@@ -510,20 +499,20 @@ def snapshots(server: Server) -> int:
 def test_a_waiter_has_no_snapshot_and_is_told_of_the_release(
     machine: Machine, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(record_lock, "_QUEUE", 0.05)
-    monkeypatch.setattr(record_lock, "_ASIDE", 2 * DEADLINE)
-    monkeypatch.setattr(record_lock, "_LOOK", 2 * DEADLINE)  # so it does not look for itself
+    monkeypatch.setattr(lock, "_QUEUE", 0.05)
+    monkeypatch.setattr(lock, "_ASIDE", 2 * DEADLINE)
+    monkeypatch.setattr(lock, "_LOOK", 2 * DEADLINE)  # so it does not look for itself
     one, two = WorkerStatus(IDLE, at=machine("one")), WorkerStatus(at=machine("two"))
     for member in CALCULATING, UNAVAILABLE:
         stands_aside = threading.Event()
-        aside = record_lock.RecordLock._stand_aside
+        aside = lock.RecordLock._stand_aside
 
         def noted(*arguments: Any, aside: Any = aside, event: threading.Event = stands_aside) -> Any:
             event.set()
             return aside(*arguments)
 
         with monkeypatch.context() as patch, one.get_lock():
-            patch.setattr(record_lock.RecordLock, "_stand_aside", noted)
+            patch.setattr(lock.RecordLock, "_stand_aside", noted)
             thread, outcome = waiting(lambda member=member: two.set(member))  # type: ignore[misc]
             assert stands_aside.wait(DEADLINE)
             until(lambda: not snapshots(server))
@@ -543,16 +532,16 @@ def test_a_waiter_that_stands_aside_gets_the_lock_of_a_killed_holder(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     status = WorkerStatus(IDLE, at=machine("one"))
-    monkeypatch.setattr(record_lock, "_QUEUE", 0.05)
-    monkeypatch.setattr(record_lock, "_ASIDE", 2 * DEADLINE)
+    monkeypatch.setattr(lock, "_QUEUE", 0.05)
+    monkeypatch.setattr(lock, "_ASIDE", 2 * DEADLINE)
     is_held, stands_aside = FORK.Event(), threading.Event()
-    aside = record_lock.RecordLock._stand_aside
+    aside = lock.RecordLock._stand_aside
 
     def noted(*arguments: Any) -> Any:
         stands_aside.set()
         return aside(*arguments)
 
-    monkeypatch.setattr(record_lock.RecordLock, "_stand_aside", noted)
+    monkeypatch.setattr(lock.RecordLock, "_stand_aside", noted)
     with running(FORK, hold_until_killed, machine("two"), is_held) as holder:
         assert is_held.wait(DEADLINE)
         thread, outcome = waiting(lambda: status.set(CALCULATING))
@@ -563,8 +552,8 @@ def test_a_waiter_that_stands_aside_gets_the_lock_of_a_killed_holder(
 
 
 def test_a_timeout_ends_the_wait_of_one_that_stands_aside(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(record_lock, "_QUEUE", 0.05)
-    monkeypatch.setattr(record_lock, "_ASIDE", 0.1)
+    monkeypatch.setattr(lock, "_QUEUE", 0.05)
+    monkeypatch.setattr(lock, "_ASIDE", 0.1)
     one, two = WorkerStatus(IDLE, at=machine("one")), WorkerStatus(at=machine("two"))
     with one.get_lock():
         begun = time.monotonic()
@@ -578,7 +567,7 @@ def test_a_mirror_that_is_held_keeps_the_fleet_from_nothing(
     machine: Machine, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The one whose mirror it is waits without a timeout, as long as that takes."""
-    monkeypatch.setattr(record_lock, "MIRRORING", 0.05)
+    monkeypatch.setattr(lock, "MIRRORING", 0.05)
     here, there = WorkerStatus(IDLE, at=machine("here")), WorkerStatus(at=machine("there"))
     with held_elsewhere(here._self_cell.open_file):  # type: ignore[attr-defined]
         thread, outcome = waiting(lambda: here.set(CALCULATING))
@@ -608,7 +597,7 @@ def test_a_timeout_covers_giving_the_lock_back(
     begun = time.monotonic()
     exchange(status, CALCULATING, timeout=timeout)
     ended = time.monotonic()
-    assert deadlines[0] <= min(begun + timeout + 0.05 + GRACE, ended + record_lock.PROMPT)
+    assert deadlines[0] <= min(begun + timeout + 0.05 + GRACE, ended + lock.PROMPT)
     with status.get_lock():
         exchange(status, IDLE, timeout=0.01)
         while time.monotonic() < begun + timeout / 10:
@@ -620,15 +609,15 @@ def test_a_timeout_covers_giving_the_lock_back(
 
 
 def take_the_turn(lock: Any) -> None:
-    assert lock._take_turn(False)
-    lock._end_turn()
+    assert lock._threads.acquire(False)
+    lock._threads.release()
 
 
 def test_processes_do_not_share_the_turn_of_the_threads_of_one(machine: Machine) -> None:
     status: Any = WorkerStatus(IDLE, at=machine())
     with status.get_lock():
         run(FORK, take_the_turn, status.get_lock())
-        assert not in_a_thread(lambda: status.get_lock()._take_turn(False))
+        assert not in_a_thread(lambda: status.get_lock()._threads.acquire(False))
     run(FORK, take_the_turn, status.get_lock())
 
 
@@ -719,7 +708,7 @@ def test_where_no_thread_can_be_started_a_write_is_done_all_the_same(
     start = threading.Thread.start
 
     def fail(thread: threading.Thread) -> None:
-        if thread.name == "multiprocessing_intenum.idle":
+        if thread.name == "multiprocessing_intenum.postgres.idle":
             raise error
         start(thread)
 

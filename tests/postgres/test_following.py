@@ -19,12 +19,14 @@ from following_targets import have_open, have_open_until_usr1
 from helpers import DEADLINE, held_elsewhere, running
 from postgres_server import free_port
 
-from multiprocessing_intenum import IntEnumValue, following, mirror, snapshot, wait_for
-from multiprocessing_intenum.mirror import Duty, Mirror
+from multiprocessing_intenum import IntEnumValue, snapshot, wait_for
+from multiprocessing_intenum.by_path import mirror
+from multiprocessing_intenum.by_path.mirror import Duty, Mirror
+from multiprocessing_intenum.memory.words import SIZE
 from multiprocessing_intenum.postgres import PostgresRecord, confirmed
-from multiprocessing_intenum.record import _key_of, listen
-from multiprocessing_intenum.session import ServerError
-from multiprocessing_intenum.words import SIZE
+from multiprocessing_intenum.postgres import follower as following
+from multiprocessing_intenum.postgres.session import ServerError
+from multiprocessing_intenum.postgres.table import _key_of, listen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from enums import WorkerStatus, WorkerStatusEnum
 
-from multiprocessing_intenum import history, mirror
+from multiprocessing_intenum import history
+from multiprocessing_intenum.by_path import mirror
+from multiprocessing_intenum.by_path.mirror import Row, RowChange
+from multiprocessing_intenum.memory.words import SIZE
 from multiprocessing_intenum.postgres import PostgresRecord
-from multiprocessing_intenum.record import Entry, Row
-from multiprocessing_intenum.words import SIZE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,7 +71,7 @@ def test_without_a_clock_that_counts_sleep_the_other_one_is_used(monkeypatch: py
 
 def test_a_new_mirror_is_confirmed_as_of_the_moment_when_the_server_was_asked() -> None:
     made = mirror.Mirror(memoryview(bytearray(SIZE)))
-    made.begin(Row({}, 2, 3, [Entry(3, 2, 1000.0, 7)]), mirror.now() - 5_000_000_000, is_new=True)
+    made.begin(Row({}, 2, 3, [RowChange(3, 2, 1000.0, 7)]), mirror.now() - 5_000_000_000, is_new=True)
     assert made.age() >= 5
 
 

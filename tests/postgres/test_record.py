@@ -31,14 +31,14 @@ from multiprocessing_intenum import (
     exchange,
     history,
     last_change,
-    mirror,
-    record_cell,
     snapshot,
     update,
     wait_for,
 )
 from multiprocessing_intenum.__main__ import main
-from multiprocessing_intenum.postgres import PostgresRecord, confirmed
+from multiprocessing_intenum.by_path import mirror
+from multiprocessing_intenum.locks.holding import ThreadsLock
+from multiprocessing_intenum.postgres import PostgresRecord, cell, confirmed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,7 +54,7 @@ FORK = multiprocessing.get_context("fork")
 @pytest.fixture
 def unfollowed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let nobody of this process follow a record: the mirrors know what their own writers have seen."""
-    monkeypatch.setattr(record_cell, "follow", lambda *_: None)
+    monkeypatch.setattr(cell, "follow", lambda *_: None)
 
 
 # What it holds
@@ -505,19 +505,21 @@ def test_an_interrupt_leaves_the_lock_free_and_the_value_whole(machine: Machine)
 
 
 @pytest.mark.parametrize("is_free_already", [False, True])
-def test_an_interrupt_at_the_very_end_leaves_the_lock_free(machine: Machine, is_free_already: bool) -> None:
+def test_an_interrupt_at_the_very_end_leaves_the_lock_free(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, is_free_already: bool
+) -> None:
     status: Any = WorkerStatus(IDLE, at=machine())
     lock = status.get_lock()
-    end_turn = lock._end_turn
+    release = ThreadsLock.release
 
-    def interrupted() -> None:
-        lock._end_turn = end_turn
+    def interrupted(self: ThreadsLock) -> None:
+        monkeypatch.undo()
         if is_free_already:
-            end_turn()
+            release(self)
         raise KeyboardInterrupt
 
     lock.acquire()
-    lock._end_turn = interrupted
+    monkeypatch.setattr(ThreadsLock, "release", interrupted)
     with pytest.raises(KeyboardInterrupt):
         lock.release()
     assert not lock._is_mine()

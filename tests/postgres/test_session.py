@@ -12,9 +12,10 @@ import pytest
 from helpers import DEADLINE, in_a_thread
 from postgres_server import free_port
 
-from multiprocessing_intenum import hosts, session
-from multiprocessing_intenum.hosts import parameters_of
-from multiprocessing_intenum.session import ServerError, Session
+from multiprocessing_intenum.postgres import hosts
+from multiprocessing_intenum.postgres import session as module
+from multiprocessing_intenum.postgres.hosts import parameters_of
+from multiprocessing_intenum.postgres.session import ServerError, Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -74,7 +75,7 @@ def test_a_name_server_that_does_not_answer_is_left_behind_at_the_deadline(
             opened(conninfo, 0.05)
     # The tries share the thread that is left behind.
     assert name_server.asked == 1
-    assert [each.name for each in threading.enumerate()].count("multiprocessing_intenum.session") == 1
+    assert [each.name for each in threading.enumerate()].count("multiprocessing_intenum.postgres.session") == 1
     name_server.answers.set()
     check(conninfo)
     check(conninfo)  # it was asked anew: the address of a host may change
@@ -248,14 +249,14 @@ def test_a_server_that_can_not_check_its_clients_is_used_all_the_same(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Windows refuses any other interval than 0, as every system refuses this one."""
-    monkeypatch.setitem(session._SETTINGS, "client_connection_check_interval", "-1")
+    monkeypatch.setitem(module._SETTINGS, "client_connection_check_interval", "-1")
     session = opened(server.conninfo)
     assert answer_of(session, "SHOW idle_session_timeout") == "0"
     session.close()
 
 
 def test_a_server_that_refuses_the_settings_says_why(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(session._SETTINGS, "statement_timeout", "never")
+    monkeypatch.setitem(module._SETTINGS, "statement_timeout", "never")
     with pytest.raises(ConnectionError, match=r"PostgreSQL refuses, nothing was written: invalid value for parameter"):
         opened(server.conninfo)
 

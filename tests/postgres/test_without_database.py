@@ -16,20 +16,11 @@ from helpers import DEADLINE, held_elsewhere, is_free
 from pooler import pooler
 from postgres_server import free_port
 
-from multiprocessing_intenum import (
-    compare_and_set,
-    exchange,
-    last_change,
-    record_cell,
-    record_lock,
-    snapshot,
-    update,
-    wait_for,
-)
-from multiprocessing_intenum.hosts import parameters_of
-from multiprocessing_intenum.postgres import PostgresRecord, confirmed
-from multiprocessing_intenum.record import Table
-from multiprocessing_intenum.session import Session
+from multiprocessing_intenum import compare_and_set, exchange, last_change, snapshot, update, wait_for
+from multiprocessing_intenum.postgres import PostgresRecord, cell, confirmed, lock
+from multiprocessing_intenum.postgres.hosts import parameters_of
+from multiprocessing_intenum.postgres.session import Session
+from multiprocessing_intenum.postgres.table import Table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -394,14 +385,14 @@ def test_who_can_not_mirror_does_not_write(machine: Machine, server: Server) -> 
 def test_an_interrupt_while_the_mirror_is_brought_up_to_date_leaves_its_lock_free(
     machine: Machine, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(record_cell, "follow", lambda *_: None)  # an interrupt strikes the main thread only
+    monkeypatch.setattr(cell, "follow", lambda *_: None)  # an interrupt strikes the main thread only
     status = WorkerStatus(IDLE, at=machine())
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(record_lock.Mirror, "catch_up", interrupted)
+        patch.setattr(lock.Mirror, "catch_up", interrupted)
         with pytest.raises(KeyboardInterrupt):
             status.set(CALCULATING)
     assert is_free(status._self_cell.open_file)  # type: ignore[attr-defined]

@@ -1,0 +1,1 @@
+"""Locks of any kind, and the one that no killed holder keeps."""
