@@ -334,16 +334,16 @@ def test_a_fork_does_not_wait_for_a_thread_that_opens_a_file(tmp_path: Path) -> 
     code = f"""if True:
         import os, sys, threading; sys.path.insert(0, {str(Path(__file__).parent / "support")!r})
         from enums import *
-        from multiprocessing_intenum import opening
+        from multiprocessing_intenum.by_path import life
         reached = threading.Event()
-        making = opening.making
+        making = life.making
         def say(*args):
             reached.set()
             return making(*args)
-        opening.making = say
+        life.making = say
         threading.Thread(target=lambda: WorkerStatus("IDLE", at={str(tmp_path / "status")!r}), daemon=True).start()
         reached.wait()
-        opening.making = making
+        life.making = making
         if os.fork() == 0:
             WorkerStatus("IDLE", at={str(tmp_path / "other")!r}).set("CALCULATING")
             os._exit(0)
