@@ -97,6 +97,17 @@ def write(server: Server, name: str, member: WorkerStatusEnum) -> None:
     assert server.ask(sql, int(member), name)
 
 
+def has_just_looked(status: WorkerStatus) -> None:
+    """Wait until the process that follows has just brought the mirror up to date.
+
+    It has a second until its next look. If it were stopped in the middle of one, it would keep the lock of the mirror.
+    """
+    age = confirmed(status)
+    until(lambda: confirmed(status) < min(age, 0.3))
+    with status._self_cell.open_file:  # type: ignore[attr-defined]
+        pass
+
+
 @contextmanager
 def process(records: list[PostgresRecord], target: Any = have_open, **settings: float) -> Iterator[int]:
     """Run a process that has these records open, and yield its process id."""
@@ -139,7 +150,7 @@ def test_a_forked_child_can_end_whatever_events_its_parents_threads_wait_for(
 
     def hold() -> None:
         held = [each for each in conditions() if not any(each is other for other in before)]
-        held = [each for each in held if each is not end._cond and each.acquire(timeout=0.2)]  # type: ignore[attr-defined]
+        held = [each for each in held if each is not end._cond and each.acquire(timeout=0.01)]  # type: ignore[attr-defined]
         are_held._flag = True  # type: ignore[attr-defined] # set() would want one of them
         end.wait(DEADLINE)
         for each in held:
@@ -223,8 +234,9 @@ def test_another_process_stands_in_for_one_that_does_not_run(
 ) -> None:
     make(recorded, "mode")
     with process([recorded(process="first")], have_open_until_usr1) as first:
+        until(lambda: connections(server) == ["first"])  # it follows: this process comes too late
         here = WorkerStatus(at=recorded())
-        until(lambda: connections(server) == ["first"])
+        has_just_looked(here)
         os.kill(first, how)
         write(server, "mode", CALCULATING)
         assert wait_for(here, CALCULATING, timeout=DEADLINE) is CALCULATING
@@ -240,8 +252,9 @@ def test_a_process_that_was_stopped_does_not_take_the_duty_back(recorded: Record
     make(recorded, *NAMES[:2])
     both = [recorded(name, process="first") for name in NAMES[:2]]
     with process(both) as first:
-        here = WorkerStatus(at=recorded("mode-0"))
         until(lambda: connections(server) == ["first"])
+        here = WorkerStatus(at=recorded("mode-0"))
+        has_just_looked(here)
         os.kill(first, signal.SIGSTOP)
         write(server, "mode-0", CALCULATING)
         assert wait_for(here, CALCULATING, timeout=DEADLINE)
@@ -349,7 +362,6 @@ def test_a_process_that_can_not_follow_lets_another_one_do_it(
             write(server, "mode", CALCULATING)
             assert wait_for(here, CALCULATING, timeout=DEADLINE)
             until(lambda: "the record 'mode' is followed again" in caplog.messages)
-        assert [each for each in caplog.messages if "permission denied" in each]
         # Nobody else is left. It tries again, and says so.
         caplog.clear()
         until(lambda: [each for each in caplog.messages if "permission denied" in each])
@@ -396,8 +408,8 @@ def test_a_machine_has_one_connection_for_all_records_and_asks_for_them_at_once(
 ) -> None:
     make(recorded, *NAMES)
     with process([recorded(name, process="first") for name in NAMES]):
+        until(lambda: connections(server) == ["first"])  # it follows: this process comes too late
         values = [WorkerStatus(at=recorded(name)) for name in NAMES]
-        until(lambda: connections(server) == ["first"])
         for name, value in zip(NAMES, values, strict=True):
             write(server, name, CALCULATING)
             assert wait_for(value, CALCULATING, timeout=DEADLINE)
@@ -440,9 +452,9 @@ def test_of_two_processes_that_follow_some_records_each_one_follows_them_all(
     make(recorded, *NAMES[:2])
     both = [recorded(name, process="first") for name in NAMES[:2]]
     with process(both):
+        until(lambda: connections(server) == ["first"])
         values = [WorkerStatus(at=recorded(name)) for name in NAMES[:2]]
         (follower,) = following._followers.values()
-        until(lambda: connections(server) == ["first"])
         # As if this process had been faster with one of them.
         until(lambda: follower.records[0]._sign[1] == 2)
         follower.records[0]._take()
