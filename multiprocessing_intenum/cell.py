@@ -149,7 +149,7 @@ class Cell(Generic[T]):
         if get_spawning_popen() is None:
             message = (
                 f"{name} can only be sent to a process that is being started (as an argument of Process or as initargs "
-                "of a Pool or an executor): to any other process send its member, snapshot(status)"
+                "of a Pool or an executor): send snapshot(status), its member, to any other process"
             )
             raise RuntimeError(message)
         _refuse_fork_only(self.lock)
@@ -162,7 +162,8 @@ def _unpickled(enum_type: type[Any], block: Any, lock: LockLike) -> Cell[Any]:
     """Make the cell anew in a spawned child, with the same memory and the same lock."""
     if not getattr(process.current_process(), "_inheriting", False):
         message = (
-            "a pickled shared value can only be loaded by the process it was pickled for, while that process starts"
+            "a pickled shared value can only be loaded by the process that it was pickled for, while that process "
+            "starts"
         )
         raise RuntimeError(message)
     return Cell(members_of(enum_type), block, lock)

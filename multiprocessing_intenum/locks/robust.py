@@ -354,8 +354,8 @@ class RobustRLock(OwnedLock):
     def __setstate__(self, state: _State) -> None:
         if not getattr(current_process(), "_inheriting", False):  # multiprocessing sets this while a child starts
             message = (
-                "a pickled RobustRLock can only be loaded by the process it was pickled for, while that process is "
-                "being spawned"
+                "a pickled RobustRLock can only be loaded by the process that it was pickled for, while that "
+                "process is being spawned"
             )
             raise RuntimeError(message)
         self._adopt(*state)
