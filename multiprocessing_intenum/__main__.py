@@ -38,8 +38,7 @@ class _Ints(enum.IntEnum):
 
     @classmethod
     def _missing_(cls, value: Any) -> Any:
-        # The application's enum may make members that the header does not have. Here such a member has its number
-        # instead of a name.
+        # The application's enum may make members that the header does not have. Here their number is their name.
         member = int.__new__(cls, value)
         member._name_, member._value_ = str(value), value
         return member
@@ -90,9 +89,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     wait = command("wait", "wait until the state is one of these; exit code 1 if it is not in time")
     wait.add_argument("names", metavar="NAME", nargs="+", help="a member of the enum")
     wait.add_argument("--used", action="store_true", help="only while a process uses the value, for a readiness probe")
-    new = command(
-        "set", "set the state; exit code 1 if it was not the expected one, or if the lock was not free in time"
-    )
+    new = command("set", "set the state; exit code 1 if it was not the expected one, or the lock was not free in time")
     new.add_argument("name", metavar="NAME", help="the member to set; for flags also A|B")
     new.add_argument("--expect", metavar="NAME", help="only if this is the state now")
     for each, what in ((wait, "state"), (new, "lock")):

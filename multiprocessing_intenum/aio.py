@@ -1,8 +1,7 @@
 """Waiting for a shared value, and following its changes, in asyncio.
 
 Nothing here blocks the event loop, and nothing uses its executor. For each value that coroutines wait for, one daemon
-thread of the process sleeps in the kernel and wakes the coroutines of all loops. The thread ends when no coroutine
-waits any more.
+thread sleeps in the kernel and wakes the coroutines of all loops. It ends when no coroutine waits any more.
 """
 
 from __future__ import annotations
@@ -130,8 +129,7 @@ class _Watcher:
 
     def _complete(self) -> None:
         failure: BaseException | None = None
-        # Both are copies: the garbage collector may run in any call, and an abandoned wait that it ends changes the
-        # originals.
+        # Both are copies: in any call the garbage collector may end an abandoned wait, which changes the originals.
         for loop, futures in list(self._futures.items()):
             try:
                 loop.call_soon_threadsafe(_set_results, tuple(futures))
@@ -205,8 +203,7 @@ async def wait_for(
 
     Raises:
         TimeoutError: the time is over; on Python 3.10 it is an `asyncio.TimeoutError` as well.
-        TypeError, KeyError, ValueError: an argument is of a wrong kind or names no member, or the condition can never
-            be met.
+        TypeError, KeyError, ValueError: an argument of a wrong kind, an unknown name, or a condition never to be met.
         Whatever a function given as `condition` raises.
 
     Example:
@@ -239,8 +236,7 @@ def changes(status: HasCell[T], *, timeout: float | None = None) -> AsyncIterato
 
     Args:
         status: the shared value.
-        timeout: seconds without a change after which the iterator ends; None: never; 0: when there is no further
-            change.
+        timeout: seconds without a change after which the iterator ends; None: never; 0: when no change is left.
 
     Returns:
         An asynchronous iterator of `Change`.

@@ -221,10 +221,7 @@ class EnumAttribute(Generic[V]):
             return instance.__dict__
         except AttributeError:
             if getattr_static(type(instance), self._name, None) is not self:
-                message = (
-                    f"'{type(instance).__name__}' objects do not have this attribute {self._name!r}: "
-                    "give an object that has it"
-                )
+                message = f"'{type(instance).__name__}' objects lack the attribute {self._name!r}: give one with it"
                 raise TypeError(message) from None
             message = (
                 f"'{type(instance).__name__}' objects have no __dict__ to keep a shared {self._name!r} in: "

@@ -141,8 +141,7 @@ def changes(status: HasCell[T], *, timeout: float | None = None) -> Iterator[Cha
 
     Args:
         status: the shared value.
-        timeout: seconds without a change after which the iterator ends; None: never; 0: when there is no further
-            change.
+        timeout: seconds without a change after which the iterator ends; None: never; 0: when no change is left.
 
     Returns:
         An iterator of `Change`.

@@ -73,9 +73,8 @@ class EnumValue(MemberProxy[T]):
     The enum may be of any kind: `Enum` with values of any type, `StrEnum`, `class X(str, Enum)`, Django's
     `TextChoices`, `Flag`. For ints there is the subclass `IntEnumValue`, which type checkers take for an int.
 
-    The shared memory holds a number: for an int the int itself, for a flag its value, for any other member its place in
-    the order of definition. So the value of a member is never sent to another process: each process has the enum, and
-    finds the member there.
+    The shared memory holds the number of a member: an int itself, the value of a flag, or else the place in the order
+    of definition. No value of a member is sent to another process: each has the enum, and finds the member there.
 
     Everything else is as `IntEnumValue` says. A plain str is always a name, even if the enum's members are strings.
 

@@ -138,8 +138,7 @@ def wait_for(
 
     Raises:
         TimeoutError: the time is over; the message has the state and the condition.
-        TypeError, KeyError, ValueError: an argument is of a wrong kind or names no member, or the condition can never
-            be met.
+        TypeError, KeyError, ValueError: an argument of a wrong kind, an unknown name, or a condition never to be met.
         Whatever a function given as `condition` raises.
 
     Example:

@@ -331,7 +331,7 @@ def test_an_instance_without_a_dict_can_not_have_one() -> None:
 
 
 def test_an_object_of_another_class_does_not_have_it() -> None:
-    with pytest.raises(TypeError, match="'object' objects do not have this attribute 'status': give an object"):
+    with pytest.raises(TypeError, match="'object' objects lack the attribute 'status': give one with it"):
         WorkerState.status.proxy_of(object())
 
 

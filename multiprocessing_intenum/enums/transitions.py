@@ -65,8 +65,7 @@ class Transitions:
 
     Args:
         members: the table of the enum.
-        declared: the `transitions=` of the class: a mapping from each member, or its name, to the members or names that
-            may follow it.
+        declared: the `transitions=` of the class: for each member, or its name, the members or names that may follow.
 
     Raises:
         TypeError: something is of the wrong kind; the message says what.
@@ -93,8 +92,7 @@ class Transitions:
                 raise ValueError(message)
             if isinstance(values, enum.EnumMeta):  # all members: an iteration would leave out combinations of flags
                 values = tuple(cast("Any", values).__members__.values())
-            # From Python 3.11 on a flag is a collection of its bits, and a member that is a tuple is a collection of
-            # its items.
+            # From Python 3.11 on a flag is a collection of its bits, and a tuple member is one of its items.
             is_one = isinstance(values, (str, bytes)) or isinstance(type(values), enum.EnumMeta)
             if is_one or not isinstance(values, Collection):
                 message = (

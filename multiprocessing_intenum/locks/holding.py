@@ -258,10 +258,7 @@ class ThreadsLock:
         self._waiters: deque[threading.Lock] = deque()
 
     def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
-        """Take the lock. Return False if it was not free in time.
-
-        `timeout` is in seconds; None waits for ever. Without `block` it does not wait.
-        """
+        """Take the lock. False: it was not free in `timeout` seconds (None: for ever), or at once without `block`."""
         me, waiters = execution(), self._waiters
         if not waiters and self._take(me):
             return True

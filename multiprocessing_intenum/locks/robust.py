@@ -57,8 +57,7 @@ class RobustRLock(OwnedLock):
     owner is a thread; under gevent or eventlet it is a greenlet, and a greenlet that waits lets the others run. A
     forked child holds no lock of its parent's threads.
 
-    The model is POSIX's robust mutexes (`pthread_mutexattr_setrobust`); the interface is that of
-    `multiprocessing.RLock`.
+    It is a robust mutex of POSIX (`pthread_mutexattr_setrobust`) with the interface of `multiprocessing.RLock`.
 
     Args:
         on_holder_death: called with this lock after a holder's death, by the next holder, before its `acquire` returns.
@@ -282,8 +281,7 @@ class RobustRLock(OwnedLock):
         # lost for good. If this process is killed before the repair is done, the next holder still learns of a dead
         # holder.
         if depth > 0:
-            # Both are noted before the call: a signal handler right after it must find something to repair, and no
-            # owner.
+            # Noted before the call: a signal handler right after it must find something to repair, and no owner.
             before, self._repairer, self._owner = self._repairer, me, None
             if self._c.consistent(self._mutex):  # a signal handler was faster, or no holder has died
                 self._repairer = before

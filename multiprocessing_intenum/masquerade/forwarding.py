@@ -184,8 +184,7 @@ if _metaclass is not type:  # the pure-Python wrapt
         __module__, __doc__ = (vars(_metaclass)[name] for name in ("__module__", "__doc__"))
 
         def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **keywords: Any) -> Any:
-            # wrapt's own __new__ takes no keywords of a class. So it makes another class, only for the additions that
-            # it makes.
+            # wrapt's own __new__ takes no keywords of a class. So it makes another class, just for its additions.
             texts = {text: namespace[text] for text in ("__module__", "__doc__") if text in namespace}
             additions = vars(super().__new__(mcs, name, (), texts))
             return type.__new__(mcs, name, bases, {**namespace, **additions}, **keywords)

@@ -50,8 +50,7 @@ _IMPLIED: dict[str, dict[str, Callable[..., Any] | None]] = {
 
 # For a method of `MemberProxy`: the methods that Python tries for its operation. If the enum has none of them, the
 # method is refused, so that the value does not claim to be a number. int(), float() and complex() also read text, which
-# isascii() stands for. Before Python 3.11 a complex number has no __complex__(); conjugate(), which all numbers have,
-# stands for it.
+# has isascii(). Before Python 3.11 a complex number has no __complex__(), but conjugate(), as all numbers.
 _TRIED = {
     "__int__": ("__int__", "__index__", "__trunc__", "isascii"),
     "__float__": ("__float__", "__index__", "isascii"),

@@ -262,8 +262,7 @@ class Words:
     def _uncounted(self, count: int) -> tuple[int, tuple[int, float, int, int] | None]:
         """Return the state, and the entry of the change that led to it, if `count` does not include that change.
 
-        If another program has written the state, there is no such entry. The returned one is made up, with the process
-        id -1.
+        If another program has written the state, there is no such entry. One is made up, with the process id -1.
         """
         state: int = self.state[()]
         if state == self.settled[()]:
