@@ -39,7 +39,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # Who has no values by path does not load what they need.
+    # A program without values by path does not load the modules for them.
     if name == "value_at":
         from multiprocessing_intenum.by_path.value_at import value_at
 

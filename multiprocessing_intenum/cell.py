@@ -36,11 +36,11 @@ R = TypeVar("R")
 
 
 class Cell(Generic[T]):
-    """A shared value without its masquerade: where its state lies, how a writer locks it and how he stores to it.
+    """A shared value without its masquerade: where its state lies, how a writer locks it and stores to it.
 
     Args:
         members: the table of the enum.
-        block: the shared memory, in which the words have begun already.
+        block: the shared memory of the words.
         lock: the lock of the writers.
 
     Raises:
@@ -52,15 +52,15 @@ class Cell(Generic[T]):
     )  # fmt: skip
 
     operations: Operations
-    """Those on the lock."""
+    """What a writer needs of the lock."""
     members: Members[T]
     by_number: dict[int, T]
-    """The table's own dict, one load nearer for the reads."""
+    """The dict of the table itself: it saves each read a load."""
     exact_type: type
-    """The table's: a value of this type can be written without a closer look."""
+    """The `exact_type` of the table: a value of this type is written without a check."""
     words: Words
     view: memoryview[Any]
-    """The way to the state: a memoryview without dimensions loads it in 17 ns, `c_int64.value` in 43."""
+    """The state: a memoryview without dimensions loads it in 17 ns, `c_int64.value` in 43 ns."""
     lock: Lock
     """The very object that the user gave as `lock=`, or the default one."""
     write: Callable[[T], None]
@@ -77,11 +77,11 @@ class Cell(Generic[T]):
 
     @property
     def place(self) -> str:
-        """Where it is, for an error."""
+        """Where the value is, for the text of an error."""
         return ""
 
     def check_writes(self, check: Callable[[int, T], None] | None) -> None:
-        """Have each write refused that `check` raises an error for. It is called as `Words.writer` says."""
+        """Refuse each write for which `check` raises an error. For its arguments see `Words.writer`."""
         words = self.words
         store = words.writer(self.by_number, self.members.number_of, check)
         self.write = guarded(self.lock, self.operations, store, words.sleepers, words.wake)
@@ -96,7 +96,7 @@ class Cell(Generic[T]):
         return cell
 
     def locked(self, action: Callable[[], R], timeout: float | None) -> R:
-        """Return `action()`, called with the lock held. If this thread holds the lock already, it keeps it.
+        """Call `action` with the lock held, and return its result. If this thread already holds the lock, it keeps it.
 
         Raises:
             TimeoutError: the lock was not free within `timeout` seconds.
@@ -134,11 +134,11 @@ class Cell(Generic[T]):
         return other._block is self._block and other.members is self.members
 
     def copy(self) -> Cell[T]:
-        """Return a cell with its own state, which is now the same, under the same lock."""
+        """Return a cell with the same lock and its own state, at first an equal one."""
         return self.in_memory(self.members, self.view[()], self.lock)
 
     def pickled(self, name: str) -> tuple[Callable[..., Cell[Any]], tuple[Any, ...]]:
-        """Return a function and its arguments, with which another process makes a cell that shares this one's state.
+        """Return a function and its arguments. Another process calls it to make a cell that shares this state.
 
         Args:
             name: the class of the shared value, for the text of an error.
@@ -149,7 +149,7 @@ class Cell(Generic[T]):
         if get_spawning_popen() is None:
             message = (
                 f"{name} can only be sent to a process that is being started (as an argument of Process or as initargs "
-                "of a Pool or an executor): send snapshot(status) to give its member to anybody else"
+                "of a Pool or an executor): send snapshot(status), its member, to any other process"
             )
             raise RuntimeError(message)
         _refuse_fork_only(self.lock)
@@ -161,14 +161,17 @@ class Cell(Generic[T]):
 def _unpickled(enum_type: type[Any], block: Any, lock: LockLike) -> Cell[Any]:
     """Make the cell anew in a spawned child, with the same memory and the same lock."""
     if not getattr(process.current_process(), "_inheriting", False):
-        message = "a pickled shared value can only be loaded by the process that it was pickled for, while that starts"
+        message = (
+            "a pickled shared value can only be loaded by the process that it was pickled for, while that process "
+            "starts"
+        )
         raise RuntimeError(message)
     return Cell(members_of(enum_type), block, lock)
 
 
 @runtime_checkable
 class OpensCell(Protocol):
-    """What `at=` takes besides a path: `PostgresRecord`, whose module only its users load."""
+    """What `at=` takes besides a path: `PostgresRecord`. Its module is loaded only by programs that use it."""
 
     def _open_cell(self, members: Members[T], number: int | None, lock: LockLike | None) -> Cell[T]:
         """Return a cell. `number` is the first state, if one was given."""
@@ -190,7 +193,7 @@ def _refuse_fork_only(lock: LockLike) -> None:
 
 
 def default_lock(ctx: BaseContext | None) -> LockLike:
-    """Return the lock of a value that was given none: a RobustRLock, or where there is none an RLock of the context."""
+    """Return the lock of a value without `lock=`: a RobustRLock, or an RLock of the context where that is missing."""
     make = getattr(multiprocessing if ctx is None else ctx, "RLock", None)
     if not callable(make):
         message = f"Can not use {type(ctx)} as ctx: expected a context, such as multiprocessing.get_context('spawn')"
@@ -204,7 +207,7 @@ def default_lock(ctx: BaseContext | None) -> LockLike:
 if TYPE_CHECKING:
 
     class HasCell(Generic[T]):
-        """An object with a cell. Only `IntEnumValue` is one; the modules below it use this name for it."""
+        """An object with a cell, which only a shared value is. The modules below `proxy` use this name for it."""
 
         _self_view: memoryview[int]
         _self_cell: Cell[T]
@@ -232,7 +235,7 @@ def has_cell(value: object) -> TypeIs[HasCell[Any]]:
 def snapshot(status: HasCell[T]) -> T:
     """Return the member that a shared value names now.
 
-    It is a real member: `is` holds, json and other C code accept it, and a `match` on it sees one value in all cases.
+    It is a real member: `is` holds, json and other C code accept it, and all cases of a `match` on it see one value.
 
     Args:
         status: the shared value.
@@ -271,7 +274,7 @@ def cell_of(status: HasCell[T]) -> Cell[T]:
 def _refuse_target(target: object) -> NoReturn:
     message = (
         f"expected an IntEnumValue, not {type(target)}: a member or an attribute's value is a copy of the state; give "
-        "the shared value, of this or any EnumValue class; for an IntEnumAttribute give "
-        "Class.attribute.proxy_of(instance), as for any EnumAttribute"
+        "the shared value, an IntEnumValue or any other EnumValue; for an IntEnumAttribute or EnumAttribute give "
+        "Class.attribute.proxy_of(instance)"
     )
     raise TypeError(message)

@@ -345,7 +345,7 @@ def test_an_enum_larger_than_a_page_has_a_larger_file(path: str) -> None:
 
 
 def test_what_does_not_go_together_is_an_error(path: str, tmp_path: Path) -> None:
-    with pytest.raises(TypeError, match="only with at= it may be left out"):
+    with pytest.raises(TypeError, match="it may be left out only with at="):
         WorkerStatus()
     with pytest.raises(TypeError, match="exclude each other"):
         WorkerStatus(IDLE, at=path, ctx=multiprocessing.get_context())

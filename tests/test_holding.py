@@ -385,7 +385,7 @@ def test_a_set_that_takes_the_lock_works_with_each_reentrant_lock(make: Any, wri
 
 def wait_for_the_queue(lock: ThreadsLock, length: int) -> None:
     end = time.monotonic() + DEADLINE
-    while len(lock._bells) != length:
+    while len(lock._waiters) != length:
         assert time.monotonic() < end
         time.sleep(0.001)
 
@@ -462,9 +462,9 @@ def test_one_that_did_not_leave_the_queue_keeps_nobody_out() -> None:
     lock = ThreadsLock()
     stale = threading.Lock()
     stale.acquire()
-    lock._bells.append(stale)
+    lock._waiters.append(stale)
     assert lock.acquire(timeout=DEADLINE)
-    assert not lock._bells
+    assert not lock._waiters
     lock.release()
 
 
@@ -474,7 +474,7 @@ def test_one_that_was_taken_for_gone_gets_its_turn_all_the_same() -> None:
     thread = threading.Thread(target=lambda: lock.acquire() and lock.release())
     thread.start()
     wait_for_the_queue(lock, 1)
-    lock._bells.clear()
+    lock._waiters.clear()
     lock.release()
     thread.join(DEADLINE)
     assert not thread.is_alive()

@@ -128,15 +128,15 @@ class Members(Generic[T]):
     def member_of(self, value: object, doing: str = "set") -> T:
         """Return the member that `value` is or names. The member fits the cell.
 
-        If `_missing_` keeps no record of the members that it makes, the enum has several objects for one number. The
-        table has one of them, and this method returns that one for all of them.
+        If `_missing_` does not remember the members that it makes, the enum has several objects for one number. The
+        table has one of these objects, and this method returns it for all of them.
 
         Args:
             value: a member of the enum, or the name of a member as str.
             doing: what the caller does with the member, for the text of an error: "set", "expect" or "wait for".
 
         Raises:
-            TypeError: `value` is neither, but for example another enum's member, an int, a bool or None.
+            TypeError: `value` is neither. For example, it is another enum's member, an int, a bool or None.
             KeyError: the enum has no member of this name.
             OverflowError: the member does not fit 64 bits.
             ValueError: `value` has the enum's type, but the enum has no member of its number.
@@ -181,8 +181,8 @@ class Members(Generic[T]):
 def _numbers_of(enum_type: type[Any]) -> Callable[[Any], int]:
     """Return the function from member to number.
 
-    The number of an int is the int, that of a flag its value, and that of any other member its place in the order of
-    definition: its value may be anything, and differ between processes.
+    The number of an int is the int itself, and the number of a flag is its value. The number of any other member is its
+    place in the order of definition, because its value may be anything, and may differ between processes.
     """
     if issubclass(enum_type, int):
         return int.__int__  # int() would call the enum's own `__int__`, if it has one
@@ -231,13 +231,13 @@ def refuse(enum_type: type, value: object, doing: str = "set", hint: str = "") -
 
 
 def of_one_name(ours: type, given: type) -> str:
-    """Return what to say of two classes that have one name but are not one class; nothing if they have not."""
+    """Return a hint for an error about two different classes of one name; an empty text for any other two."""
     if ours is given or ours.__qualname__ != given.__qualname__:
         return ""
     if ours.__module__ != given.__module__:
         return (
-            f": these are two classes of one name, of the module {ours.__module__} and of the module "
-            f"{given.__module__}; import it from one of them everywhere"
+            f": these are two classes of one name, one from the module {ours.__module__}, one from the module "
+            f"{given.__module__}; import the class from the same module everywhere"
         )
     return (
         f": these are two classes of one name, because the class {ours.__qualname__} was made anew (by a cell of a "

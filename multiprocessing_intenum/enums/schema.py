@@ -1,4 +1,4 @@
-"""What tells one enum from another: its description, as the header of a file and the row of a record have it."""
+"""What tells one enum from another: its description, which the header of a file and the row of a record store."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ __all__ = [
 
 
 def printable(text: str) -> str:
-    """Return a text in which all that a terminal would not show, but obey, is escaped.
+    """Return a text with each character escaped that a terminal would obey instead of showing it.
 
-    Anybody may have written the names in a file or a row.
+    Any program may have written the names in a file or a row.
     """
     if text.isprintable():
         return text
@@ -46,7 +46,7 @@ def description_of_enum(members: Members[Any]) -> dict[str, Any]:
 
 
 def _shown(enum_type: type[Any], name: str, value: Any) -> Any:
-    """Return the value if JSON has it, or a text for it."""
+    """Return the value if JSON can store it, or a text for it."""
     if type(value) is int and abs(value) < 2**63:
         return value
     try:
@@ -59,7 +59,7 @@ def _shown(enum_type: type[Any], name: str, value: Any) -> Any:
 
 
 class ValueByText:
-    """A value of an enum that is known by its description only. Two with one text may differ."""
+    """The value of a member, known only by its text in a description. Two values with one text may differ."""
 
     def __init__(self, text: object) -> None:
         self.text = str(text)
@@ -81,10 +81,10 @@ def _is_plain(value: Any) -> bool:
 
 
 def _text_of(value: Any) -> str:
-    """Return the repr of a value, if that depends on nothing but the value.
+    """Return the repr of a value, if it depends only on the value.
 
-    A text of gettext_lazy shows itself as the literal of its translation, which is another one in each language. So
-    what is not plain, but looks like a literal, is described by its type.
+    The repr of a text of gettext_lazy is the literal of its translation, which differs between languages. So if a value
+    is not plain, but its repr looks like a literal, the value is described by its type.
     """
     if _is_plain(value) or type(value) is ValueByText:
         return repr(value)
@@ -120,14 +120,14 @@ def literal_of(text: str) -> Any:
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of an escape that Python does not know, in the repr of some object
+            warnings.simplefilter("ignore")  # about an unknown escape in the repr of some object
             return ast.literal_eval(text)
-    except (SyntaxError, TypeError, MemoryError, RecursionError) as error:  # with ValueError, what ast documents
+    except (SyntaxError, TypeError, MemoryError, RecursionError) as error:  # ast documents these and ValueError
         raise ValueError(str(error)) from error
 
 
 def is_enum(description: Mapping[str, Any]) -> bool:
-    """Whether a description is that of an enum. What is in a file may be anything."""
+    """Whether this is the description of an enum. A file may hold anything."""
     kind, members = description.get("kind"), description.get("members")
     values = description.get("values") if kind == "places" else members
     return (
@@ -141,11 +141,11 @@ def is_enum(description: Mapping[str, Any]) -> bool:
 
 
 def enum_difference(found: Mapping[str, Any], expected: Mapping[str, Any], where: str = "the file") -> str:
-    """Return how the enum that was found differs from the one that is expected. Its own name does not matter."""
+    """Return how the found enum differs from the expected one; the name of the enum does not matter."""
     if not is_enum(found):
         return f"it holds {what_is_in(found)}, expected the enum {expected['enum']}"
     theirs, ours = found["members"], expected["members"]
-    # A member that is stored by its place is another one to a process whose enum has another order.
+    # A process whose enum has another order would find another member at a place.
     number = "place" if found["kind"] == expected["kind"] == "places" else "="
     differences: list[str] = []
     for name in dict.fromkeys([*theirs, *ours]):
@@ -165,7 +165,7 @@ def enum_difference(found: Mapping[str, Any], expected: Mapping[str, Any], where
 
 
 def what_is_in(description: Mapping[str, Any]) -> str:
-    """Return what a description that is not that of an enum stands for, for an error."""
+    """Return what a description describes if it is not an enum, for the text of an error."""
     if "ctypes" not in description:
         return "something that this version does not know"
     return printable(f"a ctypes object, {description['ctypes']}")

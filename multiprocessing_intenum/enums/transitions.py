@@ -18,7 +18,7 @@ _KEYWORDS = frozenset({
 """Names that mean something else to Mermaid, in letters of either case."""
 
 _NUMBERED = "state"
-"""How the names begin that stand for those that Mermaid would not understand."""
+"""The beginning of a name that replaces one that Mermaid would not understand."""
 
 _ENTITIES = str.maketrans({"<": "#lt;", ">": "#gt;", '"': "#quot;", "#": "#35;", ";": "#59;"})
 """What Mermaid would take for HTML, or for the end of a label or of a line."""
@@ -52,7 +52,7 @@ class TransitionError(ValueError):
 
     def __init__(self, before: Any, after: Any, allowed: Iterable[Any]) -> None:
         self.before, self.after, self.allowed = before, after, tuple(allowed)
-        super().__init__(before, after, self.allowed)  # what pickle and copy make it of
+        super().__init__(before, after, self.allowed)  # pickle and copy make the error again from these
 
     def __str__(self) -> str:
         before, after = _name(self.before), _name(self.after)
@@ -65,7 +65,7 @@ class Transitions:
 
     Args:
         members: the table of the enum.
-        declared: what the class was given: for members or names, the members or names that may follow.
+        declared: the `transitions=` of the class: for each member, or its name, the members or names that may follow.
 
     Raises:
         TypeError: something is of the wrong kind; the message says what.
@@ -76,7 +76,7 @@ class Transitions:
 
     def __init__(self, members: Members[Any], declared: object) -> None:
         self._members = members
-        # The followers by their identity, as members are compared everywhere: the table has one for each number.
+        # For each number, the members that may follow, by their identity: the table has one member for each number.
         self._allowed: dict[int, dict[int, Any]] = {}
         if not isinstance(declared, Mapping):
             message = (
@@ -92,7 +92,7 @@ class Transitions:
                 raise ValueError(message)
             if isinstance(values, enum.EnumMeta):  # all members: an iteration would leave out combinations of flags
                 values = tuple(cast("Any", values).__members__.values())
-            # From Python 3.11 on a flag is a collection of its bits, and a tuple's member is one of its items.
+            # From Python 3.11 on a flag is a collection of its bits, and a tuple member is one of its items.
             is_one = isinstance(values, (str, bytes)) or isinstance(type(values), enum.EnumMeta)
             if is_one or not isinstance(values, Collection):
                 message = (
@@ -101,8 +101,8 @@ class Transitions:
                 )
                 raise TypeError(message)
             place = f"transitions[{_name(before)}]"
-            followers = [self._member(value, place) for value in cast("Collection[object]", values)]
-            self._allowed[number] = {id(after): after for after in followers}
+            successors = [self._member(value, place) for value in cast("Collection[object]", values)]
+            self._allowed[number] = {id(after): after for after in successors}
 
     def _member(self, value: object, place: str) -> Any:
         try:
@@ -119,7 +119,7 @@ class Transitions:
             raise type(error)(message) from None
 
     def check(self, number: int, after: Any) -> None:
-        """Raise TransitionError if the state of this number must not be followed by this other member."""
+        """Raise TransitionError if this other member must not follow the state of this number."""
         allowed = self._allowed.get(number, {})
         if id(after) not in allowed:
             raise TransitionError(self._members[number], after, allowed.values())
@@ -129,8 +129,8 @@ class Transitions:
         members = self._members
         return [
             (members[number], after)
-            for number, followers in self._allowed.items()
-            for after in followers.values()
+            for number, successors in self._allowed.items()
+            for after in successors.values()
             if members[number] is not after
         ]
 

@@ -1,1 +1,1 @@
-"""Locks of any kind, and the one that no killed holder keeps."""
+"""Locks of any kind, and the lock that no killed holder keeps."""

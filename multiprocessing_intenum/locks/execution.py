@@ -1,4 +1,4 @@
-"""Who runs, a thread or a greenlet, and how it waits where the kernel cannot wake it."""
+"""The execution, a thread or a greenlet, and how it waits where the kernel cannot wake it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Execution", "Pauses", "execution", "greenlets_share_a_thread", "mome
 
 
 class Execution:
-    """What can own a lock: a thread, or with gevent or eventlet a greenlet. It lives as long as that does."""
+    """What can own a lock: a thread, or with gevent or eventlet a greenlet. The object lives as long."""
 
     __slots__ = ("__weakref__",)
 
@@ -23,7 +23,7 @@ def _new_local() -> Any:
     """Return a local object whose `me` is a weak reference to the calling execution.
 
     It is built on `threading.local`, which gevent and eventlet replace by one for greenlets. The number of a thread or
-    of a greenlet would not do: the next one may get the same.
+    a greenlet would not be enough: a later one may get the same number.
     """
 
     class Local(threading.local):
@@ -42,7 +42,7 @@ def _start_anew() -> None:
     _local_class, _local = threading.local, _new_local()
 
 
-# The only thread of a forked child is another one than the thread that forked, and holds nothing.
+# The only thread of a forked child is not the thread that forked, and holds nothing.
 fork.in_child(fork.Step.OWNERS, _start_anew)
 
 
@@ -72,7 +72,7 @@ _SHORTEST = 50e-6
 
 
 class Pauses:
-    """Sleeps between two looks, each twice as long as the one before.
+    """Sleeps between looks, each sleep twice as long as the one before.
 
     Args:
         longest: seconds of the longest sleep.

@@ -72,7 +72,7 @@ class OwnedLock:
     def _guard(
         self, store: Callable[[T], object], waiting: memoryview, wake: Callable[[], object]
     ) -> Callable[[T], None] | None:
-        """Return what `guarded` is to return for this lock, if it has something faster."""
+        """Return a faster function for `guarded` to return, or None if this lock has none."""
         return None
 
 
@@ -84,14 +84,14 @@ class Operations(NamedTuple):
     """What a writer needs of a lock of any kind."""
 
     acquire: Callable[..., object]
-    """Takes it. `acquire(timeout=seconds)` returns False when the time is over."""
+    """Takes the lock. `acquire(timeout=seconds)` returns False when the time is over."""
     release: Callable[[], object]
     is_mine: Callable[[], bool]
-    """Whether the calling thread holds it. A thread that holds it must not take it again: with a plain Lock it would
-    wait for itself for ever."""
+    """Whether the calling thread holds the lock. Such a thread must not take it again: with a plain Lock it
+    would wait for itself for ever."""
 
     def hold(self, action: Callable[[], R], limit: float | None) -> R:
-        """Return `action()`, called with the lock held. If this thread holds the lock already, it keeps it.
+        """Call `action` with the lock held, and return its result. If this thread already holds the lock, it keeps it.
 
         Args:
             action: what to do. After an exception in it the lock is as it was before.
@@ -100,8 +100,8 @@ class Operations(NamedTuple):
         Raises:
             NotFreeError: the lock was not free in time.
         """
-        # It takes a function because no context manager is safe from an interrupt: one that comes as the `with` block
-        # ends is raised before the first line of `__exit__`, and the lock would stay held.
+        # It takes a function because no context manager is safe from an interrupt: an interrupt at the end of the
+        # `with` block is raised before the first line of `__exit__`, and the lock would stay held.
         if not _here[()]:
             fork.notice()
         if self.is_mine():
@@ -172,14 +172,14 @@ def guarded(
 ) -> Callable[[T], None]:
     """Return the function of a writer: it takes the lock, calls `store` with its argument, and releases the lock.
 
-    If this thread holds the lock already, it keeps it. So the function works with a plain Lock as well.
+    If this thread already holds the lock, it keeps it. So the function works with a plain Lock as well.
 
     Args:
         lock: the lock.
         operations: what a writer needs of it.
-        store: what to do with the lock held. After an exception in it the lock is free.
-        waiting: a word that is not zero if somebody waits for what `store` does.
-        wake: called if `waiting` says so, after the release if there is one: those it wakes may want the lock.
+        store: what to do with the lock held. After an exception in it the lock is as it was before.
+        waiting: a word that is not zero if a process may wait for what `store` does.
+        wake: called if `waiting` is not zero, after the release if there is one: a woken process may want the lock.
     """
     faster = lock._guard(store, waiting, wake) if isinstance(lock, OwnedLock) else None
     if faster is not None:
@@ -228,24 +228,23 @@ def _hold_nothing() -> None:
     _held.ids.clear()
     for lock in _semaphores:
         lock._semlock._after_fork()  # type: ignore[attr-defined]
-    for turns in list(_threads_locks):
-        turns._begin()
+    for threads_lock in list(_threads_locks):
+        threads_lock._begin()
 
 
 fork.in_child(fork.Step.SEMAPHORES, _hold_nothing)
 
 _SLICE = 0.1
-"""Seconds after which a thread that waits looks for itself, because it may have been woken in vain, or not at all."""
+"""Seconds after which a thread that waits looks by itself, because a wake-up may come in vain, or be lost."""
 
 
 class ThreadsLock:
-    """A lock of the threads, or greenlets, of this process alone: first come, first served.
+    """A lock for the threads, or greenlets, of this process only: first come, first served.
 
-    A thread that ends gives it back. A forked child finds it free. It is not re-entrant: `is_mine` says that the
-    calling thread has it.
+    A thread that ends gives it back. A forked child finds it free. It is not re-entrant: ask `is_mine` first.
     """
 
-    __slots__ = ("__weakref__", "_bells", "_owner")
+    __slots__ = ("__weakref__", "_owner", "_waiters")
 
     def __init__(self) -> None:
         self._begin()
@@ -255,37 +254,37 @@ class ThreadsLock:
         # One step takes the lock and notes the owner: `setdefault`. One step gives it back: `pop`. An interrupt or a
         # signal handler comes before such a step or after it.
         self._owner: dict[str, tuple[weakref.ref[Any], weakref.ref[Any]]] = {}
-        # Those who wait, in their order: a lock each, which is released to wake its thread.
-        self._bells: deque[threading.Lock] = deque()
+        # One lock for each thread that waits, in their order. Releasing it wakes the thread.
+        self._waiters: deque[threading.Lock] = deque()
 
     def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
-        """Take the lock. Return False if it was not free within `timeout` seconds (None: for ever), or at once."""
-        me, bells = execution(), self._bells
-        if not bells and self._take(me):
+        """Take the lock. False: it was not free in `timeout` seconds (None: for ever), or at once without `block`."""
+        me, waiters = execution(), self._waiters
+        if not waiters and self._take(me):
             return True
         deadline = math.inf if timeout is None else moment(timeout)
-        bell = threading.Lock()
-        bell.acquire()
+        waiter = threading.Lock()
+        waiter.acquire()
         try:
-            bells.append(bell)
+            waiters.append(waiter)
             is_late = False
             while True:
-                first = bells[0] if bells else bell
-                if (is_late or first is bell) and self._take(me):
-                    # If the first one did not come for it, it was interrupted before it could leave the queue.
-                    _leave(bells, first)
+                first = waiters[0] if waiters else waiter
+                if (is_late or first is waiter) and self._take(me):
+                    # A first waiter that did not take the lock was interrupted before it could leave the queue.
+                    _leave(waiters, first)
                     return True
                 left = deadline - time.monotonic()
                 if not block or left <= 0:
                     return False
-                is_late = not bell.acquire(timeout=min(left, _SLICE))
+                is_late = not waiter.acquire(timeout=min(left, _SLICE))
         finally:
-            _leave(bells, bell)
+            _leave(waiters, waiter)
             if not self.is_mine():
                 self._wake()
 
     def release(self) -> None:
-        """Give the lock back, which the calling thread has."""
+        """Give the lock back. The calling thread must have it."""
         self._owner.pop("owner")
         self._wake()
 
@@ -303,27 +302,27 @@ class ThreadsLock:
         return owner is not None and owner[0] is execution
 
     def _wake(self) -> None:
-        with suppress(IndexError, RuntimeError):  # nobody waits, or it has been woken
-            self._bells[0].release()
+        with suppress(IndexError, RuntimeError):  # no thread waits, or the first one is already woken
+            self._waiters[0].release()
 
 
-def _leave(bells: deque[threading.Lock], bell: threading.Lock) -> None:
+def _leave(waiters: deque[threading.Lock], waiter: threading.Lock) -> None:
     with suppress(ValueError):  # it is not in the queue any more
-        bells.remove(bell)
+        waiters.remove(waiter)
 
 
 _threads_locks: weakref.WeakSet[ThreadsLock] = weakref.WeakSet()
 
 
 def _end(reference: weakref.ref[Any], execution: weakref.ref[Any]) -> None:
-    """Give a lock back, because the thread that has it has ended."""
+    """Give a lock back, because its owner has ended."""
     lock: ThreadsLock | None = reference()
     if lock is not None and lock._is_of(execution):
         lock.release()
 
 
 class _OpaqueLock:
-    """A lock that cannot report its owner: threading's Lock, a manager's, a file lock. This class records the owner.
+    """A lock that cannot report its owner: threading's Lock, a manager's, a file lock. This class notes the owner.
 
     It does not notice when users take the lock with their own `with`. A `set()` inside that `with` takes the lock
     again, which works only with a re-entrant lock. The documentation says so.

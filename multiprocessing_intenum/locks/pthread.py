@@ -16,10 +16,10 @@ from multiprocessing_intenum.memory.futex import Timespec
 __all__ = ["ALIGNMENT", "MUTEX_SIZE", "NOT_HERE", "TID_MASK", "Pthread", "named", "pthread"]
 
 # pthread_mutex_t has 40 bytes on x86-64 (glibc, musl) and on aarch64 with musl, 48 on aarch64 with glibc, and
-# pthread_mutexattr_t has 4 to 8. Too many bytes cost nothing; one too few is a write into somebody else's memory.
+# pthread_mutexattr_t has 4 to 8. Too many bytes cost nothing; one too few is a write into other memory.
 MUTEX_SIZE = 128
 _ATTRIBUTES_SIZE = 64
-# The mutex needs 8. With a cache line of its own it does not slow down its neighbours, nor they it.
+# The mutex needs 8. In a cache line for itself it and its neighbours do not slow each other down.
 ALIGNMENT = 64
 
 # These are the same in glibc and in musl, on every processor of Linux.
@@ -35,7 +35,7 @@ NOT_HERE = (
 
 
 class Pthread:
-    """The C functions. Those that cannot block keep the GIL (PyDLL), which is faster than releasing it.
+    """The C functions. If a function cannot block, it keeps the GIL (PyDLL), which is faster than releasing it.
 
     A mutex is given as `ctypes.byref(block, offset)`, made once. With that and without `argtypes`, trylock and unlock
     take 240 ns together; with an address and `argtypes` they take 390.
@@ -55,7 +55,7 @@ class Pthread:
             self._clocklock = None
         self.incref: Any = quick["Py_IncRef"]
         self.incref.argtypes, self.incref.restype = (ctypes.py_object,), None
-        # Not the recursive type: for that one glibc takes a thread of the same number in another PID namespace for the
+        # Not the recursive type: with that, glibc takes a thread with the same number in another PID namespace for the
         # owner, and lets it in.
         self._attributes = ctypes.create_string_buffer(_ATTRIBUTES_SIZE)
         error = (
@@ -83,7 +83,7 @@ class Pthread:
         return self._clocklock(mutex, _CLOCK_MONOTONIC, moment)
 
     def word_of(self, block: Any, offset: int) -> memoryview[Any]:
-        """Return the word of a mutex in which the kernel notes the holder. It is zero while nobody holds it."""
+        """Return the word in which the kernel notes the holder of a mutex. It is zero while the mutex is free."""
         start = offset + self._word
         return memoryview(block).cast("B")[start : start + 4].cast("I", ())
 

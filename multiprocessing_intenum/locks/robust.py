@@ -49,21 +49,21 @@ class RobustRLock(OwnedLock):
     """A `multiprocessing.RLock` that outlives its holder (Linux).
 
     When the process or the thread that holds it ends without releasing it, because it was killed for example, the
-    kernel hands the lock at once to the next one who asks. The new holder first runs `on_holder_death(lock)`, with the
-    lock held, to put right what the dead holder may have left half written.
+    kernel at once gives the lock to the next thread that asks. The new holder first runs `on_holder_death(lock)`, with
+    the lock held, to repair what the dead holder may have left half written.
 
-    The lock may be used by every process that inherits it: by fork, or as an argument of a spawned `Process`. All of
-    them must be in one PID namespace. The lock is re-entrant: its owner may take it again, and releases it as often.
-    The owner is a thread; under gevent or eventlet it is a greenlet, and a greenlet that waits lets the others run. A
-    process that forks does not pass on what its threads hold.
+    Every process that inherits the lock may use it: by fork, or as an argument of a spawned `Process`. All of them must
+    be in one PID namespace. The lock is re-entrant: its owner may take it again, and must release it as often. The
+    owner is a thread; under gevent or eventlet it is a greenlet, and a greenlet that waits lets the others run. A
+    forked child holds no lock of its parent's threads.
 
-    After POSIX's robust mutexes (`pthread_mutexattr_setrobust`); the interface is that of `multiprocessing.RLock`.
+    It is a robust mutex of POSIX (`pthread_mutexattr_setrobust`) with the interface of `multiprocessing.RLock`.
 
     Args:
-        on_holder_death: called with this lock by the first to acquire it after a holder's death, before that `acquire`
-            returns: once for each death, or again by the next in turn if its caller dies too. What it raises comes out
-            of `acquire`; the lock is then free, and the next holder is not told of the death again. A signal handler
-            that takes the lock while it runs finds the repair half done. For spawned children it must be picklable.
+        on_holder_death: called with this lock after a holder's death, by the next holder, before its `acquire` returns.
+            It is called once for each death, or again if its caller dies too. If it raises, `acquire` raises the same
+            error; the lock is then free, and the next holder does not call it for this death. A signal handler that
+            takes the lock meanwhile finds the repair half done. For spawned children it must be picklable.
 
     Raises:
         NotImplementedError: the platform has no robust mutex; the message says what to use instead.
@@ -106,25 +106,25 @@ class RobustRLock(OwnedLock):
         self._offset = -ctypes.addressof(block) % ALIGNMENT
         self._mutex = ctypes.byref(block, self._offset)
         self._word: memoryview[Any] | None = self._c.word_of(block, self._offset)
-        # The three below are this process's own record. Only the holder of the mutex writes them, so that an execution
-        # that asks "is it mine?" gets the right answer whatever others write meanwhile, with a GIL and without.
+        # This process notes the three below for itself. Only the holder of the mutex writes them. So an execution that
+        # asks "is it mine?" gets the right answer, whatever others write meanwhile, with a GIL and without.
         self._owner: weakref.ref[Execution] | None = None
         self._depth = 0  # how often the owner holds it; negative: the owner is a signal handler, see _acquire_busy()
-        self._repairer: weakref.ref[Execution] | None = None  # the owner who must still run `on_holder_death`
+        self._repairer: weakref.ref[Execution] | None = None  # the owner that must still run `on_holder_death`
 
     def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
         """Take the lock, or take it once more.
 
         Args:
-            block: whether to wait while somebody else holds it.
+            block: whether to wait while another thread or process holds it.
             timeout: how many seconds to wait at most; None waits for ever, zero or less does not wait.
 
         Returns:
-            True once it is held; False if it could not be had in time.
+            True once it is held; False if it was not free in time.
 
         Raises:
             ValueError: the timeout is not a number (NaN).
-            RuntimeError: this process is in another PID namespace than the one that made the lock.
+            RuntimeError: this process and the one that made the lock are in different PID namespaces.
             OSError: the C library refused; the message has the error's name.
         """
         deadline = math.inf if timeout is None else moment(timeout)
@@ -200,7 +200,7 @@ class RobustRLock(OwnedLock):
     def _guard(
         self, store: Callable[[T], object], waiting: memoryview, wake: Callable[[], object]
     ) -> Callable[[T], None] | None:
-        """Return the function of `locks.guarded` for this lock, spelled out: that is 100 ns faster."""
+        """Return the function of `holding.guarded` for this lock, spelled out: that is 100 ns faster."""
         if type(self) is not RobustRLock:  # a subclass may have an acquire() of its own
             return None
         trylock, unlock, mutex = self._trylock, self._unlock, self._mutex
@@ -221,8 +221,8 @@ class RobustRLock(OwnedLock):
                         store(value)
                         self.release()
                 else:
-                    # Not noting the owner saves 100 ns. Only a signal handler could ask for it here, and it finds its
-                    # way: see _acquire_busy().
+                    # Not noting the owner saves 100 ns. Only a signal handler could ask for the owner here, and it
+                    # needs none: see _acquire_busy().
                     store(value)
                     unlock(mutex)
             except BaseException:
@@ -250,14 +250,14 @@ class RobustRLock(OwnedLock):
                 return error
             self._refuse_another_namespace()
             if self._is_unowned():
-                # We are a signal handler. The frame that it has interrupted holds the mutex, and is about to note that
-                # it is the owner, or about to unlock. A negative depth says that the mutex is not ours to unlock.
+                # This is a signal handler. The frame that it has interrupted holds the mutex, and is about to note that
+                # it is the owner, or about to unlock. A negative depth says that the handler must not unlock the mutex.
                 self._own(me, -1)
                 return 0
             owner = self._owner
             if owner is not None and owner() is None and self._is_held_by_this_thread():
-                # A greenlet of this thread has ended while it held the lock. Or a thread of this process has, and we
-                # are a signal handler that has interrupted the frame which is just hearing of it.
+                # A greenlet of this thread has ended while it held the lock. Or a thread of this process has, and this
+                # is a signal handler: the interrupted frame is just learning of the death.
                 depth = -1 if self._c.consistent(self._mutex) == 0 else 1
                 self._repairer = me
                 self._own(me, depth)
@@ -274,16 +274,16 @@ class RobustRLock(OwnedLock):
     def _own(self, me: weakref.ref[Execution], depth: int) -> None:
         """Note that we are the owner of the mutex, which this thread holds, and repair what a dead holder has left.
 
-        If a signal handler interrupts the frame that has just taken the mutex over from a dead holder, both come here.
-        The first one repairs.
+        A frame that has just taken the mutex over from a dead holder may be interrupted by a signal handler. Then both
+        come here, and the first one repairs.
         """
-        # Consistent comes before the repair: whatever that does, the mutex can be unlocked without being lost for good.
-        # If this process is killed before the repair is done, the next one in turn is told of a dead holder all the
-        # same.
+        # consistent() comes before the repair: whatever the repair does, the mutex can then be unlocked without being
+        # lost for good. If this process is killed before the repair is done, the next holder still learns of a dead
+        # holder.
         if depth > 0:
-            # These come before: a signal handler that comes right after must find something to repair, and no owner.
+            # Noted before the call: a signal handler right after it must find something to repair, and no owner.
             before, self._repairer, self._owner = self._repairer, me, None
-            if self._c.consistent(self._mutex):  # a signal handler has been here before us, or nobody has died
+            if self._c.consistent(self._mutex):  # a signal handler was faster, or no holder has died
                 self._repairer = before
         elif self._c.consistent(self._mutex) == 0:
             self._repairer = me
@@ -312,7 +312,7 @@ class RobustRLock(OwnedLock):
             raise named(error)
 
     def _back_out(self, me: weakref.ref[Execution]) -> None:
-        """Free the lock after an exception, which may have come before we had noted that we are its owner."""
+        """Free the lock after an exception, which may have come before its owner was noted."""
         # A second interrupt while this runs can leave the mutex held until this thread ends.
         try:
             if self._is_unowned():
@@ -329,16 +329,16 @@ class RobustRLock(OwnedLock):
         return self._owner is None and self._is_held_by_this_thread()
 
     def _is_held_by_this_thread(self) -> bool:
-        """Whether the operating system's thread that asks holds the mutex."""
+        """Whether the calling thread of the operating system holds the mutex."""
         return self._word is not None and self._word[()] & TID_MASK == threading.get_native_id()
 
     def _refuse_another_namespace(self) -> None:
-        # The kernel identifies a holder by its thread id, which is another one in another PID namespace.
+        # The kernel identifies a holder by its thread id, which differs between PID namespaces.
         namespace = _pid_namespace()
         if namespace != self._namespace and None not in (namespace, self._namespace):
             message = (
-                "this process is in another PID namespace than the one that made the RobustRLock, which can therefore "
-                "not tell their threads apart: share it only among processes of one namespace"
+                "this process is in another PID namespace than the one that made the RobustRLock, so the lock can not "
+                "tell their threads apart: share it only among processes of one namespace"
             )
             raise RuntimeError(message)
 
@@ -352,17 +352,17 @@ class RobustRLock(OwnedLock):
     def __setstate__(self, state: _State) -> None:
         if not getattr(current_process(), "_inheriting", False):  # multiprocessing sets this while a child starts
             message = (
-                "a pickled RobustRLock can only be loaded by the process that it was pickled for, while that is being "
-                "spawned"
+                "a pickled RobustRLock can only be loaded by the process that it was pickled for, while that "
+                "process is being spawned"
             )
             raise RuntimeError(message)
         self._adopt(*state)
         self._refuse_another_namespace()
 
     def __del__(self) -> None:
-        # The kernel finds what a dying thread holds by following a list through the mutexes themselves. So a mutex that
-        # is dropped while it is held, by an interpreter that ends for example, must stay mapped: otherwise nobody would
-        # hear of the death. The reference leaks. Nothing here is looked up as a global: by then those, and the
-        # builtins, are all None.
+        # The kernel finds the mutexes of a dying thread by a list that runs through the mutexes themselves. So a mutex
+        # that is dropped while it is held, for example at the end of the interpreter, must stay mapped: otherwise no
+        # process would learn of the death. The reference leaks. Nothing here is looked up as a global: by then all
+        # globals and builtins are None.
         if self._word is not None and self._word[()]:
             self._c.incref(self._block)

@@ -20,7 +20,7 @@ _I = TypeVar("_I", bound=IntEnumMember)
 _S = TypeVar("_S", bound=_StrEnumMember)
 
 class MemberName:
-    # The type of `name`: a str, but with flags, whose combinations have no name, `str | None`.
+    # The type of `name`: a str, or for flags `str | None`, because their combinations have no name.
 
     @overload
     def __get__(self, instance: None, owner: type) -> Self: ...
@@ -45,7 +45,7 @@ class MemberValue(Generic[_T]):
     def __set__(self, instance: object, value: _T | str | HasCell[_T]) -> None: ...
 
 class EnumTypeOf:
-    # The type of `EnumType`: the class's and the value's.
+    # The type of `EnumType`, of a class and of a value.
 
     @overload
     def __get__(self, instance: None, owner: type[MemberProxy[_T]]) -> type[_T]: ...

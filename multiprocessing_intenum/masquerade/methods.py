@@ -33,11 +33,11 @@ def methods_of(members: Members[Any], cls: type) -> dict[str, Any]:
     return {"__hash__": cls.__hash__, **hot, **_special_methods_of(members.enum_type, cls)}
 
 
-# An enum may define these. A shared value does not forward them: they concern the life of the object itself, or, from
-# Python 3.14 on, the annotations of its class. Those of the shared value's class are others.
+# An enum may define these methods. A shared value does not forward them: they concern the life of the object itself or,
+# from Python 3.14 on, the annotations of its class. The class of a shared value has other annotations.
 _NOT_FORWARDED = frozenset({"__del__", "__getnewargs__", "__set_name__", "__annotate__", "__annotate_func__"})
 
-# For a method: the operations that Python derives from it if the class does not define them itself.
+# For a method: the operations that Python derives from it, unless the class defines them itself.
 _IMPLIED: dict[str, dict[str, Callable[..., Any] | None]] = {
     "__getitem__": {
         "__iter__": unary(iter),
@@ -48,9 +48,9 @@ _IMPLIED: dict[str, dict[str, Callable[..., Any] | None]] = {
 }
 
 
-# For a method of `MemberProxy`: those that Python tries for what it does. If the enum has none of them, the method is
-# refused, so that the value does not claim to be a number. int(), float() and complex() also read text, which is what
-# has an isascii(). Before Python 3.11 a complex number has no __complex__(), but what all numbers have: conjugate().
+# For a method of `MemberProxy`: the methods that Python tries for its operation. If the enum has none of them, the
+# method is refused, so that the value does not claim to be a number. int(), float() and complex() also read text, which
+# has isascii(). Before Python 3.11 a complex number has no __complex__(), but conjugate(), as all numbers.
 _TRIED = {
     "__int__": ("__int__", "__index__", "__trunc__", "isascii"),
     "__float__": ("__float__", "__index__", "isascii"),
@@ -62,7 +62,7 @@ _TRIED = {
 
 
 def _special_methods_of(enum_type: type, cls: type) -> dict[str, Any]:
-    """Return a forwarder for each special method that the enum has and `cls` does not have, and what it refuses.
+    """Return a forwarder for each special method that the enum has and `cls` lacks, and the methods to refuse.
 
     Python looks special methods up on the type, so `callable`, `len` or `with` find them only there.
     """

@@ -1,6 +1,6 @@
 """Sleeping in the kernel until a word of shared memory changes: Linux's futex, by ctypes.
 
-No lock is involved, and nothing is left behind by a sleeper or a waker that is killed.
+No lock is involved, and a sleeper or a waker that is killed leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _ALL = 2**31 - 1
 
 
 class Timespec(ctypes.Structure):
-    """C's `struct timespec`, which processors of 64 bits all have."""
+    """C's `struct timespec`, which is the same on all 64-bit processors."""
 
     _fields_ = [("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long)]
 
@@ -59,11 +59,11 @@ def is_available() -> bool:
 
 
 def wait(address: int, expected: int, seconds: float) -> None:
-    """Sleep until the word is woken, for at most some seconds. It may also return early, after a signal for example.
+    """Sleep until `wake` is called for the word, or the time is over. It may return early, for example after a signal.
 
     Args:
         address: where the word lies: 32 bits, aligned.
-        expected: the word's value. If it has another one by now, nobody sleeps.
+        expected: the value of the word. If it has another value by now, the call returns at once.
         seconds: how long to sleep at most.
     """
     number, blocking, _ = _existing(_calls())
@@ -75,7 +75,7 @@ def wait(address: int, expected: int, seconds: float) -> None:
 
 
 def wake(address: int) -> int:
-    """Wake all who sleep on the word, and return how many these were."""
+    """Wake all sleepers on the word, and return how many they were."""
     number, _, quick = _existing(_calls())
     return quick(number, address, _FUTEX_WAKE, _ALL, None, None, 0)
 

@@ -1,27 +1,27 @@
 """The words of a cell in shared memory: the state, the count of its changes, the sleepers' word, the last changes.
 
-The layout, in bytes. All of them are in the processor's own byte order.
+The layout, in bytes. All words are in the processor's own byte order.
 
     0   state: 64 bits, the number of a member. A read loads this word and nothing else
     8   count: 64 bits, how often the state has changed. Waiters sleep on its lower half
-    16  sleepers: 32 bits, not zero if somebody may be sleeping
+    16  sleepers: 32 bits, not zero if a waiter may be sleeping
     20  32 bits that only the mirror of a record uses: see mirror.py
     24  settled: 64 bits, the state that the count belongs to
-    32  base: 64 bits, the count when the value was begun anew last; numbers of changes are given out from there
+    32  base: 64 bits, the count when the value was last begun anew; the changes are numbered from there
     40  three words of 64 bits that only the mirror of a record uses: see mirror.py
-    64  the ring of the last changes, 32 entries of 32 bytes: the state after it, the time, its number, the process id
+    64  the ring of the last changes, 32 entries of 32 bytes: state after the change, time, number, process id
 
 Everything but the sleepers' word is written with the lock held. A writer may be killed between any two stores:
 
-1. It writes the new entry into the ring, behind the entries that the count covers. Nobody reads it yet.
+1. It writes the new entry into the ring, behind the entries that the count covers. No reader looks at it yet.
 2. It stores the state. From now on the change has happened, but it is not counted.
 3. It stores the count, then `settled`.
 
 If it is killed after step 2 or in step 3, `settled` differs from the state. The next writer sees that, and first counts
 the change if it is not counted yet. Until then a reader finds the change by its entry.
 
-Another program may have written anything. No reader here waits for words that make sense: it tries some times, and then
-raises ValueError.
+Another program may have written anything. A reader does not wait for words that make sense: it tries some times, and
+then raises ValueError.
 """
 
 from __future__ import annotations
@@ -51,31 +51,31 @@ SIZE = _RING + _ENTRIES * _ENTRY.size
 
 READABLE = _ENTRIES - 3
 """How many of the last changes can be read. The next two changes may be taking the places of two entries: a processor
-that reorders stores may show a part of the second one before it shows the count of the first. And the oldest one left
-is needed for the state before the second oldest."""
+that reorders stores may show a part of the second change before the count of the first. The oldest entry left only
+says what the state was before the second oldest."""
 
 _LARGEST_COUNT = 2**62
-"""No count comes near this: at a change in each microsecond that takes 146,000 years."""
+"""No count comes near this: with a change in each microsecond it would take 146,000 years."""
 
 _TRIES = 100
 """How often words that make no sense are read again. A processor that reorders stores may show such words, but only for
 a moment."""
 
 _TRIES_IF_BUSY = 10_000
-"""How often words are read again that were overwritten meanwhile. A writer needs 30 changes in the time of one try."""
+"""How often words are read again if they were overwritten meanwhile. That takes 30 changes during one try."""
 
 
 class Entry(NamedTuple):
     """A change, as numbers."""
 
     before: int | None
-    """The state before; None for the change number 0, and for one before which a number was left out."""
+    """The state before; None for the change number 0, and for a change before which a number was left out."""
     after: int
     time: float
     """Seconds since the epoch."""
     number: int
     pid: int
-    """The process that wrote it; 0 if nobody knows."""
+    """The process that wrote it; 0 if unknown."""
 
 
 class Found(NamedTuple):
@@ -85,7 +85,7 @@ class Found(NamedTuple):
     """How many changes were counted: the value to sleep on."""
     entries: list[Entry]
     last: int
-    """The number of the last change, to go on from. It is more than `counted` if that change is not counted yet."""
+    """The number of the last change, for the next call. It is more than `counted` if that change is not counted yet."""
 
 
 _pid = os.getpid()  # os.getpid() itself would take 50 ns of each write
@@ -100,7 +100,7 @@ fork.in_child(fork.Step.PROCESS, _be_another_process)
 
 
 def _fence() -> None:
-    """Order the stores and loads before this call before those after it."""
+    """Keep the stores and loads before this call before those after it."""
     # Releasing a lock orders what comes before, taking it orders what comes after, and the two keep their order.
     lock = threading.Lock()
     lock.acquire()
@@ -122,7 +122,7 @@ class Words:
     __slots__ = ("_address", "_bytes", "base", "count", "remedy", "settled", "sleepers", "state")
 
     remedy: str
-    """What to do about damage, for an error."""
+    """What to do about damage, for the text of an error."""
 
     state: memoryview[Any]
     count: memoryview[Any]
@@ -147,15 +147,15 @@ class Words:
             self._address = ctypes.addressof(ctypes.c_char.from_buffer(block)) + _COUNT + 4 * (sys.byteorder == "big")
 
     def begin(self, number: int, at: float | None = None, pid: int | None = None) -> None:
-        """Write the first state into memory that is new: the change number 0. `at` and `pid` say who wrote it, when."""
+        """Write the first state, the change number 0, into new memory. `at`: when; `pid`: by which process."""
         self._write_entry(number, 0, pid, at)
         self.settled[()] = number
         self.state[()] = number
 
     def begin_anew(self, number: int, at: float | None = None, pid: int | None = None) -> None:
-        """Write the first state over that of a value that nobody uses any more: the change number 0 again.
+        """Write the first state, the change number 0 again, over a value that no process uses any more.
 
-        Somebody may be reading it all the same, so the count goes on: a waiter must never find it lower than before.
+        A process may be reading it all the same, so the count goes on: a waiter must never find it lower than before.
         """
         if self.count[()] > _LARGEST_COUNT:
             self.count[()] = 0  # another program has written it: this repairs the value
@@ -170,8 +170,8 @@ class Words:
         self.sleepers[()] = 0
 
     def are_whole(self) -> bool:
-        """Whether these can be the words of a cell: what is in a file may be anything."""
-        for _ in range(_TRIES):  # so many writes may come between the two loads that the entry is another one
+        """Whether these can be the words of a cell: a file may hold anything."""
+        for _ in range(_TRIES):  # between the two loads, many writes may have replaced the entry
             count = self.count[()]
             if self._read(count)[2] == count:
                 return bool(self.base[()] <= count <= _LARGEST_COUNT)
@@ -190,9 +190,9 @@ class Words:
         """Return the function that stores a member. It must be called with the lock held.
 
         Args:
-            members: the table from number to member, in which each member that is stored must be.
-            number_of: the way back.
-            check: called with the state and another member that is to follow it. What it raises refuses that.
+            members: the table from number to member. It has each member that is stored.
+            number_of: the function from member to number.
+            check: called with the state and another member that is to follow it. If it raises, the write is refused.
         """
         state, count, settled, raw = self.state, self.count, self.settled, self._bytes
         member_of, pack_into, places, now = members.get, _ENTRY.pack_into, _PLACES, time.time
@@ -215,8 +215,8 @@ class Words:
                 pack_into(raw, places[number & _LAST], after, at, number, _pid)
                 if _NEEDS_FENCE:
                     _fence()
-                # A signal handler may have run after one of these calls, and have written itself. From here to the end
-                # none can: Python looks for signals after a call only (3.10 does so between any two steps).
+                # A signal handler may have run after one of these calls, and have written a change. From here to the
+                # end no handler can run: Python looks for signals only after a call (3.10 between any two steps).
                 if count[()] < number:
                     break
             state[()] = after
@@ -235,7 +235,7 @@ class Words:
             gap: leave out a number, because changes before this one are missing.
 
         Returns:
-            False if the state is this one already, which is no change.
+            False if the state is already this one, which is no change.
         """
         if self.settled[()] != self.state[()]:
             self._settle()
@@ -260,25 +260,25 @@ class Words:
         self.settled[()] = after
 
     def _uncounted(self, count: int) -> tuple[int, tuple[int, float, int, int] | None]:
-        """Return the state, and the entry of the change to it if this count lacks that change.
+        """Return the state, and the entry of the change that led to it, if `count` does not include that change.
 
-        If another program has written the state, there is no entry. The one returned then has the process id -1.
+        If another program has written the state, there is no such entry. One is made up, with the process id -1.
         """
         state: int = self.state[()]
         if state == self.settled[()]:
             return state, None
         if _NEEDS_FENCE:
             _fence()
-        if self._read(count)[0] == state:  # its writer has counted it, and was killed before it stored `settled`
+        if self._read(count)[0] == state:  # the change is counted: its writer was killed before `settled`
             return state, None
-        for number in (count + 1, count + 2):  # record() may have left out a number
+        for number in (count + 1, count + 2):  # replay() may have left out a number
             entry = self._read(number)
             if (entry[0], entry[2]) == (state, number):
                 return state, entry
         return state, (state, time.time(), count + 1, -1)
 
     def _write_entry(self, after: int, number: int, pid: int | None = None, at: float | None = None) -> None:
-        """Write an entry into the ring: by this process, now, if nothing else is said."""
+        """Write an entry into the ring. The default is this process, and now."""
         pid, at = _pid if pid is None else pid, time.time() if at is None else at
         if number > _LARGEST_COUNT:
             raise self._too_large(number)
@@ -291,15 +291,15 @@ class Words:
         return _ENTRY.unpack_from(self._bytes, _PLACES[number & _LAST])
 
     def changes_since(self, number: int, *, by_others: bool = False) -> Found:
-        """Return the count, and the changes after `number` in order. Those that were overwritten are missing.
+        """Return the count, and the changes after `number` in order. Overwritten changes are missing.
 
-        The count is that of all changes. The entries are numbered from the one with which the value began anew last.
-        A change that is in the state, but not in the count, is the last entry: its writer is just about to count it, or
-        was killed before it did.
+        The count is that of all changes. The entries are numbered from the one with which the value last began anew. If
+        the change to the present state is not counted yet, it is the last entry: its writer is about to count it, or
+        was killed before.
 
         Args:
-            number: that of the last change which is known already.
-            by_others: with a state that another program has written, though it may vanish without being counted.
+            number: the number of the last change that the caller already knows.
+            by_others: include a state that another program has written, though it may vanish without being counted.
 
         Raises:
             ValueError: the words make no sense, or they are written to faster than they can be read.
@@ -310,7 +310,7 @@ class Words:
             if _NEEDS_FENCE:
                 _fence()
             base: int = self.base[()]
-            # The first one is that before the first that is asked for.
+            # The change `number` is read as well, for the state before the first change that is asked for.
             first = max(min(number, count), count - READABLE, base)
             found = [(each, self._read(each)) for each in range(first, count + 1)]
             is_whole = bool(found) and found[-1][1][2] == count and number <= count + 2
@@ -336,14 +336,14 @@ class Words:
     def _entries(
         found: list[tuple[int, tuple[int, float, int, int]]], number: int, base: int, oldest: int
     ) -> list[Entry]:
-        """Return the changes after `number`. Those before `oldest` may have been overwritten while they were read."""
+        """Return the changes after `number`. Changes before `oldest` may have been overwritten while they were read."""
         entries: list[Entry] = []
         before: int | None = None
-        is_known = False  # whether it is known what was before, or that this is not known
+        is_known = False  # whether `before` is right. A right None means that a change is missing
         for each, (after, at, entry_number, pid) in found:
             if entry_number != each or each < oldest:
                 before = None
-                is_known = entry_number < each  # else it was overwritten; but this number was left out by replay()
+                is_known = entry_number < each  # true: replay() has left out this number; false: it was overwritten
                 continue
             if each > number and (each == base or is_known):
                 entries.append(Entry(before, after, at, each - base, max(pid, 0)))
@@ -352,17 +352,17 @@ class Words:
 
     @property
     def can_wake(self) -> bool:
-        """Whether `sleep` can be called: not in read-only memory, where a sleeper cannot say that he sleeps."""
+        """Whether `sleep` can be called: not in read-only memory, where a sleeper cannot announce itself."""
         return self._address != 0
 
     def wake(self) -> None:
-        """Wake those who sleep on the count. To be called where the sleepers' word is not zero, after a change."""
+        """Wake the sleepers on the count. Call it after a change if the sleepers' word is not zero."""
         if futex.wake(self._address) == 0:
-            # Nobody sleeps any more: the sleeper was killed, or has looked for itself. If another one is just about to
-            # sleep, it is not woken by the next change, and looks again at the end of its slice.
+            # No sleeper is left: it was killed, or has looked by itself. If another one is just about to sleep, the
+            # next change does not wake it, and it looks again at the end of its slice.
             self.sleepers[()] = 0
 
     def sleep(self, count: int, seconds: float) -> None:
-        """Sleep until the count is another one than `count`, but no longer than some seconds. It may return early."""
+        """Sleep while the count is `count`, but no longer than `seconds`. It may return early."""
         self.sleepers[()] = 1
         futex.wait(self._address, count & 0xFFFFFFFF, seconds)
