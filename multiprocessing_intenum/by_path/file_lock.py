@@ -317,7 +317,7 @@ class FileLock(OwnedLock):
 
 
 class _End:
-    """Called when a thread or greenlet ends that has a turn of a lock."""
+    """Called at the end of a thread or greenlet that has a turn of a lock."""
 
     __slots__ = ("_lock", "_me")
 

@@ -66,7 +66,7 @@ def open_file(
 
     Raises:
         NotImplementedError: the platform, the kernel or the file system lacks what this needs.
-        FileNotFoundError: there is no such directory; or no first value, and no file or one that nobody uses.
+        FileNotFoundError: there is no such directory; or no first value, and no file that is in use.
         ValueError: the file holds something else. It is left as it is.
         TimeoutError: another process did not finish opening it in time.
         OSError: the path names no regular file, or one that is not safe to use; or the system refuses.
@@ -190,7 +190,7 @@ def _use(opened: OpenFile, file: SharedFile, contents: Contents | None, deadline
         refuse_other(header, file, contents)
         body = _mapped(opened, file, header)
     if not opened.lock(USE, exclusive=False):
-        message = "another program has locked this file, which this library never does: stop that program"
+        message = "another program has locked this file as this library never does: stop that program"
         raise OSError(errno.EAGAIN, message, file.path)
     return _lock_of(opened, file, body)
 
@@ -211,7 +211,7 @@ class _Memory(mmap.mmap):
 
 
 def _mapped(opened: OpenFile, file: SharedFile, header: Header) -> memoryview:
-    """Return the body of the file, in memory that all processes share that have the file open."""
+    """Return the body of the file, in memory that it shares with all processes that have the file open."""
     protection = mmap.PROT_READ if file.readonly else mmap.PROT_READ | mmap.PROT_WRITE
     keep_none: Any = {"trackfd": False} if _MAY_KEEP_NONE else {}
     mapped = _Memory(opened.fd, header.start + header.size, mmap.MAP_SHARED, protection, **keep_none)

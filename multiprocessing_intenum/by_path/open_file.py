@@ -64,7 +64,7 @@ _FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
 # The library never reads or writes at the position of an opening. So the position serves as a mark. Each opening has
-# another mark, and hardly any program has a position there.
+# its own mark, at a position that hardly any program uses.
 _marks = itertools.count(2**30 + int.from_bytes(os.urandom(3), "little") * 32)
 
 _seek, _HERE = os.lseek, os.SEEK_CUR
@@ -265,7 +265,7 @@ def _meaning(error: OSError, path: str) -> OSError:
 
 
 def private(open_it: Callable[[], OpenFile]) -> OpenFile:
-    """Return an opening that no forked child keeps open: else its locks would outlive this process.
+    """Return an opening that no forked child keeps open: else its locks would stay after it is closed.
 
     Args:
         open_it: opens the file.

@@ -1,8 +1,8 @@
 """One session with a PostgreSQL server, by psycopg's wrapper of libpq. Every step has a deadline.
 
 `psycopg.Connection` has no deadline for a query before psycopg 3.3, takes up to five seconds to cancel one on Ctrl-C,
-and its lock would block a signal handler for ever if that interrupts a query of its own thread. psycopg looks up the
-names of hosts (`conninfo_attempts`), and exchanges a query and its results (`generators.execute`). This module does:
+and its lock would block a signal handler for ever if the handler interrupts a query of its own thread. psycopg looks up
+the names of hosts (`conninfo_attempts`), and exchanges a query and its results (`generators.execute`). Done here are:
 
 - the waiting, because psycopg's own has no deadline before psycopg 3.3;
 - connecting, because `generators.connect` keeps the connection to itself until it is made, and a child that is forked
