@@ -46,7 +46,7 @@ def listed(path: str) -> str:
 
 
 def _found(path: str) -> Iterator[tuple[int, list[tuple[str, int]] | None]]:
-    """Yield a process for each of its descriptors of the file, with the locks of that; with None if it maps the file."""
+    """Yield a process for each of its descriptors of the file, with its locks; with None if it maps the file."""
     try:
         info = os.stat(path, follow_symlinks=False)
         entries = os.listdir(_PROC)
