@@ -46,12 +46,12 @@ def open_cell(members: Members[T], at: Path | OpensCell, number: int | None, loc
     Args:
         members: the table of the enum.
         at: the file, or the record.
-        number: the first state, for who makes the file or begins it anew; None: only attach.
-        lock: the lock of another file, instead of this one's own.
+        number: the first state, if this process makes the file or begins it anew; None: only attach.
+        lock: the lock of another file, instead of the lock of this one.
 
     Raises:
         TypeError: `at` is no path, or `lock` is of another kind.
-        NotImplementedError, FileNotFoundError, ValueError, OSError: see `opening.open_file`.
+        NotImplementedError, FileNotFoundError, ValueError, OSError: see `life.open_file`.
     """
     if isinstance(at, OpensCell):
         return at._open_cell(members, number, lock)
@@ -67,19 +67,19 @@ def open_cell(members: Members[T], at: Path | OpensCell, number: int | None, loc
 
 
 class FileCell(Cell[T]):
-    """A cell in a file, which all that open the file share.
+    """A cell in a file. All processes that open the file share it.
 
     Args:
         members: the table of the enum.
         file: how it was opened.
         opened: the open file.
-        lock: the lock of the writers: that of this file, or of another one.
+        lock: the lock that writers take: the one of this file, or of another file.
     """
 
     __slots__ = ("_file", "open_file")
 
     open_file: FileLock
-    """The lock of its file, kept because it says that the file is in use."""
+    """The lock of its file. It is kept because it marks the file as in use."""
 
     def __init__(self, members: Members[T], file: SharedFile, opened: FileLock, lock: LockLike) -> None:
         self._file, self.open_file = file, opened
@@ -88,15 +88,15 @@ class FileCell(Cell[T]):
 
     @property
     def place(self) -> str:
-        """Where it is, for an error."""
-        return f"; the value is that of {self._file.path!r}"
+        """Where the value is, for an error."""
+        return f"; the value is in {self._file.path!r}"
 
     def copy(self) -> FileCell[T]:
-        """Return this cell: a copy of what holds a value by path shares it."""
+        """Return this cell: a copy of an object that holds a value by path shares the value."""
         return self
 
     def pickled(self, name: str) -> tuple[Callable[..., Cell[Any]], tuple[Any, ...]]:
-        """Return a function and its arguments, with which any process of the machine opens the same file."""
+        """Return a function and its arguments. With them any process of the machine opens the same file."""
         other = None if self.lock is self.open_file else self.lock
         return _unpickled, (self.members.enum_type, self._file, other)
 
@@ -119,13 +119,13 @@ def open_enum(
     Args:
         file: the file.
         members: the table of the enum.
-        begin: writes the first state into the body of the file, which is new or not; None: only attach.
+        begin: given the body of the file, and whether it is new, writes the first state; None: only attach.
         record: the name of the record that the file mirrors, if it does.
-        is_user: as for `opening.open_file`.
-        timeout: as for `opening.open_file`.
+        is_user: as for `life.open_file`.
+        timeout: as for `life.open_file`.
 
     Raises:
-        NotImplementedError, FileNotFoundError, ValueError, OSError: see `opening.open_file`.
+        NotImplementedError, FileNotFoundError, ValueError, OSError: see `life.open_file`.
     """
     description = description_of_enum(members)
     if record:
@@ -136,16 +136,16 @@ def open_enum(
         if theirs == record or (theirs and file.readonly):
             return enum_difference(found, description)
         if record:
-            what = f"it mirrors another record, {theirs!r}" if theirs else "it holds a value of its own"
+            what = f"it mirrors another record, {theirs!r}" if theirs else "it mirrors no record"
             return f"{what}, expected a mirror of the record {record!r}"
         return (
             f"it mirrors the record {theirs!r} of a database, which decides on all writes: give PostgresRecord(...) as "
-            "at=, or SharedFile(..., readonly=True) to read it only"
+            "at=, or SharedFile(..., readonly=True) to only read it"
         )
 
     opened = open_file(file, Contents(description, SIZE, differs, begin), is_user=is_user, timeout=timeout)
     if Words(opened.body).are_whole():
         return opened
-    del opened  # so that this process does not count as one that uses the file
+    del opened  # so that this process does not count as a user of the file
     message = f"{file.path!r} is damaged: stop the processes that use it{users.listed(file.path)}, and remove it"
     raise ValueError(message)

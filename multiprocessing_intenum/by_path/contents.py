@@ -1,10 +1,10 @@
-"""What the file of a value holds: its header and its body. And which files are refused, and left as they are.
+"""What the file of a value holds: its header and its body; and which files are refused, and left as they are.
 
 The layout, in bytes. The numbers are in the processor's own byte order.
 
     0    a line of text: what this is, the version of the layout, the byte order
-    64   four numbers of 64 bits: the length of the description, where the body begins, its length, and whether somebody
-         is beginning the body anew
+    64   four numbers of 64 bits: the length of the description, where the body begins, its length, and whether a
+         process is beginning the body anew
     128  the description of what the body holds, as JSON
     ...  the body, aligned to 64: the words of a cell, or a ctypes object
 """
@@ -47,7 +47,7 @@ _NUMBERS = struct.Struct("@QQQQ")
 _NUMBERS_AT, _TEXT_AT = 64, 128
 _BEGINNING_AT = _NUMBERS_AT + 24
 _LONGEST_TEXT = 2**24
-"""Bytes of the longest description that is believed to be one."""
+"""Bytes of the longest description. A longer one is taken for damage."""
 
 
 class Contents(NamedTuple):
@@ -57,9 +57,9 @@ class Contents(NamedTuple):
     size: int
     """Bytes of the body."""
     differs: Callable[[Mapping[str, Any]], str]
-    """Given the description in a file, says how it differs from this one. Empty if it does not."""
+    """Given the description in a file, return how it differs from this one; an empty text if it does not."""
     begin: Callable[[memoryview, bool], object] | None
-    """Given the body, and whether it is new, write the first value. None: only attach."""
+    """Given the body, and whether it is new, write the first value; None: only attach."""
 
 
 class Header(NamedTuple):
@@ -69,11 +69,11 @@ class Header(NamedTuple):
     start: int
     size: int
     is_beginning: bool
-    """Whether somebody was killed while beginning the body anew, so that it is not whole."""
+    """Whether a process was killed while it began the body anew, so that the body is not whole."""
 
 
 def description_of(file: SharedFile) -> dict[str, Any]:
-    """Return the description in a file, with the errors of `open_file`."""
+    """Return the description in a file. Errors are those of `life.open_file`."""
     opened = found_file(file)
     if opened is None:
         message = "there is no shared value here"
@@ -85,10 +85,10 @@ def description_of(file: SharedFile) -> dict[str, Any]:
 
 
 def found_file(file: SharedFile) -> OpenFile | None:
-    """Open the file, which is regular and safe. Return None if there is none."""
+    """Open the file; refuse one that is not regular or not safe. Return None if there is no file."""
     path = file.path
     try:
-        _refuse(os.lstat(path), file)  # before it is opened: that alone has an effect on a device
+        _refuse(os.lstat(path), file)  # before it is opened: to open a device has effects
         opened = OpenFile(path, os.O_RDONLY if file.readonly else os.O_RDWR)
     except FileNotFoundError:
         directory = os.path.dirname(path)
@@ -105,7 +105,7 @@ def found_file(file: SharedFile) -> OpenFile | None:
 
 
 def _refuse(info: os.stat_result, file: SharedFile) -> None:
-    """Raise OSError for what is no file of our own."""
+    """Raise OSError unless this is a regular file that is safe to use."""
     kind = stat.S_IFMT(info.st_mode)
     if kind == stat.S_IFDIR:
         message = "is a directory: give the path of a file in it"
@@ -116,7 +116,7 @@ def _refuse(info: os.stat_result, file: SharedFile) -> None:
     if kind != stat.S_IFREG:
         message = "is no regular file (but a device, a fifo or a socket): give another path"
         raise OSError(errno.EINVAL, message, file.path)
-    # Others that may only read the file take no part in a value that this process writes to.
+    # A user that may only read the file takes no part in a value that this process writes to.
     needed, example = (0o066, "0o640") if file.readonly else (0o022, "0o660")
     if info.st_uid != os.geteuid() and not file.mode & needed:
         message = (
@@ -134,7 +134,7 @@ def _refuse(info: os.stat_result, file: SharedFile) -> None:
 
 
 def read_header(fd: int, file: SharedFile) -> Header:
-    """Return the header; ValueError if the file has none of ours."""
+    """Return the header. Raise ValueError if this library has not written it."""
     start = os.pread(fd, _TEXT_AT, 0)
     if not start.startswith(MAGIC):
         _is_not_ours(file, "holds something else than a shared value: give another path")
@@ -168,7 +168,7 @@ def _is_not_ours(file: SharedFile, why: str) -> NoReturn:
 
 
 def difference(header: Header, contents: Contents) -> str:
-    """Return how a file differs from what it is to hold. Empty if it does not."""
+    """Return how a file differs from what it is to hold; an empty text if it does not."""
     found = contents.differs(header.description)
     if not found and contents.size != header.size:
         found = f"its size is {header.size} bytes, expected {contents.size}"
@@ -180,12 +180,12 @@ def refuse_other(header: Header, file: SharedFile, contents: Contents | None) ->
     found = contents is not None and difference(header, contents)
     if found:
         how = f"stop all processes that use this one{users.listed(file.path)}, and "
-        how += "remove it, for it is kept" if file.keep else "then start with the new version"
+        how += "remove it, because it is kept" if file.keep else "then start with the new version"
         _is_not_ours(file, f"holds another value: {found}. Give another path, or {how}")
 
 
 def content_of(contents: Contents) -> tuple[bytearray, Header]:
-    """Return all that a new file is to hold, with the first value."""
+    """Return the whole content of a new file, with the first value, and its header."""
     text = json.dumps(contents.description, separators=(",", ":")).encode()
     if len(text) > _LONGEST_TEXT:
         message = (
@@ -204,5 +204,5 @@ def content_of(contents: Contents) -> tuple[bytearray, Header]:
 
 
 def set_beginning(fd: int, is_beginning: bool) -> None:
-    """Note in the header whether somebody is beginning the body anew."""
+    """Note in the header whether a process is beginning the body anew."""
     os.pwrite(fd, bytes([is_beginning]), _BEGINNING_AT)

@@ -1,4 +1,4 @@
-"""`FileLock`: the lock of a value by path, which ends with its holder."""
+"""`FileLock`: the lock of a value by path. It is freed when its holder ends."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from multiprocessing_intenum.locks.holding import OwnedLock
 __all__ = ["PATIENCE", "FileLock"]
 
 PATIENCE = 60.0
-"""Seconds that an opener waits for another one that is in the middle of making the file or of beginning it anew."""
+"""Seconds that a process waits for another process that makes the file, opens it or begins it anew."""
 
 _here = fork.here
 
 
 class _Turn:
-    """What one thread, or greenlet, has of a lock."""
+    """What a lock keeps for one thread or greenlet."""
 
     __slots__ = ("depth", "end", "files", "is_ending", "is_locked")
 
     depth: int
-    """How often it has acquired the lock."""
+    """How often the thread has acquired the lock and not released it."""
     is_locked: bool
     """Set after the kernel's lock was taken, cleared before it is given back."""
     is_ending: bool
-    """Whether the lock is just being given back, so that a signal handler must not leave it locked."""
+    """Whether the lock is being given back: a signal handler must not leave it locked then."""
     files: list[OpenFile]
-    """The first one is the opening that is locked. A list, because a signal handler may come as one is added."""
+    """The openings of the thread; the first one is locked. A signal handler may come as one is added, and add one."""
     end: weakref.ref[Any]
     """Gives the turn back when the thread or greenlet ends."""
 
@@ -49,23 +49,23 @@ class _Turn:
 
 
 class FileLock(OwnedLock):
-    """The lock of a value by path. It excludes threads, processes and containers, and ends with its holder.
+    """The lock of a value by path. It excludes threads, processes and containers. It is freed when its holder ends.
 
-    It is what `get_lock()` of such a value returns. It is re-entrant. As long as it lives, the value is in use. It can
-    be pickled for any process of the machine, by its path.
+    `get_lock()` of such a value returns it. It is re-entrant. As long as it lives, the value is in use. It is pickled
+    by its path, for any process of the machine.
 
-    The kernel's lock belongs to an opening of the file. So each thread that takes the lock, or waits for it, has an
-    opening to itself meanwhile; those that nobody needs are kept for the next one. A forked child closes what it has
-    inherited. A process that has the rights of root opens one at once, as it may have lost these rights by the time of
-    its first write.
+    The kernel's lock belongs to an opening of the file (an open file description: see fcntl(2) of Linux). So each
+    thread that takes the lock, or waits for it, has an opening to itself. An opening that no thread needs is kept for
+    the next thread. A forked child closes the openings that it inherits. A process with the rights of root makes an
+    opening at once, because it may drop these rights before its first write.
 
-    The interface is that of `multiprocessing.RLock`. After Linux's open-file-description locks (fcntl(2)).
+    The interface is that of `multiprocessing.RLock`.
 
     Args:
-        use: the opening that says that the file is in use.
+        use: the opening that marks the file as in use.
         body: the shared memory.
-        readonly: whether to refuse to be acquired.
-        is_user: whether this process counts as one that uses the value.
+        readonly: whether `acquire` is refused.
+        is_user: whether this process counts as a user of the value.
         reduced: what `__reduce__` returns.
         byte: the byte of the file that is locked.
     """
@@ -105,16 +105,16 @@ class FileLock(OwnedLock):
         """Take the lock, or take it once more.
 
         Args:
-            block: whether to wait while somebody else holds it.
+            block: whether to wait while another thread or process holds it.
             timeout: how many seconds to wait at most; None waits for ever, zero or less does not wait.
 
         Returns:
-            True once it is held; False if it could not be had in time.
+            True if the lock is held now; False if it was not free in time.
 
         Raises:
             PermissionError: the file was opened with `readonly=True`; or the process has dropped its rights since then.
             ValueError: the timeout is not a number (NaN).
-            OSError: this thread could not open the file once more.
+            OSError: the file could not be opened once more for this thread.
         """
         if self._readonly:
             message = "can not write: it was opened with SharedFile(..., readonly=True)"
@@ -125,8 +125,8 @@ class FileLock(OwnedLock):
         turn = self._turn()
         depth = turn.depth
         try:
-            # The depth comes first: a signal handler that takes the lock anywhere below, and releases it, then leaves
-            # the kernel's lock to this frame. To take that again changes nothing.
+            # The depth is raised first: so a signal handler that takes the lock anywhere below, and releases it, leaves
+            # the kernel's lock to this frame. To take the kernel's lock again changes nothing.
             turn.depth = depth + 1
             if turn.is_locked or self._lock(turn, deadline if block else -math.inf):
                 turn.is_locked = True
@@ -168,19 +168,19 @@ class FileLock(OwnedLock):
         turn = self._turns.get(me)
         if turn is None:
             turn = self._turns[me] = _Turn()
-            # Not a reference to this lock, which would make a circle: the files would stay open until the garbage
-            # collector comes.
+            # A weak reference to this lock: a strong one would make a cycle, and the files would stay open until the
+            # garbage collector runs.
             turn.end = weakref.ref(cast("Any", me()), _End(weakref.ref(self), me))
         return turn
 
     def _leave(self, turn: _Turn, depth: int) -> None:
-        """Go back to this depth."""
+        """Go back to this depth. Depth zero frees the lock."""
         if depth > 0 and not (turn.is_ending and depth == 1):
             turn.depth = depth
             return
-        # The flags come first, and the depth last: see _Turn.is_ending. A signal handler that comes in between takes
-        # the lock by the same opening, and gives it back. If this is that signal handler, it leaves the rest to the
-        # frame that it has interrupted.
+        # The flags change first, and the depth last: see _Turn.is_ending. A signal handler that comes in between takes
+        # the lock by the same opening, and gives it back. If this frame belongs to that signal handler, it leaves the
+        # rest to the frame that it has interrupted.
         turn.is_ending = True
         turn.is_locked = False
         try:
@@ -219,14 +219,14 @@ class FileLock(OwnedLock):
                 except GoneError:  # nothing was locked yet: take another opening
                     turn.files.clear()
                     continue
-            # This process cannot open the file once more, but another thread of it has it open: wait for that one.
+            # This process cannot open the file once more, but another thread has an opening: wait for that thread.
             left = deadline - time.monotonic()
             if left <= 0:
                 return False
             pauses.sleep(left)
 
     def _add_file(self, turn: _Turn) -> None:
-        """Give a turn an opening, or leave it without one if another thread has to give its own back first."""
+        """Give a turn an opening. It gets none if another thread has to give one back first."""
         try:
             turn.files.append(self._idle.pop())
             return
@@ -240,14 +240,14 @@ class FileLock(OwnedLock):
 
     def _open_at_once(self) -> None:
         if self._byte == WRITING and not self._readonly and os.geteuid() == 0:
-            with suppress(OSError):  # it is opened when it is needed, and that says why it cannot be
+            with suppress(OSError):  # `acquire` tries again, and raises the reason
                 self._idle.append(self.open_again())
 
     def _reopen(self) -> None:
         """Open the file again by its name, and use it again, after the program has closed its descriptors.
 
         Raises:
-            OSError: another file has this name now, or none.
+            OSError: another file has this name now, or no file has it.
         """
         with _reopening:
             if self._use.is_ours():  # another thread was faster
@@ -277,7 +277,7 @@ class FileLock(OwnedLock):
                 maker.close()
 
     def is_used(self) -> bool:
-        """Whether a process uses the file. One that has opened it with `readonly=True` does not count."""
+        """Whether a process uses the file. A process that has opened it with `readonly=True` does not count."""
         if self._is_user:
             return True
         if not self._use.is_ours():
@@ -289,13 +289,13 @@ class FileLock(OwnedLock):
         return self._use.is_named()
 
     def open_again(self) -> OpenFile:
-        """Open the file once more. No forked child keeps that open."""
+        """Open the file once more. No forked child keeps this opening."""
         if not self._use.is_ours():
             self._reopen()
         return private(lambda: self._use.again(os.O_RDWR))
 
     def give_back(self, me: weakref.ref[Any]) -> None:
-        """Give back what a thread or greenlet has that has ended."""
+        """Give back what an ended thread or greenlet still has."""
         turn = self._turns.pop(me, None)
         for file in turn.files if turn is not None else ():
             with suppress(GoneError):
@@ -303,7 +303,7 @@ class FileLock(OwnedLock):
                 self._idle.append(file)
 
     def begin_in_child(self) -> None:
-        """Forget the openings of the parent, which are closed."""
+        """Forget the openings of the parent: this child has closed them."""
         self._turns, self._idle = {}, []
         self._open_at_once()
 
@@ -317,7 +317,7 @@ class FileLock(OwnedLock):
 
 
 class _End:
-    """What is done at the end of a thread or a greenlet that has a turn of a lock."""
+    """Called at the end of a thread or greenlet that has a turn of a lock."""
 
     __slots__ = ("_lock", "_me")
 
@@ -325,8 +325,8 @@ class _End:
         self._lock, self._me = lock, me
 
     def __call__(self, _: object) -> None:
-        # In a forked child the threads of the parent end before the child's first step: it must not give back what
-        # they have, which is the parent's.
+        # In a forked child the threads of the parent end before the child's first step. What they have is the parent's,
+        # so the child must not give it back.
         lock = self._lock()
         if lock is not None and _here[()]:
             lock.give_back(self._me)

@@ -1,9 +1,10 @@
 """How the file of a value by path is made, opened, begun anew and refused.
 
-A file is never changed but for its body. It gets its name when it is complete: it is filled under a temporary name, and
-then linked. A process that makes it, opens it or begins it anew holds the kernel's lock on MAKING meanwhile, so that
-these do not meet. A process that uses it holds a shared lock on USE, which it takes while it holds MAKING. So a process
-that holds MAKING, and finds USE free, knows that nobody uses the file. The kernel takes both locks back from the dead.
+A file never changes, except for its body. It gets its name when it is complete: it is filled under a temporary name,
+and then linked. A process that makes it, opens it or begins it anew holds the kernel's lock on MAKING meanwhile, so
+only one process does so at a time. A process that uses it holds a shared lock on USE, which it takes while it holds
+MAKING. So a process that holds MAKING, and finds USE free, knows that nobody uses the file. If a process dies, the
+kernel frees its locks.
 """
 
 from __future__ import annotations
@@ -42,8 +43,8 @@ R = TypeVar("R")
 _MAY_KEEP_NONE = sys.version_info >= (3, 13)
 """Whether mmap can do without a duplicate of the descriptor (CPython 78502)."""
 
-# The files that this process has open, by device, inode, and whether they are read-only. Opened once more, such a file
-# is the same memory under the same lock.
+# The files that this process has open, by device, inode, and whether they are read-only. If such a file is opened once
+# more, it is the same memory under the same lock.
 _opened: weakref.WeakValueDictionary[tuple[int, int, bool], FileLock] = weakref.WeakValueDictionary()
 # The threads, and greenlets, that are opening a file just now.
 _opening: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -55,9 +56,9 @@ def open_file(
     """Open the file; make it or begin it anew if need be.
 
     Args:
-        file: what the user has given.
+        file: the file, as the user has given it.
         contents: what it must hold; None for anything.
-        is_user: whether this process is to count as one that uses the value. If not, the file must be there.
+        is_user: whether this process is to count as a user of the value. If not, the file must exist.
         timeout: seconds to wait at most for another process that is opening it; None: a minute.
 
     Returns:
@@ -65,11 +66,11 @@ def open_file(
 
     Raises:
         NotImplementedError: the platform, the kernel or the file system lacks what this needs.
-        FileNotFoundError: there is no directory of this name; or no file, or one that nobody uses, and no first value.
+        FileNotFoundError: there is no such directory; or no first value, and no file that is in use.
         ValueError: the file holds something else. It is left as it is.
-        TimeoutError: another process did not finish with opening it.
-        OSError: the path names no regular file, or one that is not safe to use, or the system refuses.
-        RuntimeError: a signal handler opens a file while the thread that it has interrupted opens one.
+        TimeoutError: another process did not finish opening it in time.
+        OSError: the path names no regular file, or one that is not safe to use; or the system refuses.
+        RuntimeError: a signal handler opens a file, and has interrupted a thread that opens one.
     """
     if os.name == "nt":
         message = "values by path need Linux or macOS: Windows has no open-file-description locks"
@@ -103,7 +104,7 @@ def _try_to_open(file: SharedFile, contents: Contents | None, deadline: float, *
             opened.close()
         return lock
     except BaseException:
-        # Not left to the garbage collector: the traceback of an exception that is kept would keep the file in use.
+        # Close it now: if this exception is kept, its traceback would keep the file in use.
         opened.close()
         raise
 
@@ -111,11 +112,11 @@ def _try_to_open(file: SharedFile, contents: Contents | None, deadline: float, *
 def while_nobody_begins(lock: FileLock, action: Callable[[], R], deadline: float) -> R:
     """Call a function while no process makes the value, opens it or begins it anew.
 
-    This is for a process that writes without being one that uses the value.
+    This is for a process that writes, but does not count as a user of the value.
 
     Raises:
-        TimeoutError: another process did not finish with opening it.
-        FileNotFoundError: the file has lost its name to another one, or has none any more.
+        TimeoutError: another process did not finish opening it in time.
+        FileNotFoundError: another file has its name now, or no file has it.
     """
 
     def step() -> R:
@@ -130,7 +131,7 @@ def while_nobody_begins(lock: FileLock, action: Callable[[], R], deadline: float
 def _attach(
     opened: OpenFile, file: SharedFile, contents: Contents | None, deadline: float, *, is_user: bool
 ) -> FileLock | None:
-    """Return the lock of an open file, or None if it has lost its name meanwhile."""
+    """Return the lock of an open file, or None if the file has lost its name meanwhile."""
     lock = _known(opened, file, contents)
     if lock is not None:
         return lock
@@ -143,7 +144,7 @@ def _attach(
 
 
 def _known(opened: OpenFile, file: SharedFile, contents: Contents | None) -> FileLock | None:
-    """Return the lock by which this process has the file open already. The second opening is then closed."""
+    """If this process has the file open under another opening, close this one, and return the lock of that one."""
     lock = _opened.get((*opened.identity, file.readonly))
     if lock is None:
         return None
@@ -152,11 +153,11 @@ def _known(opened: OpenFile, file: SharedFile, contents: Contents | None) -> Fil
         opened.close()
         return lock
     finally:
-        del lock  # the traceback of an error that is kept must not keep it
+        del lock  # if an error is kept, its traceback must not keep the lock
 
 
 def _use(opened: OpenFile, file: SharedFile, contents: Contents | None, deadline: float) -> FileLock | None:
-    """Go on with the value, or begin it anew, with MAKING locked: so no other process begins to use it meanwhile."""
+    """Go on with the value, or begin it anew. MAKING is locked, so no other process begins to use it meanwhile."""
     if not opened.is_named():
         return None
     lock = _known(opened, file, contents)  # another thread was faster
@@ -189,13 +190,13 @@ def _use(opened: OpenFile, file: SharedFile, contents: Contents | None, deadline
         refuse_other(header, file, contents)
         body = _mapped(opened, file, header)
     if not opened.lock(USE, exclusive=False):
-        message = "another program has locked this file, which no process of this library does: stop that program"
+        message = "another program has locked this file as this library never does: stop that program"
         raise OSError(errno.EAGAIN, message, file.path)
     return _lock_of(opened, file, body)
 
 
 class _Memory(mmap.mmap):
-    """The memory of a file. As long as anything uses it, the file is open, and so in use."""
+    """The memory of a file. As long as anything uses the memory, the file is open, and so in use."""
 
     file: OpenFile | None = None
 
@@ -210,7 +211,7 @@ class _Memory(mmap.mmap):
 
 
 def _mapped(opened: OpenFile, file: SharedFile, header: Header) -> memoryview:
-    """Return the body of the file, in memory that is shared with all that have it open."""
+    """Return the body of the file, in memory that it shares with all processes that have the file open."""
     protection = mmap.PROT_READ if file.readonly else mmap.PROT_READ | mmap.PROT_WRITE
     keep_none: Any = {"trackfd": False} if _MAY_KEEP_NONE else {}
     mapped = _Memory(opened.fd, header.start + header.size, mmap.MAP_SHARED, protection, **keep_none)
@@ -227,7 +228,7 @@ def _lock_of(opened: OpenFile, file: SharedFile, body: memoryview, *, is_user: b
 
 
 def _begun(file: SharedFile, made: OpenFile, header: Header) -> FileLock:
-    """Return the lock of a new file, which is in use already."""
+    """Return the lock of a new file, which is marked as in use."""
     return _lock_of(made, file, _mapped(made, file, header))
 
 

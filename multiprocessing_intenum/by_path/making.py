@@ -26,16 +26,16 @@ R = TypeVar("R")
 
 
 def making(maker: OpenFile, action: Callable[[], R], deadline: float) -> R:
-    """Call a function with MAKING locked by an opening, which is then closed.
+    """Lock MAKING by an opening, call a function, and close the opening.
 
-    It is an opening of its own: the mapped memory keeps the first one open, also in a child that is forked meanwhile,
-    and MAKING would stay locked with it.
+    The opening must not be the one whose memory is mapped: the memory keeps that one open, also in a child that is
+    forked meanwhile, and MAKING would stay locked.
     """
     try:
         if not maker.lock_until(MAKING, deadline):
             message = (
-                "could not be opened in time: another process has been in the middle of opening it all the while. It "
-                "may be stopped; or a process that may only read the file has locked it"
+                "could not be opened in time: another process has been opening it all the while, and may be stopped; "
+                "or a process that may only read the file has locked it"
             )
             raise TimeoutError(errno.ETIMEDOUT, message, maker.path)
         return action()
@@ -55,8 +55,8 @@ def make(
     Args:
         file: the file.
         contents: what it is to hold.
-        replaced: a file with another description that has this name, and that nobody uses.
-        deadline: the moment until which to wait for another process that makes it.
+        replaced: the file that has this name, if it has another description and nobody uses it.
+        deadline: until when to wait for another process that makes it, by `time.monotonic`.
         use: called with the new file while MAKING is still locked.
     """
     path = _temporary(file.path)
@@ -93,7 +93,7 @@ def _put_in_place(made: OpenFile, file: SharedFile, contents: Contents, replaced
     """
     temporary = made.path
     try:
-        # Not before there is a temporary file: the first value may come from a database, which then has it as well.
+        # The temporary file comes first: this may ask a database for the first value, and store it there.
         content, header = content_of(contents)
         _fill(made.fd, content, file)
         os.fchmod(made.fd, file.mode)
@@ -129,10 +129,10 @@ _GET_FLAGS, _SET_FLAGS, _NO_COPY_ON_WRITE = 0x80086601, 0x40086602, 0x00800000  
 
 
 def _forbid_copy_on_write(fd: int) -> None:
-    """Have btrfs write an empty file in place.
+    """Make btrfs write in place to a file, which is still empty.
 
-    Otherwise each write needs room for a copy of the page, though the file has its room already. On a full file system
-    that is a SIGBUS. Other file systems refuse the flag, or have no use for it.
+    Otherwise each write needs room for a copy of the page, although the file has its room. On a full file system such
+    a write is a SIGBUS. Other file systems refuse the flag, or have no use for it.
     """
     if sys.platform == "linux" and fcntl is not None:
         with suppress(OSError):
@@ -158,7 +158,7 @@ def _fill(fd: int, content: bytearray, file: SharedFile) -> None:
 def _temporary(path: str) -> str:
     """Return the name under which a file is filled.
 
-    It is one name for each user, so that makers who are killed leave no more than one file behind.
+    Each user has only one such name, so that killed processes leave at most one file behind.
     """
     directory, name = os.path.split(path)
     shortened = os.fsdecode(os.fsencode(name)[:200])  # a file's name has at most 255 bytes
@@ -180,7 +180,7 @@ def _remove_leftover(path: str, replaced: OpenFile | None, deadline: float) -> N
             if opened.is_named():
                 os.unlink(path)
 
-        # If it was linked to the name of the value that we replace, we have locked MAKING of it already.
+        # If it is the same file as the one that we replace, under a second name, we hold its lock on MAKING.
         if replaced is not None and opened.identity == replaced.identity:
             remove()
         else:

@@ -1,11 +1,11 @@
-"""The mirror of a record: the words of a cell in a file, and beside them how far they agree with the record.
+"""The mirror of a record: the words of a cell in a file, and how far they agree with the record.
 
-The words that a mirror has besides those of every cell. The first has 32 bits, the others have 64:
+A mirror has these words besides the words of every cell. The first has 32 bits, the others have 64:
 
     20  duty: which process follows the record for this machine, and its last sign of life. See `Duty`
     40  version: the version of the record that the state belongs to
-    48  confirmed: when that was known to be the record's own, in nanoseconds since the machine was started
-    56  boot: which start of the machine that was, and which of its time namespaces
+    48  confirmed: when the record was last known to have this state, in nanoseconds since the machine was started
+    56  boot: which start of the machine is meant, and which of its time namespaces
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ _DUTY, _VERSION, _CONFIRMED, _BOOT = 20, 40, 48, 56
 
 
 def now() -> int:
-    """Return the nanoseconds since the machine was started: its own clock may be set, and another machine's differs."""
+    """Return the nanoseconds since the machine was started. Time of day may be set, and differs between machines."""
     return time.clock_gettime_ns(_CLOCK) if _CLOCK is not None else time.monotonic_ns()
 
 
-_CLOCK: int | None = getattr(time, "CLOCK_BOOTTIME", None)  # Linux; elsewhere the time that it was asleep is missing
+_CLOCK: int | None = getattr(time, "CLOCK_BOOTTIME", None)  # Linux; elsewhere the time asleep is missing
 
 
 def _boot_of_this_machine() -> int:
     boot = 0
     with suppress(OSError), open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
         boot = int(file.read().strip().replace("-", ""), 16)
-    with suppress(OSError):  # a container may have been given a clock of its own
+    with suppress(OSError):  # a container may have its own clock
         boot ^= os.stat("/proc/self/ns/time").st_ino << 16
     return boot & (2**64 - 1) | 1
 
@@ -72,14 +72,14 @@ class Question(NamedTuple):
 class Duty(NamedTuple):
     """Which process follows the record for this machine.
 
-    It is written without a lock, because the lock of the file may be held by a process that is stopped. If two write it
-    at once, the last one has the duty, and the other one sees that when it looks again.
+    It is written without a lock, because a process that is stopped may hold the lock of the file. If two processes
+    write it at once, the last one has the duty, and the other one sees that at its next look.
     """
 
     token: int
-    """What that process calls itself: 1 to 16,383. 0: nobody. A process id would not do: containers have the same."""
+    """The number of that process, 1 to 16,383; 0: no process. It is no process id: two containers may have the same."""
     beat: int
-    """Another number, modulo 16, at each sign of life. No clocks are compared: containers may have their own."""
+    """It counts signs of life, modulo 16. No clocks are compared: containers may have their own."""
     silence: int
     """For how many seconds, at most 63, that process may give no sign of life."""
     records: int
@@ -87,7 +87,7 @@ class Duty(NamedTuple):
 
 
 class Mirror:
-    """The words of a mirror. Whoever writes must hold the lock of the file, but not for `duty`.
+    """The words of a mirror. A writer must hold the lock of the file, except for `duty`.
 
     Args:
         body: the shared memory.
@@ -106,11 +106,11 @@ class Mirror:
         self._duty: memoryview[Any] = body[_DUTY : _DUTY + 4].cast("B").cast("I", ())
 
     def begin(self, row: Row, asked: int, *, is_new: bool) -> None:
-        """Write the state of a record, and the changes before it that the record has, into a file that nobody uses.
+        """Write the state and the history of a record into a file that nobody uses.
 
         Args:
             row: what the record holds.
-            asked: the moment, by `now()`, before the server was asked for it.
+            asked: the moment, by `now()`, just before the server was asked for the row.
             is_new: whether the file is empty.
         """
         oldest = row.history[0]
@@ -132,9 +132,9 @@ class Mirror:
         """
         version: int = self._version[()]
         missing = [entry for entry in row.history if entry.version > version]
-        # If the row is older than what the mirror had before it was asked for, the server has lost its last writes (a
-        # failover, a backup that was put back). There is no way but to follow it. If it is only older than what the
-        # mirror has now, another process of this machine was faster.
+        # If the row is older than the mirror was before the server was asked, the server has lost its last writes (a
+        # failover, a restored backup): the mirror has to follow it. If the row is only older than the mirror is now,
+        # another process of this machine was faster.
         was_set_back = row.version < version == question.version
         if was_set_back or (row.version == version and row.state != self.words.state[()]):
             missing, version = [row.history[-1]], -1
@@ -142,14 +142,14 @@ class Mirror:
         self.confirm(question.moment)
 
     def add(self, entries: Sequence[RowChange], version: int) -> None:
-        """Store changes in their order. `version` is that of the state before them, as far as it is known."""
+        """Store changes in their order. `version` is the version of the state before them; -1: not known."""
         words = self.words
         gap = False
         for entry in entries:
             gap = gap or entry.version != version + 1
             if words.replay(entry.state, entry.time, entry.pid, gap=gap):
                 gap = False
-            # After the state: if this process is killed between the two, the next one stores the same state again.
+            # The version comes last: if this process is killed before it, the next one stores the same state again.
             self._version[()] = version = entry.version
         if words.sleepers[()] and words.can_wake:
             words.wake()
@@ -173,7 +173,7 @@ class Mirror:
 
     @property
     def is_one(self) -> bool:
-        """Whether these are the words of a mirror, not those of a value of its own."""
+        """Whether these are the words of a mirror, not of a value without a record."""
         return bool(self._boot[()])
 
     def age(self) -> float:

@@ -23,9 +23,9 @@ except ImportError:  # Windows
 
 __all__ = ["FOLLOWING", "MAKING", "USE", "WRITING", "GoneError", "OpenFile", "private"]
 
-# Open-file-description locks, Linux 3.15 and macOS: they exclude two openings of the file, whatever process or
-# container has them, and end when the last descriptor is closed. POSIX's own file locks belong to a process, exclude
-# no threads, and are lost whenever the process closes any descriptor of the file.
+# Open-file-description locks (Linux 3.15, macOS): each belongs to an opening of the file, excludes other openings in
+# any process or container, and ends when the last descriptor of its opening is closed. POSIX's own file locks belong
+# to a process, exclude no threads, and are lost whenever the process closes any descriptor of the file.
 if sys.platform == "darwin":
     _TRY, _WAIT, _QUERY = 90, 91, 92  # F_OFD_SETLK, F_OFD_SETLKW, F_OFD_GETLK
     _FLOCK = struct.Struct("@qqihh")  # start, length, pid, type, whence
@@ -45,8 +45,8 @@ else:
 
 # The bytes that are locked. They lie behind the content of any file.
 USE, MAKING, WRITING, FOLLOWING = range(2**62, 2**62 + 4)
-"""USE: each process that uses the value has a shared lock on it. MAKING: the process that makes the value, opens it or
-begins it anew. WRITING: the writer. FOLLOWING: in the mirror of a record, the process that follows the record."""
+"""A process that uses the value has a shared lock on USE. The process that makes the value, opens it or begins it anew
+has MAKING, and the writer has WRITING. In the mirror of a record, the process that follows the record has FOLLOWING."""
 
 _BUSY = (errno.EAGAIN, errno.EACCES)
 
@@ -63,29 +63,29 @@ if fcntl is not None:
 _FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
-# The library never reads or writes at the position of an opening. So that can be a mark, another one for each opening,
-# which lies where hardly any program has a file's position.
+# The library never reads or writes at the position of an opening. So the position serves as a mark. Each opening has
+# its own mark, at a position that hardly any program uses.
 _marks = itertools.count(2**30 + int.from_bytes(os.urandom(3), "little") * 32)
 
 _seek, _HERE = os.lseek, os.SEEK_CUR
 
 
 class GoneError(OSError):
-    """The descriptor of an open file is that of something else now."""
+    """The descriptor no longer belongs to the open file."""
 
 
 class OpenFile:
     """An opening of a file, closed with this object.
 
-    A program may close its descriptor, as `os.closerange` does, and python-daemon with it, and another file may get the
-    number. Each method looks at the mark of the opening first, so that it never locks, unlocks or closes that file. The
-    look takes 200 ns; `os.fstat` would take 830, and could not tell two openings of one file.
+    A program may close the descriptor behind our back, as `os.closerange` and python-daemon do, and another file may
+    get its number. So each method looks at the mark first, and never locks, unlocks or closes the other file. The look
+    takes 200 ns; `os.fstat` would take 830, and could not tell two openings of one file apart.
 
     Args:
         path: the name of the file.
         flags: as for `os.open`.
         mode: as for `os.open`.
-        through: another way to the same file, which may be a symbolic link.
+        through: another path to the same file, which may be a symbolic link.
 
     Raises:
         OSError: it cannot be opened.
@@ -118,7 +118,7 @@ class OpenFile:
             return False
 
     def again(self, flags: int) -> OpenFile:
-        """Return another opening of the same file, whose name may be another by now.
+        """Return another opening of the same file, which may have another name by now.
 
         Raises:
             GoneError: the descriptor is no longer ours.
@@ -141,12 +141,12 @@ class OpenFile:
         return found
 
     def replace(self, other: OpenFile) -> None:
-        """Go on with another opening, which this object then closes, after its own was closed behind our back."""
+        """Take over another opening, after the program has closed the descriptor of this one."""
         self._was_replaced = True
         self._mark, self.fd, other.fd = other._mark, other.fd, -1
 
     def was_closed(self) -> bool:
-        """Whether the program has ever closed it behind our back."""
+        """Whether the program has ever closed the descriptor behind our back."""
         return self._was_replaced or (self.fd >= 0 and not self.is_ours())
 
     def is_named(self) -> bool:
@@ -180,6 +180,7 @@ class OpenFile:
             if error.errno in (errno.EINVAL, errno.ENOLCK, errno.ENOTSUP):
                 message = (
                     "this kernel, or the file system of this path, has no open-file-description locks: use another"
+                    " kernel or path"
                 )
                 raise NotImplementedError(message) from error
             raise
@@ -214,7 +215,7 @@ class OpenFile:
             raise
 
     def is_locked(self, byte: int) -> bool:
-        """Whether another opening than this one has locked a byte."""
+        """Whether another opening has locked a byte."""
         self.ensure_ours()
         answer: bytes = _call(self.fd, _QUERY, _LOCKS[byte, True])
         return answer[_TYPE] != _UNLOCKED
@@ -227,18 +228,18 @@ class OpenFile:
     def _fail(self) -> NoReturn:
         message = (
             "the program has closed the descriptors of this shared value, with os.closerange() or python-daemon for "
-            "example: what was locked by them is not locked any more, and another process may have written"
+            "example: their locks are lost, and another process may have written"
         )
         raise GoneError(errno.EBADF, message, self.path)
 
-    # What it needs is bound, because it also runs while the interpreter ends.
+    # The functions that it calls are bound as defaults, because it also runs while the interpreter ends.
     def close(
         self,
         seek: Callable[[int, int, int], int] = os.lseek,
         close: Callable[[int], None] = os.close,
         error: type[OSError] = OSError,
     ) -> None:
-        """Close it. The kernel gives back the locks that it has."""
+        """Close the file. The kernel frees the locks of this opening."""
         try:
             if self.fd >= 0 and seek(self.fd, 0, 1) == self._mark:
                 close(self.fd)
@@ -254,7 +255,7 @@ def _meaning(error: OSError, path: str) -> OSError:
     message = os.strerror(error.errno or 0)
     if error.errno in (errno.EACCES, errno.EPERM):
         message = (
-            "this process can not open the file once more, as it must to lock it: it has dropped its rights since it "
+            "this process can not open the file once more, which locking needs: it has dropped its rights since it "
             "made the value. Make the value after that, or let its present user write to the file: with "
             "SharedFile(..., mode=0o660) and the group of that user, for example"
         )
@@ -264,7 +265,7 @@ def _meaning(error: OSError, path: str) -> OSError:
 
 
 def private(open_it: Callable[[], OpenFile]) -> OpenFile:
-    """Return an opening that no forked child of this process keeps open, and with it a lock.
+    """Return an opening that no forked child keeps open: else its locks would stay after it is closed.
 
     Args:
         open_it: opens the file.
@@ -273,7 +274,7 @@ def private(open_it: Callable[[], OpenFile]) -> OpenFile:
         forks = fork.count()
         file = open_it()
         _private.add(file)
-        # A child that was forked before the line above does not know that it has to close this one: take another.
+        # A child that was forked before the line above does not know that it has to close this opening: make another.
         if fork.count() == forks:
             return file
         file.close()
@@ -283,6 +284,6 @@ _private: weakref.WeakSet[OpenFile] = weakref.WeakSet()
 
 
 def close_in_child() -> None:
-    """Close what a forked child shares with its parent, and would keep locked."""
+    """In a forked child, close the openings that it shares with its parent: it would keep them locked."""
     for file in list(_private):
         file.close()

@@ -1,4 +1,4 @@
-"""`SharedFile`: the file of a value by path, with how it is to be opened."""
+"""`SharedFile`: the file of a value by path, and how to open it."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ __all__ = ["SharedFile"]
 
 
 class SharedFile:
-    """The file of a value by path, for `at=` and `value_at`, where the path alone will not do.
+    """The file of a value by path, for `at=` and `value_at`, if the path alone is not enough.
 
-    The file holds one value. It is made by the first process that opens it with an initial member, and lives as long as
-    a process uses it: the first one after that begins it anew. It is never deleted.
+    The file holds one value. The first process that opens it with an initial member makes it. The value lives as long
+    as a process uses it; the next process after that begins it anew. The file is never deleted.
 
     Args:
-        path: where it lies, on a local file system; made absolute now.
-        keep: go on with what the file holds if nobody uses it, instead of beginning anew.
-        mode: the permissions of the file, if it is made. Those that let others write, or that another user has made,
-            are refused unless `mode` says that the group or others take part.
-        readonly: open without the right to write. Such a process does not count as one that uses the value. It needs
-            no right to write to the file; it waits by looking again and again.
+        path: the path of the file, on a local file system. It is made absolute now.
+        keep: if nobody uses the file, go on with what it holds instead of beginning it anew.
+        mode: the permissions of a new file. A file that others can write to, or that belongs to another user, is
+            refused unless `mode` lets the group or others take part.
+        readonly: open the file only to read it, which needs no right to write to it. Such a process does not count as
+            a user of the value. It waits by looking again and again.
 
     Raises:
         TypeError: an argument is of the wrong kind.
-        ValueError: `mode` is no set of permissions, or lacks the owner's own to read and write.
+        ValueError: `path` can be no file; or `mode` lacks 0o600, or has other bits than those to read and write.
 
     Example:
         >>> SharedFile("/run/worker/status", mode=0o660)
@@ -40,7 +40,7 @@ class SharedFile:
     def __init__(
         self, path: str | os.PathLike[str], *, keep: bool = False, mode: int = 0o600, readonly: bool = False
     ) -> None:
-        given = os.fspath(path)  # a TypeError of its own
+        given = os.fspath(path)  # it raises its own TypeError
         if not isinstance(given, str):
             message = f"expected a path as str or os.PathLike, not {type(path)}"
             raise TypeError(message)

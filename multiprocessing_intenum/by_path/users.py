@@ -16,19 +16,19 @@ _PROC = "/proc"
 def users_of(path: str) -> list[int]:
     """Return the ids of the processes that use the value in this file, or have mapped its memory for writing.
 
-    They are those of Linux that this process may look at: its own user's, or everybody's for root. Those of another
-    PID namespace are missing. It never raises.
+    Only Linux tells them, and only the processes of this user, or all of them to root. Processes of another PID
+    namespace are missing. It never raises.
     """
     return sorted({pid for pid, locked in _found(path) if locked is None or ("READ", USE) in locked})
 
 
 def holders_of(path: str) -> list[int]:
-    """Return the ids of the processes that have the lock of the value in this file, as far as `users_of` does."""
+    """Return the ids of the processes that have the lock of the value in this file, with the limits of `users_of`."""
     return sorted({pid for pid, locked in _found(path) if locked is not None and ("WRITE", WRITING) in locked})
 
 
 def named(pids: Collection[int]) -> str:
-    """Return the processes for a text, such as "processes 47 and 4711"; empty for none."""
+    """Return a text that names the processes, such as "processes 47 and 4711"; an empty one for none."""
     me = os.getpid()
     others = [str(pid) for pid in pids if pid != me]
     text = (
@@ -40,20 +40,20 @@ def named(pids: Collection[int]) -> str:
 
 
 def listed(path: str) -> str:
-    """Return the users of a file in brackets, for a text that has told to stop them; empty if none can be told."""
+    """Return the users of a file in brackets, for a text that says to stop them; an empty text if none is known."""
     found = named(users_of(path))
     return f" ({found})" if found else ""
 
 
 def _found(path: str) -> Iterator[tuple[int, list[tuple[str, int]] | None]]:
-    """Yield the process for each of its descriptors of the file, with the locks that it has, and for its mappings."""
+    """Yield a process for each of its descriptors of the file, with its locks; with None if it maps the file."""
     try:
         info = os.stat(path, follow_symlinks=False)
         entries = os.listdir(_PROC)
     except OSError:  # no such file, or no /proc: macOS, some containers
         return
-    # A descriptor shows the name under which its file was made: a part of ours. Only such a one is looked at, because
-    # the look at an arbitrary file may hang, on a network that is down.
+    # A descriptor shows the name under which its file was made, which contains a part of our name. Other descriptors
+    # are left out, because a look at an arbitrary file may hang, on a network that is down.
     part = os.path.basename(path)[:_PART]
     for entry in entries:
         if entry.isdecimal():
@@ -69,11 +69,11 @@ def _found(path: str) -> Iterator[tuple[int, list[tuple[str, int]] | None]]:
 
 
 _PART = 60
-"""Letters of the file's name: `opening` shortens long names while it makes a file."""
+"""Letters of the file's name that are compared: `making` shortens long names."""
 
 
 def _descriptor(process: str, fd: str, part: str, info: os.stat_result) -> list[tuple[str, int]] | None:
-    """Return the kind and the byte of each lock that a descriptor has; None if it is not one of this file."""
+    """Return the kind and the byte of each lock that a descriptor has; None if it is of another file."""
     if part not in os.readlink(f"{process}/fd/{fd}") or not os.path.samestat(os.stat(f"{process}/fd/{fd}"), info):
         return None
     with open(f"{process}/fdinfo/{fd}", encoding="ascii", errors="replace") as file:
@@ -87,7 +87,7 @@ def _has_mapped(maps: str, part: str, info: os.stat_result) -> bool:
         for line in file:  # 7f0c-7f0d rw-s 00000000 08:01 1234 /run/worker/status
             if part in line:
                 words = line.split(maxsplit=5)
-                # The device may be another one than that of stat (btrfs), so the inode and the name must do.
+                # The device may differ from that of stat (btrfs), so only the inode and the name are compared.
                 if words[1].startswith("rw") and words[4] == str(info.st_ino):
                     return True
     return False

@@ -36,15 +36,16 @@ def value_at(path: Path, typecode_or_type: str, *args: Any, lock: LockLike | Non
 def value_at(path: Path, typecode_or_type: Any, *args: Any, lock: LockLike | None = None) -> Any:
     """Return a `multiprocessing.Value` by path, for processes that have no common parent.
 
-    What `multiprocessing.Value` returns, in a file instead of inherited memory: made by the first process that opens
-    it, and there as long as a process uses it. It can be pickled at any time, for any process of the machine.
+    It is like what `multiprocessing.Value` returns, but in a file instead of inherited memory. The first process that
+    opens it makes it, and it lives as long as a process uses it. It can be pickled at any time, for any process of the
+    machine.
 
     Args:
         path: the path of the file, or a `SharedFile`. One file holds one value.
         typecode_or_type: as for `multiprocessing.Value`: "q", `ctypes.c_double`, an array `ctypes.c_int * 8`, a
             `ctypes.Structure`; nothing that holds a pointer.
-        args: what the type is called with for the first value.
-        lock: the lock of another value by path, to guard both together; None: the lock of its own file. All processes
+        args: the arguments of the type, for the first value.
+        lock: the lock of another value by path, to guard both together; None: the lock of this file. All processes
             must give the same.
 
     Returns:
@@ -52,8 +53,8 @@ def value_at(path: Path, typecode_or_type: Any, *args: Any, lock: LockLike | Non
 
     Raises:
         TypeError: an argument is of the wrong kind.
-        ValueError: the file holds something else, which is left as it is; or it is to be opened read-only, but the
-            wrapper takes its lock for each read.
+        ValueError: the file holds something else, and is left as it is; or `path` is readonly, but the wrapper takes
+            its lock for each read.
         NotImplementedError, OSError: as for `IntEnumValue(..., at=...)`.
 
     Example:
@@ -68,7 +69,7 @@ def value_at(path: Path, typecode_or_type: Any, *args: Any, lock: LockLike | Non
     layout = _layout(kind)
     file = shared_file(path)
     if file.readonly:
-        message = f"{file!r} is readonly, but a multiprocessing value takes its lock for each read, which is a write"
+        message = f"{file!r} is readonly, but a multiprocessing value takes its lock for each read, and so writes"
         raise ValueError(message)
     other = checked_lock(lock)
     first: Any = kind(*args)
@@ -96,7 +97,7 @@ def _value_again(file: SharedFile, kind: Any, args: tuple[Any, ...], lock: LockL
 
 
 def _picklable(kind: Any) -> Any:
-    """Return the type itself, or for an array, whose type has no name, its element and its length."""
+    """Return the type itself; for an array, whose type has no name, the type of its elements and its length."""
     return (_picklable(kind._type_), kind._length_) if issubclass(kind, ctypes.Array) else kind
 
 
@@ -111,7 +112,7 @@ _classes: dict[Any, Any] = {}
 
 
 def _by_path(wrapper: Any) -> Any:
-    """Return the wrapper's class with a `__reduce__` that any process can undo."""
+    """Return the wrapper's class with a `__reduce__` whose result any process can load."""
     if wrapper not in _classes:
         namespace: dict[str, Any] = {"__module__": wrapper.__module__, "__reduce__": _reduced}
         _classes[wrapper] = type(wrapper.__name__, (wrapper,), namespace)

@@ -27,19 +27,19 @@ T = TypeVar("T", bound=EnumMember)
 R = TypeVar("R")
 
 _FRESH = 3.0
-"""Seconds since when somebody has confirmed the mirror, if somebody follows the record on this machine."""
+"""A mirror that was confirmed within these seconds is fresh: a process of this machine follows the record."""
 
 _FIRST_LOOK = 2.0
-"""Seconds that a process waits for the database when it opens a mirror that is there already. See `_look`."""
+"""Seconds that a process waits for the database when it opens a mirror that exists. See `_look`."""
 
 
-# The locks of this process, by the file. A thread would wait for itself if the file had two.
+# The locks of this process, by the file. A thread would wait for itself if a file had two.
 _locks: weakref.WeakValueDictionary[FileLock, RecordLock] = weakref.WeakValueDictionary()
 _making = fork.lock_of_threads()
 
 
 def _open_mirror(members: Members[Any], source: Source, file: SharedFile, number: int | None) -> FileLock:
-    """Open the mirror of a record, made from the record if there is none or it has another enum."""
+    """Open the mirror of a record. Make it from the record if there is none, or if it has another enum."""
     kept = SharedFile(file.path, keep=True, mode=file.mode, readonly=file.readonly)
     try:
         opened = open_enum(kept, members, None, source.name)
@@ -47,7 +47,7 @@ def _open_mirror(members: Members[Any], source: Source, file: SharedFile, number
             _look(opened, members, source, number)
         return opened
     except (FileNotFoundError, ValueError):
-        # There is none, or one that was left with another enum: the record says what to put into it.
+        # There is no mirror, or an old one with another enum: the record says what to write into it.
         if file.readonly:
             raise
     asked = now()
@@ -59,17 +59,17 @@ def _open_mirror(members: Members[Any], source: Source, file: SharedFile, number
             raise
 
     def begin(body: memoryview, is_new: bool) -> None:
-        # The row is made only now, so that a path that is refused leaves none behind.
+        # The row is made only now, so that a path that is refused leaves no row behind.
         Mirror(body).begin(row or source.row(members, number, PATIENCE), asked, is_new=is_new)
 
     return open_enum(file, members, begin, source.name)
 
 
 def _look(opened: FileLock, members: Members[Any], source: Source, number: int | None) -> None:
-    """Look at the record. Without the database the mirror's state has to do.
+    """Bring the mirror up to date. Without the database its state has to do.
 
-    A process that only attaches need not look if somebody has looked lately. One that has a first state makes the row
-    if it was deleted.
+    A process that only attaches does not ask the database if the mirror is fresh. A process that has a first state
+    makes the row if it was deleted.
     """
     mirror = Mirror(opened.body)
     question = mirror.asking()
@@ -80,17 +80,17 @@ def _look(opened: FileLock, members: Members[Any], source: Source, number: int |
 
 
 class RecordCell(FileCell[T]):
-    """A cell in the mirror of a record, whose writes go to the record first.
+    """A cell in the mirror of a record. Its writes go to the record first.
 
     Args:
         members: the table of the enum.
-        record: what a value was given as `at=`, for pickling.
+        record: the argument `at=` of the value, for pickling.
         source: the record in its database.
         mirror: how its mirror is opened.
         number: the first state, to make the record if there is none; None: only attach.
 
     Raises:
-        OSError, ValueError: see `source.Source.row` and `by_path.open_cell`.
+        OSError, ValueError: see `source.Source.row` and `by_path.cell.open_enum`.
     """
 
     __slots__ = ("_record",)
@@ -122,7 +122,7 @@ class RecordCell(FileCell[T]):
         return lock if isinstance(lock, RecordLock) else None
 
     def check_writes(self, check: Callable[[int, T], None] | None) -> None:
-        """Have each write refused that `check` raises an error for, and then decided in the database."""
+        """Before each write call `check`, which raises an error to refuse it. Then the database decides."""
         lock, words = self._fleet_lock, self.words
         if lock is None:
             super().check_writes(check)
@@ -143,11 +143,11 @@ class RecordCell(FileCell[T]):
         self.write = guarded(lock, self.operations, store, words.sleepers, words.wake)
 
     def locked(self, action: Callable[[], R], timeout: float | None) -> R:
-        """Return `action()`, called with the lock of the fleet held. The time covers the network as well."""
+        """Call `action` with the lock of the fleet, and return its result. The timeout covers the network as well."""
         lock, limit = self._fleet_lock, seconds(timeout)
         if limit is None or lock is None:
             return super().locked(action, timeout)
-        answer_by = time.monotonic() + (limit or PROMPT)  # zero: not to wait for the lock, but for an answer
+        answer_by = time.monotonic() + (limit or PROMPT)  # zero: no wait for the lock, but for an answer
         outer = lock.held
 
         def in_time() -> R:
@@ -157,19 +157,19 @@ class RecordCell(FileCell[T]):
             try:
                 return action()
             finally:
-                if outer is not None:  # else it covers giving it back as well
+                if outer is not None:  # else the limit also covers giving the lock back
                     held.answer_by = before
 
         return super().locked(in_time, timeout)
 
     def load(self) -> T:
-        """Return the member in the mirror. The holder of the lock is given that in the record, and decides on that."""
+        """Return the member in the mirror; to the holder of the lock, the member in the record."""
         lock = self._fleet_lock
         held = None if lock is None else lock.held
         return super().load() if held is None else self.members[held.state]
 
     def pickled(self, name: str) -> tuple[Callable[..., Cell[Any]], tuple[Any, ...]]:
-        """Return a function and its arguments, with which any process of the machine opens the same record."""
+        """Return a function and its arguments. With them any process of the machine opens the same record."""
         return _cell_again, (self.members.enum_type, self._record)
 
 

@@ -1,18 +1,18 @@
-"""Following records: the thread that keeps this machine's mirrors of them up to date.
+"""The follower: a thread that keeps this machine's mirrors of records up to date.
 
-Each process has one such thread for each connection string, whatever the number of its records. All records that it
-follows share one connection, and are read by one query. Of the processes of a machine one follows a record:
+A process has one follower for each connection string, whatever the number of its records. All records that the thread
+follows share one connection, and are read by one query. On each machine, one process follows a record:
 
-- The kernel's lock on FOLLOWING in the mirror tells which. If that process ends, another one gets the lock.
+- The kernel's lock on FOLLOWING in the mirror tells which one. If that process ends, another one gets the lock.
 - A process that is stopped, or has a thread in C that does not let others run, keeps its lock. So the process that
-  follows also gives a sign of life in the mirror, whether or not the database answers. If there is none for some
-  seconds, another process stands in. The stopped one sees that when it goes on, and gives its lock back.
-- The process that has most records open follows all of these, once it has read them. So a machine has one connection,
-  if one of its processes has all records open.
-- A process that cannot follow a record gives the duty back after a while: another one may have the right to read it,
-  or the way to the server.
+  follows also gives signs of life in the mirror, whether or not the database answers. If there is none for some
+  seconds, another process stands in. The stopped process sees that when it goes on, and gives its lock back.
+- The process that has the most records open follows all of them, once it has read them. So a machine has one
+  connection if one of its processes has all records open.
+- A process that cannot follow a record gives the duty back after a while: another process may have the right to read
+  the record, or may reach the server.
 
-Two that follow at once do no harm: see `Mirror.catch_up`.
+Two processes that follow a record at once do no harm: see `Mirror.catch_up`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ __all__ = ["follow"]
 _log = logging.getLogger(__name__)
 
 TICK = 0.5
-"""Seconds between two signs of life of the process that follows, and between two looks of the others at them."""
+"""Seconds between two signs of life of the process that follows. The other processes look as often."""
 
 LOOK = 1.0
 """Seconds between two looks at the records while nobody writes. A write is notified at once."""
@@ -48,7 +48,8 @@ PATIENCE = 3.0
 """Seconds for the server to answer. After that the connection counts as lost."""
 
 SILENCE = 4
-"""Seconds without a sign of life after which another process stands in. More than PATIENCE, in which there is none."""
+"""Seconds without a sign of life after which another process stands in. More than PATIENCE, because there is no sign
+during the wait for the server."""
 
 CONNECT = 5
 """Seconds for one host to answer, unless the connection string has another `connect_timeout`."""
@@ -82,14 +83,14 @@ def follow(file: FileLock, table: Table, parameters: Mapping[str, str], check: C
         follower = _Follower(parameters)
         follower.records.append(_Followed(file, table, check))
         threading.Thread(target=follower.run, name="multiprocessing_intenum.postgres", daemon=True).start()
-        _followers[key] = follower  # not before: there may be no thread
+        _followers[key] = follower  # not before: the thread may not start
 
 
 class _Followed:
     """A record that this process has open, and follows if it has the duty.
 
-    Nothing happens when the file is closed, as a forked child must be able to close it at any moment: the thread, which
-    the child does not have, looks for that.
+    Closing the file changes nothing here, because a forked child, which has no such thread, may close it at any moment.
+    The thread notices that the file is closed.
 
     Args:
         file: the open mirror.
@@ -104,23 +105,23 @@ class _Followed:
         self.is_wanted = False  # another process follows it, and this one is to take over if it can
         self._right = file.another(FOLLOWING)
         self._has_right = self._is_locked = False
-        self._has_lost = False  # it could not follow, or was stopped: so it takes the duty only if nobody has it
+        self._has_lost = False  # it could not follow, or was stopped: it takes the duty only if nobody has it
         self._sign = 0, 0
         self._seen = self.mirror.duty
-        self._looks = 0  # how often nothing has changed there
+        self._looks = 0  # how many looks in a row have found no change
         self._looked_at = 0.0
         self._since = 0.0  # the moment since which this process has the duty without success
         self._failure = ""
 
     def tick(self, token: int, records: int, *, is_connected: bool) -> bool:
-        """Look who follows the record: give a sign of life if it is this process, or take over if nobody else does.
+        """Look which process follows the record. If it is this one, give a sign of life; if none does, take over.
 
-        No error leaves this function: it is none of the other records.
+        No error leaves this function, because the other records come next.
 
         Args:
-            token: what this process calls itself.
-            records: how many records it has open.
-            is_connected: whether it follows any.
+            token: the number of this process.
+            records: how many records this process has open.
+            is_connected: whether this process follows any record.
 
         Returns:
             False if the record is not open any more.
@@ -148,15 +149,15 @@ class _Followed:
             self._take()
         elif duty.token and not self._has_lost:
             records = min(records, 255)
-            # Between two of the same size nothing is moved, unless both follow: they may have begun at the same time.
+            # With equal numbers the duty stays, unless both processes follow: they may have begun at the same time.
             self.is_wanted = records > duty.records or (records == duty.records and is_connected and token > duty.token)
         self._looked_at = moment
         if self.is_mine:
-            with suppress(OSError):  # this process follows all the same
+            with suppress(OSError):  # this process follows without it
                 self._has_right = self._has_right or self._right.acquire(block=False)
             self.give_sign(SILENCE)
         elif self._failure and self.mirror.age() < 2 * LOOK:
-            self._note("")  # another process can
+            self._note("")  # another process can follow
 
     def _is_vacant(self, duty: Duty) -> bool:
         if self._looks > 0 and self._right.acquire(block=False):  # its process has ended, or has given up
@@ -178,12 +179,12 @@ class _Followed:
         self._since = time.monotonic()
 
     def give_sign(self, silence: int) -> None:
-        """Say that this process follows the record, and for how many seconds it may say nothing."""
+        """Give a sign of life, which is enough for so many seconds."""
         token, records = self._sign
         self.mirror.duty = Duty(token, self.mirror.duty.beat + 1, silence, records)
 
     def leave(self) -> None:
-        """Follow the record no more."""
+        """Stop following the record."""
         self.is_mine = False
         if self._has_right:
             self._has_right = False
@@ -202,7 +203,7 @@ class _Followed:
             self.leave()
 
     def catch_up(self, found: Mapping[str, Found], question: Question) -> None:
-        """Bring the mirror up to date. No error leaves this function: it is none of the other records."""
+        """Bring the mirror up to date. No error leaves this function, because the other records come next."""
         try:
             row = self.table.required(found[self.table.name].row())
             self.check(row.description)
@@ -214,15 +215,15 @@ class _Followed:
         file = self.file()
         if file is None:
             return
-        # The other records must not wait for long, if somebody was stopped in the middle of a write.
+        # The other records must not wait for long if a process was stopped in the middle of a write.
         if not file.acquire(timeout=0 if self._is_locked else 0.1):
             self._is_locked = True
             message = "another process holds the lock of the mirror, and does not give it back. Is it stopped?"
             raise TimeoutError(message)
         self._is_locked = False
         try:
-            # If this process was stopped since it asked, the record may have been set back meanwhile. The mirror would
-            # not know which of the two is newer. So it asks again.
+            # If this process was stopped after it had asked, the record may have been set back meanwhile. The mirror
+            # could not tell which of the two is newer. So this process asks again.
             if now() - question.moment < SILENCE * 1e9:
                 self.mirror.catch_up(row, question)
                 self._has_lost = False
@@ -243,7 +244,7 @@ class _Followed:
 
 
 class _Follower:
-    """The thread, and the records of one connection string.
+    """The thread of one connection string, and its records.
 
     Args:
         parameters: those of the connection.
@@ -252,14 +253,14 @@ class _Follower:
     def __init__(self, parameters: Mapping[str, str]) -> None:
         self.parameters = parameters
         self.records: list[_Followed] = []
-        self._at_work: list[_Followed] = []  # those that it follows, or would like to
+        self._at_work: list[_Followed] = []  # the records that it follows, or is to take over
         self._token = random.SystemRandom().randrange(1, 2**14)
         self._session: Session | None = None
         self._channels: AbstractSet[str] = frozenset()
         self._look_at = self._pause = 0.0
 
     def run(self) -> None:
-        """Follow those records that no other process does, as long as one of them is open."""
+        """Follow the records that no other process follows, as long as any record is open."""
         tick_at = 0.0
         while True:
             if time.monotonic() >= tick_at:
@@ -269,16 +270,16 @@ class _Follower:
             try:
                 self._step(tick_at)
             except Exception as error:
-                # Whatever it is, there must be somebody who follows: this thread tries again.
+                # Whatever the error is, some process must follow: this thread tries again.
                 self._close()
                 self._pause = min(2 * self._pause or TICK, LONGEST_PAUSE)
                 self._look_at = time.monotonic() + self._pause * random.uniform(0.5, 1)
                 for each in self._at_work:
-                    if each.is_mine or each.is_wanted:  # it may have been given up since the last tick
+                    if each.is_mine or each.is_wanted:  # the duty may have been given up since the last tick
                         each.fail(error)
 
     def _tick(self) -> bool:
-        """See what this process has to follow. Return False if nothing is open any more."""
+        """See what this process has to follow. Return False if no record is open any more."""
         records, is_connected = len(self.records), self._session is not None
         for each in list(self.records):
             if not each.tick(self._token, records, is_connected=is_connected):
@@ -299,7 +300,7 @@ class _Follower:
             return False
 
     def _step(self, until: float) -> None:
-        """Look at the records if it is time, or else wait for that, but no longer than until this moment."""
+        """If it is time, look at the records; else wait for that time, but not beyond `until`."""
         session, begun = self._session, time.monotonic()
         if self._at_work and begun >= self._look_at:
             self._look()
@@ -320,7 +321,7 @@ class _Follower:
             channels = {each.channel for each in found.values()}
             if channels == self._channels:
                 break
-            # It listens first and reads then. So a write that it does not see then is one that it will hear of.
+            # Listen first, then read: a write that comes after the read is then notified.
             listen(session, channels - self._channels, self._channels - channels, deadline)
             self._channels = channels
         for each, question in zip(at_work, questions, strict=True):
@@ -350,14 +351,14 @@ _starting = fork.lock_of_threads()
 
 
 def _follow_in_child() -> None:
-    """Start the threads again, which a fork does not copy."""
+    """Start the threads again: a fork does not copy them."""
     before = list(_followers.values())
     _followers.clear()
     for follower in before:
         for each in follower.records:
             file = each.file()
             if file is not None:
-                with suppress(RuntimeError):  # no thread can be started any more: the interpreter is ending
+                with suppress(RuntimeError):  # the interpreter is ending, and starts no more threads
                     follow(file, each.table, follower.parameters, each.check)
 
 

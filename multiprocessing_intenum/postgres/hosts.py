@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 _DEFAULTS = {
-    # A host that has lost its power does not say so. These notice it within half a minute.
+    # A host that loses power says nothing. These settings notice that within half a minute.
     "keepalives_idle": "10",
     "keepalives_interval": "5",
     "keepalives_count": "3",
@@ -34,10 +34,10 @@ _DEFAULTS = {
 }
 
 _NAMES = ("host", "hostaddr", "user", "password", "dbname", "service", "passfile", "sslcert", "sslkey", "sslrootcert")
-"""The parameters that are not to be seen in an error."""
+"""The parameters that no error may show."""
 
 _QUOTED = re.compile(r"[\"»«„“”「][^\"»«„“”「」]*[\"«»“”」]( \([^()\s]+\))?")
-"""What libpq and the server put in quotation marks, in the languages that they speak, and the address after a host:
+"""What libpq and the server put in quotation marks, in any of their languages, and the address after a host:
 `at "db.example" (192.0.2.1), port 5432`."""
 
 
@@ -45,7 +45,7 @@ def parameters_of(text: str) -> dict[str, str]:
     """Return what a connection string says.
 
     Raises:
-        ValueError: it is none. The text is not repeated, because it may have a password.
+        ValueError: it is no connection string. The error does not show it, because it may have a password.
     """
     try:
         found = conninfo.conninfo_to_dict(text)
@@ -63,11 +63,12 @@ _LOOK_ONLY = "look only"
 def filled_in(given: Mapping[str, str]) -> dict[str, str]:
     """Return the parameters with what the environment and the service files add to them. It does not connect.
 
-    Nobody but libpq itself can say that: where the file of services lies is compiled in. It says it about a connection
-    that it refuses to make, because one parameter is nonsense. It has checked the numbers of hosts and ports before.
+    Only libpq knows these, because the place of the service file is compiled in. It tells them even for a connection
+    that it refuses, as it does here, because one parameter is nonsense. Before that it checks the numbers of hosts and
+    ports.
 
     Raises:
-        ConnectionError: they do not go together. The text is libpq's own.
+        ConnectionError: the parameters do not go together. The text is libpq's own.
     """
     text = conninfo.make_conninfo("", **{**given, "sslmode": _LOOK_ONLY})
     pgconn = pq.PGconn.connect_start(text.encode())
@@ -81,7 +82,7 @@ def filled_in(given: Mapping[str, str]) -> dict[str, str]:
 
 
 def names_in(parameters: Mapping[str, str]) -> list[str]:
-    """Return what is not to be seen in an error, the longest first: one may be a part of another."""
+    """Return the texts that no error may show, the longest first: one may be a part of another."""
     names = {part for name in _NAMES for part in parameters.get(name, "").split(",") if part}
     return sorted(names, key=len, reverse=True)
 
@@ -95,7 +96,7 @@ def without(names: Sequence[str], text: str) -> str:
 
 
 def hosts_of(given: Mapping[str, str], found: Mapping[str, str]) -> list[dict[str, str]]:
-    """Return the parameters for each host in turn. libpq would try them all under one deadline, the first one's."""
+    """Return the parameters for each host in turn. libpq would try all hosts under the deadline of the first one."""
     lists = {name: found[name].split(",") for name in ("host", "hostaddr", "port") if found.get(name)}
     count = max((len(each) for name, each in lists.items() if name != "port"), default=1)
     chosen = [
@@ -106,9 +107,9 @@ def hosts_of(given: Mapping[str, str], found: Mapping[str, str]) -> list[dict[st
 
 
 class _LookUp:
-    """Asks for the addresses of a host, in a thread that a deadline can leave behind: getaddrinfo() has no deadline.
+    """Looks up the addresses of a host, in a thread that can be left behind: getaddrinfo() has no deadline.
 
-    libpq would do it in C, and psycopg's wheel holds the interpreter's lock meanwhile: all threads would stand still.
+    libpq would do so in C, and psycopg's wheel holds the interpreter's lock meanwhile: all threads would stop.
     """
 
     def __init__(self, key: tuple[str, str], parameters: dict[str, str]) -> None:
@@ -118,7 +119,7 @@ class _LookUp:
         self._thread = threading.Thread(target=self._run, name="multiprocessing_intenum.postgres.session", daemon=True)
         try:
             self._thread.start()
-        except RuntimeError:  # the interpreter is ending, and starts no thread any more
+        except RuntimeError:  # the interpreter is ending, and starts no more threads
             self._run()
 
     def _run(self) -> None:
@@ -129,7 +130,7 @@ class _LookUp:
             psycopg.Error,
             OSError,
             ValueError,
-        ) as error:  # ValueError: what can be no name. The text has names in it
+        ) as error:  # ValueError: the host can be no name. The text may show names
             self.failure = str(error)
         finally:
             _unanswered.pop(self._key, None)
@@ -143,12 +144,12 @@ class _LookUp:
         return not self._thread.is_alive()
 
 
-# The look-ups on their way. Whoever asks meanwhile waits for the same answer: else each try would leave a thread.
+# The look-ups without an answer yet. Later tries wait for the same answer: else each try would leave a thread behind.
 _unanswered: dict[tuple[str, str], _LookUp] = {}
 
 
 def forget_look_ups() -> None:
-    """Wait for none of those of the parent any more, in a forked child: their threads are not here."""
+    """In a forked child, forget the look-ups of the parent: their threads are not here."""
     _unanswered.clear()
 
 
@@ -156,15 +157,15 @@ def addresses_of(parameters: dict[str, str], deadline: float) -> list[dict[str, 
     """Return the parameters for each address of their host.
 
     Raises:
-        ConnectionError: it has none.
-        TimeoutError: that is not known at the deadline.
+        ConnectionError: the host has no address.
+        TimeoutError: there was no answer by the deadline.
     """
     host = parameters.get("host", "")
     if not host or host.startswith(("/", "@")) or parameters.get("hostaddr"):  # a socket of this machine, or known
         return [parameters]
     with suppress(ValueError):
         ipaddress.ip_address(host)
-        return [parameters]  # libpq reads this one without asking anybody
+        return [parameters]  # libpq reads an address without a look-up
     key = host, parameters.get("port", "")
     asked = _unanswered.get(key)
     if asked is None or asked.is_answered(0):

@@ -1,4 +1,4 @@
-"""The sessions that are not used: one thread of the process closes them."""
+"""The thread of a process that closes its unused sessions."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ class HasSession(Protocol):
     """The lock of a record, which has a session."""
 
     def close_if_idle(self) -> bool:
-        """Close the session if it was not used for `IDLE` seconds. Return whether there is none any more."""
+        """Close the session if it was not used for `IDLE` seconds. Return whether there is no session now."""
         ...
 
 
-# The locks whose session is open, and the thread that closes those sessions. It ends when there is none.
+# The locks whose session is open, and the thread that closes these sessions. The thread ends when none is open.
 _resting: weakref.WeakSet[HasSession] = weakref.WeakSet()
 _closing: dict[int, threading.Thread] = {}
-"""By the process, because a forked child has no such thread. `setdefault` decides who starts it."""
+"""By process id, because a forked child has no such thread. `setdefault` decides which thread is started."""
 
 
 def close_later(lock: HasSession) -> None:
-    """Have the session of a lock closed when it is not used for a while."""
+    """Have the session of a lock closed once it has not been used for a while."""
     _resting.add(lock)
     if os.getpid() not in _closing:
         _start_closing(threading.Thread(target=_close_idle, name="multiprocessing_intenum.postgres.idle", daemon=True))
@@ -51,7 +51,7 @@ def _close_idle() -> None:
         for reference in [weakref.ref(lock) for lock in list(_resting)]:
             _close_if_idle(reference)
     _closing.pop(os.getpid(), None)
-    for lock in list(_resting):  # it has come after the last look, when this thread still seemed to be there
+    for lock in list(_resting):  # it was added after the last look, while this thread seemed to go on
         close_later(lock)
 
 

@@ -29,22 +29,22 @@ _log = logging.getLogger("multiprocessing_intenum.postgres")
 _QUEUE = 1.0
 """Seconds that a statement waits in the server's queue for the lock, or for the table, before it comes back.
 
-While it waits there it has a snapshot. VACUUM keeps what that might see, and CREATE INDEX CONCURRENTLY waits for its
-end: for ever, if that is called by the holder of the lock. No statement waits for an advisory lock without one."""
+Every statement that waits for an advisory lock has a snapshot. VACUUM keeps what the snapshot might see, and CREATE
+INDEX CONCURRENTLY waits for its end: for ever, if the holder of the lock has called CREATE INDEX."""
 
 _ASIDE = 4.0
-"""Seconds that a process then waits without a statement, before it queues up again."""
+"""Seconds that a process then waits without a statement before it queues up again."""
 
 _LOOK = 0.5
 """Seconds between two looks at the lock meanwhile: a holder that is killed tells nobody."""
 
 MIRRORING = 1.0
-"""Seconds that the holder of the fleet's lock waits for the lock of this machine's mirror, which a process that is
-stopped may hold."""
+"""Seconds that the holder of the fleet's lock waits for the lock of this machine's mirror. A stopped process may hold
+that one."""
 
 
 class Acquisition:
-    """What an acquisition of the lock has: a session, and what the row holds."""
+    """One acquisition of the lock: its session, and what the row holds."""
 
     __slots__ = (
         "answer_by", "begun", "depth", "has_written", "is_lost", "is_writing", "session", "state", "unmirrored",
@@ -65,7 +65,7 @@ class Acquisition:
     """What was written and is not in the mirror yet."""
     has_written: bool
     is_lost: bool
-    """Whether an error has said that the lock was lost, or that nobody knows what a write has done."""
+    """Whether an error has said that the lock was lost, or that it is not known whether a write was done."""
     is_writing: bool
 
     def __init__(self, session: Session, row: Row) -> None:
@@ -76,10 +76,10 @@ class Acquisition:
 
 
 class RecordLock(OwnedLock):
-    """The lock of a record: it excludes the whole fleet. It is what `get_lock()` of the value returns.
+    """The lock of a record: it excludes the whole fleet. `get_lock()` of the value returns it.
 
     It is re-entrant. Its holder finds the mirror up to date. If the connection is lost meanwhile, or the process is
-    killed, the server gives the lock to the next one; a write of the one who has lost it is refused.
+    killed, the server gives the lock to the next process; a write of the process that has lost it is refused.
 
     The interface is that of `multiprocessing.RLock`.
 
@@ -108,44 +108,43 @@ class RecordLock(OwnedLock):
     ) -> None:
         self._source, self.check_enum, self._file, self._reduced = source, check, file, reduced
         self.mirror, self._table = Mirror(file.body), source.table
-        # It excludes the threads of this process, which share a session. Processes queue up at the server, which is
-        # fair to them.
+        # This lock excludes the threads of this process, which share a session. Processes queue up at the server, which
+        # is fair to them.
         self._threads = ThreadsLock()
-        # What follows is changed only by the thread that holds it.
+        # Only the thread that holds it changes what follows.
         self._held: Acquisition | None = None
         self._session: Session | None = None
-        self._hears = False  # whether that is told of releases
+        self._hears = False  # whether the session is notified of releases
         self._key = 0
-        self._used = 0.0  # when the session was needed last, by time.monotonic()
+        self._used = 0.0  # when the session was last needed, by time.monotonic()
 
     def refuse_another(self, source: Source) -> None:
-        """Raise ValueError if this lock is of a record in another database."""
+        """Raise ValueError if this lock is of a record with another connection string."""
         if source.parameters != self._source.parameters:
             message = (
-                f"{self._file.path!r} mirrors a record of another database, or of the same one by another connection "
-                "string, in this process already: give each record a mirror of its own, and always the same string"
+                f"this process has {self._file.path!r} open as the mirror of a record of another database, or with "
+                "another connection string: give each record its own mirror, and always the same string"
             )
             raise ValueError(message)
 
     @property
     def held(self) -> Acquisition | None:
-        """What the calling thread has, or None if it does not hold the lock."""
+        """The acquisition of the calling thread, or None if it does not hold the lock."""
         return self._held if self._threads.is_mine() else None
 
     def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
         """Take the lock, or take it once more.
 
         Args:
-            block: whether to wait while somebody else holds it.
+            block: whether to wait while another thread or process holds it.
             timeout: how many seconds to wait at most, for the network as well; None waits for ever for the lock, but
                 30 seconds for an answer of the server; zero or less does not wait for the lock.
 
         Returns:
-            True once it is held; False if it could not be had in time.
+            True if the lock is held now; False if it was not free in time.
 
         Raises:
-            ConnectionError, TimeoutError: the database is not there, or somebody has locked the table. Nothing was
-                written.
+            ConnectionError, TimeoutError: the database was not reached, or its table is locked. Nothing was written.
             PermissionError, FileNotFoundError: something has to be set up in the database; or the server is a standby;
                 or the mirror was opened with `readonly=True`.
             ValueError: the record is of another enum, or a pooler is in the way; or the timeout is not a number (NaN).
@@ -153,7 +152,7 @@ class RecordLock(OwnedLock):
         """
         deadline = math.inf if timeout is None else moment(timeout)
         if not block or deadline <= time.monotonic():
-            deadline = -math.inf  # not to wait for the lock. But the server needs some time to answer
+            deadline = -math.inf  # no wait for the lock, but the server needs some time to answer
         fork.notice()
         if self._threads.is_mine():
             if self._held is None:
@@ -192,7 +191,7 @@ class RecordLock(OwnedLock):
             raise self._loss("What was written under it before is done" if has_written else "Nothing was written")
 
     def release_written(self) -> None:
-        """Do as `release` does, but a write that is done is no error, though the lock is lost after it."""
+        """Do as `release` does, but raise no error if the lock was lost after a write was done."""
         is_lost, has_written = self._free()
         if is_lost and not has_written:
             raise self._loss("Nothing was written")
@@ -204,7 +203,7 @@ class RecordLock(OwnedLock):
             self._free()
 
     def _free(self) -> tuple[bool, bool]:
-        """Undo one `acquire`. Return whether it shows only now that the lock was lost, and whether a write was done."""
+        """Undo one `acquire`. Return whether the loss of the lock shows only now, and whether a write was done."""
         held = self.held
         if held is None:
             message = f"cannot release {self!r}"
@@ -220,7 +219,7 @@ class RecordLock(OwnedLock):
                 # Others may have left the server's queue by now.
                 tell = present - held.begun > _QUEUE
                 deadline = min(held.answer_by + GRACE, present + PROMPT)
-                with suppress(OSError):  # if it does not answer, the connection is closed, which gives the lock back
+                with suppress(OSError):  # no answer: the lock is freed by closing the connection
                     is_held = self._table.unlock(held.session, self._key, deadline, tell)
             self._give_up(close=not is_held)
         except BaseException:
@@ -234,11 +233,11 @@ class RecordLock(OwnedLock):
     def _drop(self) -> None:
         self._held = None
         if self._session is not None:
-            self._session.close()  # and then forgotten: an interrupt may come between the two
+            self._session.close()  # closed first, then forgotten: an interrupt may come between
         self._session = None
 
     def _give_up(self, *, close: bool = True) -> None:
-        """Hold nothing any more, whatever was done before."""
+        """Give everything back, whatever was done before."""
         if not self._threads.is_mine():
             return
         try:
@@ -256,7 +255,7 @@ class RecordLock(OwnedLock):
             raise
 
     def close_if_idle(self) -> bool:
-        """Close the session if it was not used for a while. Return whether there is none any more."""
+        """Close the session if it was not used for a while. Return whether there is no session now."""
         if self._threads.acquire(False):
             try:
                 if self._held is None and time.monotonic() - self._used >= idle.IDLE:
@@ -266,7 +265,7 @@ class RecordLock(OwnedLock):
         return self._session is None
 
     def _lock(self, deadline: float) -> Acquisition | None:
-        """Take the lock of the fleet and bring the mirror up to date. Return None if it was not free in time."""
+        """Take the lock of the fleet and bring the mirror up to date. Return None if the lock was not free in time."""
         while True:
             question = self.mirror.asking()
             is_old = self._session is not None and not self._session.is_closed
@@ -275,8 +274,8 @@ class RecordLock(OwnedLock):
             except ConnectionError:
                 if not (is_old and self._session is not None and self._session.is_closed):
                     raise
-                # The server may have closed a connection that was not used for a while. A new one says whether it is
-                # there.
+                # The server may have closed a connection that was not used for a while. A new connection shows whether
+                # the server is there.
                 row = self._locked_row(deadline)
             if row is None:
                 return None
@@ -287,13 +286,13 @@ class RecordLock(OwnedLock):
             assert session is not None
             if operations_of(self._file).try_to_hold(lambda: self.mirror.catch_up(found, question), left):  # noqa: B023 # it is called
                 return Acquisition(session, found)
-            # The rest of the fleet does not have to wait for somebody who is stopped on this machine.
+            # The rest of the fleet must not wait for a process that is stopped on this machine.
             self._drop()
             if time.monotonic() >= deadline:
                 return None
 
     def _connected(self, deadline: float) -> Session:
-        """Return the session of this process, which is made if there is none."""
+        """Return the session of this process. Make one if there is none."""
         session = self._session
         if session is None or session.is_closed:
             begun = time.monotonic()
@@ -306,7 +305,7 @@ class RecordLock(OwnedLock):
         return session
 
     def _locked_row(self, deadline: float) -> Row | None:
-        """Take the lock of the fleet, and return the row. Return None if it was not free in time."""
+        """Take the lock of the fleet, and return the row. Return None if the lock was not free in time."""
         session = self._connected(deadline)
         try:
             row = self._ask_for_lock(session, deadline, wait=False)
@@ -322,7 +321,7 @@ class RecordLock(OwnedLock):
         return row
 
     def _ask_for_lock(self, session: Session, deadline: float, *, wait: bool) -> Row | None:
-        """Ask for the lock once, and return the row if it was granted within `_QUEUE` seconds."""
+        """Ask for the lock once, and return the row if the lock was granted within `_QUEUE` seconds."""
         begun = time.monotonic()
         if deadline == -math.inf:
             limit, answer_by = PROMPT, begun + PROMPT
@@ -336,7 +335,7 @@ class RecordLock(OwnedLock):
             return None  # the table is locked, and the fleet's lock was given back
 
     def _stand_aside(self, session: Session, deadline: float) -> Row | None:
-        """Wait a while without a statement on its way. Return the row if the lock was granted to this process."""
+        """Wait for a while, with no statement at the server. Return the row if this process got the lock."""
         end = min(deadline, time.monotonic() + _ASIDE)
         if not self._hears and end > time.monotonic():
             self._table.listen_for_release(session, self._key, min(deadline + GRACE, time.monotonic() + PATIENCE))
@@ -353,7 +352,7 @@ class RecordLock(OwnedLock):
         """Store a state in the database, and then in the mirror. The lock must be held.
 
         Raises:
-            ConnectionError, TimeoutError: it was not written, or nobody knows whether it was. The text says which.
+            ConnectionError, TimeoutError: it was not written, or that is not known. The text says which.
             FileNotFoundError: the row was deleted.
             RuntimeError: a signal handler writes while its thread writes.
         """
@@ -368,8 +367,8 @@ class RecordLock(OwnedLock):
             left = min(max(0.0, held.answer_by - time.monotonic()), MIRRORING)
             if not operations_of(self._file).try_to_hold(lambda: self._mirror(held), left):
                 _log.warning(
-                    "the record %r was written, but not its mirror %r, whose lock was not free: a process that has it "
-                    "may be stopped. Whoever follows the record will mirror this",
+                    "the record %r was written, but not its mirror %r, because the lock of the mirror was not free: "
+                    "its holder may be stopped. The process that follows the record will write to the mirror",
                     self._source.name,
                     self._file.path,
                 )
@@ -424,18 +423,17 @@ class RecordLock(OwnedLock):
                 )
             if row.version != held.version:
                 return ConnectionError(
-                    f"the row of the record {self._source.name!r} is another one than the one whose lock was taken: "
-                    f"its version is {row.version}, expected {held.version}. It was written by hand, or its table was "
-                    "restored, so that another machine may have written meanwhile. This was not written: take the lock "
-                    "again"
+                    f"the row of the record {self._source.name!r} has changed since its lock was taken: its version is "
+                    f"{row.version}, expected {held.version}. It was written by hand, or its table was restored, so "
+                    "that another machine may have written meanwhile. This was not written: take the lock again"
                 )
         return self._loss("This was not written")
 
     def _loss(self, consequence: str) -> ConnectionError:
-        """Return the error that says that the lock was lost. Another thread may have it by now, with a new session."""
+        """Return the error for a lost lock. Another thread may hold the lock by now, with a new session."""
         return ConnectionError(
-            f"the lock of the record {self._source.name!r} was lost, because the connection to PostgreSQL was: another "
-            f"machine may have written meanwhile. {consequence}"
+            f"the lock of the record {self._source.name!r} was lost with the connection to PostgreSQL: another machine "
+            f"may have written meanwhile. {consequence}"
         )
 
     def __repr__(self) -> str:

@@ -21,18 +21,18 @@ T = TypeVar("T", bound=EnumMember)
 
 
 class PostgresRecord:
-    """A state of record in PostgreSQL, for `at=`: one for all machines that write it into the same database.
+    """A state of record in PostgreSQL, for `at=`. All machines that use the same database share it.
 
-    Each machine has a mirror of the record, a file as for a value by path. Reads, waiting and the command line use the
-    mirror, and cost what they cost there. Every write is decided in the database, under a lock of the whole fleet, and
-    then mirrored. One process of each machine follows the record, and brings the mirror up to date, usually within
-    milliseconds.
+    Each machine has a mirror of the record: a file like that of a value by path. Reads, waiting and the command line
+    use the mirror, and cost as much as with a value by path. Every write is decided in the database, under a lock of
+    the whole fleet, and then mirrored. One process of each machine follows the record, and brings the mirror up to
+    date, usually within milliseconds.
 
     Args:
         conninfo: the connection string, as for `psycopg.connect`. It is not shown in errors or in the repr.
         name: the name of the record in the table `multiprocessing_intenum`.
-        mirror: the path of the file, or a `SharedFile`, whose `mode` and `readonly` count. A machine has one mirror of
-            a record, and a mirror has one record.
+        mirror: the path of the file, or a `SharedFile`, whose `keep` has no effect. A machine has one mirror of each
+            record, and a mirror has one record.
         create: make the table if there is none.
 
     Raises:
@@ -64,7 +64,7 @@ class PostgresRecord:
         self.name = name
         self._source = Source(parameters_of(conninfo), name, create=bool(create))
         given = mirror if isinstance(mirror, SharedFile) else SharedFile(mirror)
-        # It goes on with what it has: the first look at the record corrects it.
+        # `keep` is left out: a mirror goes on with what it has, and the first look at the record corrects it.
         self.mirror = SharedFile(given.path, mode=given.mode, readonly=given.readonly)
         self._create = bool(create)
 
@@ -73,7 +73,7 @@ class PostgresRecord:
         return f"{type(self).__name__}(..., {self.name!r}, mirror={self.mirror!r}{create})"
 
     def _open_cell(self, members: Members[T], number: int | None, lock: LockLike | None) -> Cell[T]:
-        """Return the cell of a value: see `by_path.open_cell`."""
+        """Return the cell of a value: see `by_path.cell.open_cell`."""
         if lock is not None:
             message = "a record has the lock of the whole fleet: leave lock= out, and use get_lock() of the value"
             raise TypeError(message)
@@ -83,9 +83,9 @@ class PostgresRecord:
 def confirmed(status: HasCell[Any]) -> float:
     """Return how many seconds ago this machine's mirror was known to agree with the record.
 
-    While the database can be reached and the process that follows runs, that is little more than a second. The state of
-    the record may have changed since then. Each machine measures with its own clock, from one look at the record to the
-    next; no clocks are compared.
+    While the database can be reached and the process that follows the record runs, this is little more than a second.
+    The state of the record may have changed since then. Each machine measures with its own clock, from one look at the
+    record to the next; no clocks are compared.
 
     Args:
         status: a value with `at=PostgresRecord(...)`, or one that reads its mirror.

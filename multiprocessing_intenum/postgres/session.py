@@ -1,8 +1,8 @@
-"""One session with a PostgreSQL server, in which every step has a deadline, by psycopg's wrapper of libpq.
+"""One session with a PostgreSQL server, by psycopg's wrapper of libpq. Every step has a deadline.
 
 `psycopg.Connection` has no deadline for a query before psycopg 3.3, takes up to five seconds to cancel one on Ctrl-C,
-and its lock would hold a signal handler for ever that interrupts a query of its own thread. psycopg looks up the names
-of hosts (`conninfo_attempts`), and exchanges a query and its results (`generators.execute`). What is done here:
+and its lock would block a signal handler for ever if the handler interrupts a query of its own thread. psycopg looks up
+the names of hosts (`conninfo_attempts`), and exchanges a query and its results (`generators.execute`). Done here are:
 
 - the waiting, because psycopg's own has no deadline before psycopg 3.3;
 - connecting, because `generators.connect` keeps the connection to itself until it is made, and a child that is forked
@@ -35,7 +35,7 @@ from multiprocessing_intenum.postgres.hosts import (
 __all__ = ["PATIENCE", "PROMPT", "ServerError", "Session"]
 
 PATIENCE = 30.0
-"""Seconds after which the server counts as lost, where the caller has given no timeout: for what needs no lock."""
+"""Seconds for an answer if the caller has given no timeout. After that the server counts as lost."""
 
 PROMPT = 2.0
 """The same for a caller that does not want to wait for a lock, but has to ask for it."""
@@ -43,22 +43,22 @@ PROMPT = 2.0
 _CONNECT = 10.0
 """Seconds for one host to answer, unless the connection string has another `connect_timeout`."""
 
-# What the server does by itself in such a session. A setting that it does not know is left out.
+# Settings of the server for such a session. A setting that the server does not know is left out.
 _SETTINGS = {
-    # It gives back the lock of a client that has gone without a word after some 17 seconds.
+    # After some 17 seconds the server frees the lock of a client that has vanished.
     "tcp_keepalives_idle": "5",
     "tcp_keepalives_interval": "3",
     "tcp_keepalives_count": "3",
     "tcp_user_timeout": "15000",
-    # It ends the session of a client that was killed, though that waits for a lock. PostgreSQL 14; not on Windows.
+    # It ends the session of a killed client, even while this waits for a lock. PostgreSQL 14; not on Windows.
     "client_connection_check_interval": "1000",
-    # Each step has a deadline of its own, and nothing else may end it. The administrator may have set one of these.
+    # Only the deadline of a step may end it. The administrator may have set one of these.
     "statement_timeout": "0",
     "lock_timeout": "0",
     "transaction_timeout": "0",  # PostgreSQL 17
     "idle_session_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
-    # In a stricter isolation a row is read as it was before its lock was waited for.
+    # In a stricter isolation a row is read as it was before the wait for its lock.
     "default_transaction_isolation": "read committed",
 }
 
@@ -73,7 +73,8 @@ class ServerError(Exception):
     Args:
         state: the five characters by which SQL names the error.
         text: the server's message, without names.
-        done: how many statements before it were done. What they did to rows was undone, but not which locks they took.
+        done: how many statements before it were done. Their changes to rows were undone; the locks that they took are
+            still held.
     """
 
     def __init__(self, state: str, text: str, done: int) -> None:
@@ -82,7 +83,7 @@ class ServerError(Exception):
 
 
 class Session:
-    """A connection that is open, or raises the reason why it is not.
+    """An open connection. If it can not be opened, the reason is raised.
 
     Args:
         given: the connection parameters.
@@ -97,11 +98,11 @@ class Session:
 
     is_closed: bool
     is_busy: bool
-    """Whether a statement is on its way. A signal handler can be called then, and must not send another one."""
+    """Whether a statement is on its way. A signal handler may run then, and must not send another one."""
     pid: int
-    """The server's process."""
+    """The id of the server's process."""
     is_standby: bool
-    """Whether the server follows another one. It can be read, and nobody can write to it."""
+    """Whether the server follows another server, so that it can be read, but not written to."""
 
     def __init__(self, given: Mapping[str, str], deadline: float) -> None:
         self.is_closed, self.is_busy, self._has_heard = False, True, False
@@ -136,7 +137,7 @@ class Session:
 
     @property
     def is_direct(self) -> bool:
-        """Whether it is the server itself that has answered, not a pooler in front of it."""
+        """Whether the server itself has answered, not a pooler in front of it."""
         return bool(self._pgconn.backend_pid == self.pid)
 
     def _connect(self, given: Mapping[str, str], deadline: float) -> None:
@@ -165,7 +166,7 @@ class Session:
         raise type(failures[-1])(message) from None
 
     def _connect_to_one(self, text: str, deadline: float) -> OSError | None:
-        """Connect to one address, and return why that has failed, or None."""
+        """Connect to one address. Return the error if that fails, else None."""
         self._pgconn = pgconn = pq.PGconn.connect_start(text.encode())
         while pgconn.status != pq.ConnStatus.BAD:
             state = pgconn.connect_poll()
@@ -183,9 +184,9 @@ class Session:
         return ConnectionError(reason)
 
     def close(self) -> None:
-        """Close it. The server gives back its locks."""
+        """Close the session. The server frees its locks."""
         self.is_closed = True
-        with suppress(AttributeError):  # it was interrupted before it had one
+        with suppress(AttributeError):  # it was interrupted before it had a connection
             self._pgconn.finish()
 
     def query(self, sql: str, arguments: Sequence[object], deadline: float) -> Rows:
@@ -201,7 +202,7 @@ class Session:
     def script(self, sql: str, deadline: float) -> Rows:
         """Send several statements at once, and return the rows of the last one. Errors are as for `query`.
 
-        They are one transaction, but each sees what was there when it began itself.
+        They are one transaction, but each statement sees the rows as they were when that statement began.
         """
         return self.scripts(sql, deadline)[-1]
 
@@ -229,7 +230,7 @@ class Session:
                     return True
                 if not _ready(self._pgconn.socket, _R, deadline):
                     return False
-        except psycopg.Error:  # its text has names in it, so it must not be the context of ours
+        except psycopg.Error:  # its text may show names, so it must not be the context of our error
             pass
         raise self._loss()
 
@@ -273,7 +274,7 @@ class Session:
         return answers
 
     def _results(self, deadline: float) -> list[Any]:
-        """Drive psycopg's exchange of a query that was sent, and return the result of each of its statements."""
+        """Let psycopg exchange a query that was sent, and return the result of each of its statements."""
         exchange = generators.execute(self._pgconn)
         ready: Any = None
         while True:
@@ -316,7 +317,7 @@ def _begin_in_child() -> None:
         with suppress(AttributeError, psycopg.Error):  # it has no connection yet, or none any more
             os.close(session._pgconn.socket)
         with suppress(AttributeError):
-            # So that close() does not close it once more: the number may be that of another file by then. psycopg
+            # close() must not close the socket once more: its number may be that of another file by then. psycopg
             # itself leaves a connection of another process alone.
             del session._pgconn
 

@@ -36,10 +36,10 @@ class Source:
         self.parameters, self.name, self.table, self._create = parameters, name, Table(name), create
 
     def row(self, members: Members[Any], number: int | None, limit: float) -> Row:
-        """Return the row of the record, which is made if it is not there and there is a first state.
+        """Return the row of the record. If there is none, make it with the first state, if that is given.
 
         Raises:
-            ConnectionError, TimeoutError, PermissionError, FileNotFoundError: see `record.Table`.
+            ConnectionError, TimeoutError, PermissionError, FileNotFoundError: see `table.Table`.
             ValueError: the record is of another enum, or a pooler is in the way.
         """
         deadline = time.monotonic() + limit
@@ -59,7 +59,7 @@ class Source:
         return row
 
     def session(self, deadline: float) -> Session:
-        """Return a session, by which the lock can be held.
+        """Return a session that can hold the lock.
 
         Raises:
             ConnectionError, TimeoutError: see `session.Session`.
@@ -77,7 +77,7 @@ class Source:
         return session
 
     def _is_pooled(self, session: Session, deadline: float) -> bool:
-        """Whether two connections at once are given the same session of the server."""
+        """Whether two connections share a session of the server, or one of them changes its session."""
         other = Session(self.parameters, deadline)
         try:
             for _ in range(5):
@@ -89,11 +89,11 @@ class Source:
         return False
 
     def check_of(self, members: Members[Any]) -> Callable[[Mapping[str, Any]], None]:
-        """Return a function that raises ValueError if the enum of a row is another one."""
+        """Return a function that raises ValueError for a row with another enum."""
         expected = description_of_enum(members)
 
         def check(found: Mapping[str, Any]) -> None:
-            if found == expected:  # as always: each write and each look of the follower asks
+            if found == expected:  # nearly always, at each write and each look of the follower
                 return
             difference = enum_difference(found, expected, f"the record {self.name!r}")
             if difference:

@@ -37,7 +37,7 @@ _KEPT = 16
 """Changes in the history, besides the one before them."""
 
 GRACE = 0.5
-"""Seconds after its timeout at which a write has ended, whatever the server does."""
+"""Seconds by which a write may outlast its timeout, whatever the server does."""
 
 
 NEEDS_PRIMARY = (
@@ -49,8 +49,8 @@ NEEDS_PRIMARY = (
 def _key_of(name: str) -> str:
     """Return the SQL of a record's key.
 
-    It comes from names, not from the table's OID: a table that was dropped and restored has another OID, and processes
-    that have opened it before and after that must exclude each other.
+    The key comes from names, not from the table's OID: a table that was dropped and restored has another OID, but
+    processes that opened it before must exclude processes that opened it afterwards.
     """
     return (
         f"hashtextextended({name}, hashtextextended((SELECT nspname FROM pg_class JOIN pg_namespace "
@@ -77,7 +77,7 @@ class Table:
 
     def create(self, session: Session, deadline: float) -> None:
         """Make the table if there is none."""
-        # Two that create at once would both find no table, so they take turns.
+        # Two processes that create it at once would both find no table, so they take turns.
         script = f"SELECT pg_advisory_xact_lock(hashtextextended('multiprocessing_intenum', 0)); {CREATE_TABLE}"
         try:
             session.script(script, deadline)
@@ -89,7 +89,7 @@ class Table:
         return _row(self._query(session, _SELECT + "$1", (self.name,), deadline))
 
     def make(self, session: Session, description: Mapping[str, Any], state: int, pid: int, deadline: float) -> None:
-        """Make the row, unless somebody else was faster."""
+        """Make the row, unless another process was faster."""
         self._query(
             session,
             "INSERT INTO multiprocessing_intenum VALUES ($1, $2, $3, 0, jsonb_build_array("
@@ -100,25 +100,25 @@ class Table:
         )
 
     def key(self, session: Session, deadline: float) -> int:
-        """Return the number of the record's advisory lock and of its channel: another one in each schema."""
+        """Return the number of the record's advisory lock and of its channel. Each schema has another number."""
         ((key,),) = self._query(session, f"SELECT {_key_of('$1')}", (self.name,), deadline)
         return int(cast("bytes", key))
 
     def lock(self, session: Session, key: int, limit: float, deadline: float, *, wait: bool) -> Row | None:
-        """Take the lock of the fleet, and return the row as it is then. Return None if it was not free in time.
+        """Take the lock of the fleet, and return the row as it is then. Return None if the lock was not free in time.
 
-        Whatever is raised or returned but a row, the lock is given back, or the session is closed: it may have been
-        granted before the failure, or at the same moment.
+        Unless a row is returned, the lock is given back, or the session is closed: the lock may have been granted
+        before the failure, or at the same moment.
 
         Args:
-            session: the session that has the lock then.
+            session: the session that is to have the lock.
             key: what `key` has returned.
             limit: seconds that the server waits for the lock, if `wait` is true, and for the table.
-            deadline: when its answer must be there.
-            wait: whether to queue up. The server is fair to those that do: nobody who only tries is let in before them.
+            deadline: when the server's answer must be there.
+            wait: whether to queue up. The server is fair to the queue: a session that only tries can not overtake it.
 
         Raises:
-            TimeoutError: also if the lock was free, but somebody has locked the table.
+            TimeoutError: also if the lock was free, but the table is locked.
         """
         limit_ms = min(max(1, math.ceil(1000 * limit)), 2**31 - 1)  # 0 would be no limit
         script = (
@@ -136,17 +136,17 @@ class Table:
                 raise _meaning(error) from None
             if error.done > 1:
                 message = (
-                    "the table multiprocessing_intenum is locked by somebody who alters it (ALTER TABLE, VACUUM FULL, "
-                    "LOCK TABLE): nothing was written"
+                    "the table multiprocessing_intenum is locked by another session (ALTER TABLE, VACUUM FULL, LOCK "
+                    "TABLE): nothing was written"
                 )
                 raise TimeoutError(message) from None
-        except BaseException:  # there is no row; or an interrupt, which may come at any point
+        except BaseException:  # there is no row; or an interrupt, at any point
             session.close()
             raise
         return None
 
     def _give_back(self, session: Session, deadline: float) -> None:
-        """Hold no lock any more, whether or not one was granted."""
+        """Give back all locks, whether or not one was granted."""
         try:
             session.script("SELECT pg_advisory_unlock_all()", deadline)
         except BaseException as error:
@@ -158,23 +158,23 @@ class Table:
         """Give the lock back. Return False if it was lost before.
 
         Args:
-            session: the one that has it.
+            session: the session that has the lock.
             key: what `key` has returned.
-            deadline: when the answer must be there.
-            tell: whether to tell those who wait outside of the server's queue.
+            deadline: when the server's answer must be there.
+            tell: whether to notify the processes that wait outside the server's queue.
         """
         told = f", pg_notify('{_channel_of_releases(key)}', '')" if tell else ""
         ((was_held, *_),) = self._query(session, f"SELECT pg_advisory_unlock({key}){told}", (), deadline)
         return bool(was_held == b"t")
 
     def listen_for_release(self, session: Session, key: int, deadline: float) -> None:
-        """Have the session notified when `unlock` tells that the lock is free."""
+        """Have the session notified when `unlock` says that the lock is free."""
         self._query(session, f"LISTEN {_channel_of_releases(key)}", (), deadline)
 
     def write(
         self, session: Session, key: int, version: int, state: int, pid: int, deadline: float
     ) -> RowChange | None:
-        """Store a state and tell the followers, if the row still has this version. Return None if it has not."""
+        """If the row still has this version, store a state and notify the followers; else return None."""
         # If the table is locked, the server says before the deadline that it has not written.
         left = max(1, math.floor(1000 * (deadline - time.monotonic())))
         script = (
@@ -227,7 +227,7 @@ def _row(rows: list[list[Any]]) -> Row | None:
     ((description, state, version, history),) = rows
     row = Row(json.loads(description), int(state), int(version), [_change(*each) for each in json.loads(history)])
     if [(each.version, each.state) for each in row.history[-1:]] != [(row.version, row.state)]:
-        # Somebody has written the state by hand. Nobody knows when.
+        # The state was written by hand, at an unknown time.
         row.history.append(RowChange(row.version, row.state, time.time(), 0))
     return row
 
@@ -248,13 +248,13 @@ def _meaning(error: ServerError) -> OSError:
         return PermissionError(f"PostgreSQL refuses: {error}. {NEEDS_PRIMARY}")
     if error.state == "55P03":
         return TimeoutError(
-            f"the table multiprocessing_intenum is locked by somebody else, nothing was written: {error}"
+            f"the table multiprocessing_intenum is locked by another session, nothing was written: {error}"
         )
     return ConnectionError(f"PostgreSQL refuses, nothing was written: {error}")
 
 
 class Found(NamedTuple):
-    """What there is of one of several records."""
+    """What the database has of one record."""
 
     channel: str
     columns: list[Any]
@@ -264,17 +264,17 @@ class Found(NamedTuple):
         """Return the row, or None if there is none.
 
         Raises:
-            ValueError: the row has something else in it than this library writes.
+            ValueError: the row holds something that this library does not write.
         """
         try:
             return None if self.columns[0] is None else _row([self.columns])
         except (LookupError, TypeError, ValueError) as error:
-            message = f"its row has something else in it than this library writes ({error})"
+            message = f"its row holds something that this library does not write ({error})"
             raise ValueError(message) from None
 
 
 def find_all(session: Session, names: Sequence[str], deadline: float) -> dict[str, Found]:
-    """Return what there is of each of these records. Errors are those of `Table`."""
+    """Return what the database has of each of these records. Errors are those of `Table`."""
     asked = ", ".join(f"${number}" for number in range(1, len(names) + 1))
     sql = (
         f"SELECT name, {_key_of('name')}, enum, state, version, history "
@@ -285,10 +285,10 @@ def find_all(session: Session, names: Sequence[str], deadline: float) -> dict[st
 
 
 def listen(session: Session, channels: AbstractSet[str], no_more: AbstractSet[str], deadline: float) -> None:
-    """Have the session notified of each write on these channels, and no more on those."""
+    """Have the session notified of each write on `channels`, and no longer on `no_more`."""
     statements = [f"UNLISTEN {each}" for each in no_more] + [f"LISTEN {each}" for each in channels]
     try:
         session.script("; ".join(statements), deadline)
     except ServerError as error:
-        if error.state != "25006":  # a standby notifies nobody: it has to be asked again and again
+        if error.state != "25006":  # a standby notifies nobody: the follower has to ask again and again
             raise _meaning(error) from None

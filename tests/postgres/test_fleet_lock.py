@@ -269,7 +269,7 @@ def test_a_write_that_finds_its_table_locked_is_known_not_to_be_done(machine: Ma
         return CALCULATING
 
     tables = locked_table(server)
-    with pytest.raises(TimeoutError, match="is locked by somebody else, nothing was written"):
+    with pytest.raises(TimeoutError, match="is locked by another session, nothing was written"):
         update(status, lock_first, timeout=0.5)
     tables.__exit__(None, None, None)
     until(lambda: not advisory_locks(server))
@@ -406,7 +406,7 @@ def test_a_loss_is_named_as_the_reason_where_the_row_is_the_same_or_can_not_be_a
 
     with status.get_lock():
         monkeypatch.setattr(Table, "write", refuse)
-        with pytest.raises(ConnectionError, match=r"was lost, because the connection .* This was not written"):
+        with pytest.raises(ConnectionError, match=r"was lost with the connection .* This was not written"):
             status.set(CALCULATING)
     assert row(server) == (IDLE, 0)
 

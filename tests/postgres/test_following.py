@@ -544,7 +544,7 @@ def test_a_record_that_can_not_be_followed_does_not_hinder_the_others(
         for name, text in (
             ("gone", "there is no record 'gone'"),
             ("other", "the enum WorkerStatusEnum in the record 'other' is not"),
-            ("odd", "its row has something else in it than this library writes"),
+            ("odd", "its row holds something that this library does not write"),
             ("held", "another process holds the lock of the mirror"),
         ):
             until(lambda start=f"the record '{name}' is not followed at the moment: {text}": _logged(caplog, start))

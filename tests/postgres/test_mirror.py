@@ -35,7 +35,7 @@ def test_all_machines_know_who_made_the_record_and_when(machine: Machine, server
 
 def test_a_mirror_is_of_one_database(machine: Machine, server: Server) -> None:
     one = WorkerStatus(IDLE, at=machine())
-    with pytest.raises(ValueError, match="mirrors a record of another database, or of the same one by another"):
+    with pytest.raises(ValueError, match="as the mirror of a record of another database, or with another"):
         WorkerStatus(at=machine(conninfo=f"{server.conninfo}?application_name=other"))
     one.set(CALCULATING)
     assert one == CALCULATING

@@ -192,7 +192,7 @@ def test_a_mirror_and_a_value_of_its_own_are_not_taken_for_each_other(
     assert main(["set", str(tmp_path / "one"), "CALCULATING"]) == 2
     assert "mirrors the record 'mode' of a database, which decides on all writes" in capsys.readouterr().err
     own = WorkerStatus(IDLE, at=tmp_path / "own")
-    with pytest.raises(ValueError, match="holds a value of its own, expected a mirror of the record 'mode'"):
+    with pytest.raises(ValueError, match="mirrors no record, expected a mirror of the record 'mode'"):
         WorkerStatus(at=machine("own"))
     other = PostgresRecord(server.conninfo, "other", mirror=tmp_path / "one")
     with pytest.raises(ValueError, match="mirrors another record, 'mode', expected a mirror of the record 'other'"):
