@@ -72,7 +72,7 @@ def list_what_it_raises(app, what, name, obj, options, lines):
 
 # Names in the signatures that are local to a module, and what to link them to.
 STANDS_FOR = {
-    "T": "multiprocessing_intenum.members.EnumMember",
+    "T": "multiprocessing_intenum.enums.members.EnumMember",
     "V": "multiprocessing_intenum.EnumValue",
     "LockLike": "multiprocessing_intenum.locks.holding.LockLike",
     "BaseContext": "multiprocessing.context.BaseContext",

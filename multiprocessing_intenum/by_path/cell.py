@@ -51,7 +51,7 @@ def open_cell(members: Members[T], at: Path | OpensCell, number: int | None, loc
 
     Raises:
         TypeError: `at` is no path, or `lock` is of another kind.
-        NotImplementedError, FileNotFoundError, ValueError, OSError: see `opening.open_file`.
+        NotImplementedError, FileNotFoundError, ValueError, OSError: see `life.open_file`.
     """
     if isinstance(at, OpensCell):
         return at._open_cell(members, number, lock)
@@ -121,11 +121,11 @@ def open_enum(
         members: the table of the enum.
         begin: writes the first state into the body of the file, which is new or not; None: only attach.
         record: the name of the record that the file mirrors, if it does.
-        is_user: as for `opening.open_file`.
-        timeout: as for `opening.open_file`.
+        is_user: as for `life.open_file`.
+        timeout: as for `life.open_file`.
 
     Raises:
-        NotImplementedError, FileNotFoundError, ValueError, OSError: see `opening.open_file`.
+        NotImplementedError, FileNotFoundError, ValueError, OSError: see `life.open_file`.
     """
     description = description_of_enum(members)
     if record:

@@ -69,7 +69,7 @@ def _found(path: str) -> Iterator[tuple[int, list[tuple[str, int]] | None]]:
 
 
 _PART = 60
-"""Letters of the file's name: `opening` shortens long names while it makes a file."""
+"""Letters of the file's name: `making` shortens long names."""
 
 
 def _descriptor(process: str, fd: str, part: str, info: os.stat_result) -> list[tuple[str, int]] | None:

@@ -200,7 +200,7 @@ class RobustRLock(OwnedLock):
     def _guard(
         self, store: Callable[[T], object], waiting: memoryview, wake: Callable[[], object]
     ) -> Callable[[T], None] | None:
-        """Return the function of `locks.guarded` for this lock, spelled out: that is 100 ns faster."""
+        """Return the function of `holding.guarded` for this lock, spelled out: that is 100 ns faster."""
         if type(self) is not RobustRLock:  # a subclass may have an acquire() of its own
             return None
         trylock, unlock, mutex = self._trylock, self._unlock, self._mutex
