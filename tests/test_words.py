@@ -182,7 +182,7 @@ def test_a_mirrored_change_is_whole_wherever_its_writer_is_killed(
 
     entry = words._ENTRY
     mine = status._self_cell.words
-    mine.record(int(CALCULATING), 1000.0, 7)
+    mine.replay(int(CALCULATING), 1000.0, 7)
     real = {name: getattr(mine, name) for name in ("state", "count", "settled")}
     with monkeypatch.context() as patch:
         patch.setattr(words, "_ENTRY", Entries())
@@ -190,12 +190,12 @@ def test_a_mirrored_change_is_whole_wherever_its_writer_is_killed(
             patch.setattr(mine, name, Word(word))
         if stores < 4:
             with pytest.raises(KilledError):
-                mine.record(int(UNAVAILABLE), 2000.0, 8, gap=gap)
+                mine.replay(int(UNAVAILABLE), 2000.0, 8, gap=gap)
         else:
-            mine.record(int(UNAVAILABLE), 2000.0, 8, gap=gap)
+            mine.replay(int(UNAVAILABLE), 2000.0, 8, gap=gap)
     # The next one stores it again, as a mirror does, which knows only what it has noted; and then another.
-    mine.record(int(UNAVAILABLE), 2000.0, 8, gap=gap)
-    mine.record(int(IDLE), 3000.0, 9)
+    mine.replay(int(UNAVAILABLE), 2000.0, 8, gap=gap)
+    mine.replay(int(IDLE), 3000.0, 9)
     found = [(each.before, each.after, each.at.timestamp(), each.pid) for each in history(status)[1:]]
     assert found == [
         (IDLE, CALCULATING, 1000.0, 7),

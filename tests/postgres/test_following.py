@@ -19,7 +19,7 @@ from following_targets import have_open, have_open_until_usr1
 from helpers import DEADLINE, held_elsewhere, running
 from postgres_server import free_port
 
-from multiprocessing_intenum import IntEnumValue, snapshot, wait_for
+from multiprocessing_intenum import IntEnumValue, SharedFile, snapshot, wait_for
 from multiprocessing_intenum.by_path import mirror
 from multiprocessing_intenum.by_path.mirror import Duty, Mirror
 from multiprocessing_intenum.memory.words import SIZE
@@ -73,6 +73,16 @@ def connections(server: Server) -> list[str]:
     """Return the names of the processes that are connected, in order."""
     sql = "SELECT application_name FROM pg_stat_activity WHERE application_name IN ('here', 'first', 'second', 'third')"
     return sorted(name for (name,) in server.ask(sql))
+
+
+def follows(records: list[PostgresRecord]) -> bool:
+    """Whether a process follows these records, and has said in each mirror that it has them all open.
+
+    Before that, another process that has them all open would rightly take over.
+    """
+    readers = [WorkerStatus(at=SharedFile(each.mirror.path, readonly=True)) for each in records]
+    duties = [Mirror(each._self_cell.open_file.body).duty for each in readers]  # type: ignore[attr-defined]
+    return all(each.token and each.records == len(records) for each in duties)
 
 
 def nobody_follows() -> None:
@@ -336,7 +346,7 @@ def test_a_process_that_can_not_follow_lets_another_one_do_it(
     recorded: Recorded, server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    monkeypatch.setattr(following, "TENURE", 0.5)
+    monkeypatch.setattr(following, "TENURE", 3600.0)
     here = WorkerStatus(IDLE, at=recorded())
     server.ask("CREATE ROLE guest LOGIN")
     try:
@@ -345,11 +355,12 @@ def test_a_process_that_can_not_follow_lets_another_one_do_it(
             follower = following._followers[next(iter(following._followers))]
             follower.parameters = {**follower.parameters, "user": "guest"}  # who has no right
             assert server.ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'here'")
+            until(lambda: [each for each in caplog.messages if "permission denied" in each])
+            monkeypatch.setattr(following, "TENURE", 0.5)
             until(lambda: connections(server) == ["first"])
             write(server, "mode", CALCULATING)
             assert wait_for(here, CALCULATING, timeout=DEADLINE)
             until(lambda: "the record 'mode' is followed again" in caplog.messages)
-        assert [each for each in caplog.messages if "permission denied" in each]
         # Nobody else is left. It tries again, and says so.
         caplog.clear()
         until(lambda: [each for each in caplog.messages if "permission denied" in each])
@@ -395,7 +406,9 @@ def test_a_machine_has_one_connection_for_all_records_and_asks_for_them_at_once(
     recorded: Recorded, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make(recorded, *NAMES)
-    with process([recorded(name, process="first") for name in NAMES]):
+    records = [recorded(name, process="first") for name in NAMES]
+    with process(records):
+        until(lambda: follows(records))
         values = [WorkerStatus(at=recorded(name)) for name in NAMES]
         until(lambda: connections(server) == ["first"])
         for name, value in zip(NAMES, values, strict=True):
@@ -440,6 +453,7 @@ def test_of_two_processes_that_follow_some_records_each_one_follows_them_all(
     make(recorded, *NAMES[:2])
     both = [recorded(name, process="first") for name in NAMES[:2]]
     with process(both):
+        until(lambda: follows(both))
         values = [WorkerStatus(at=recorded(name)) for name in NAMES[:2]]
         (follower,) = following._followers.values()
         until(lambda: connections(server) == ["first"])
