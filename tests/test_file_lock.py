@@ -473,6 +473,34 @@ def test_if_the_file_cannot_be_opened_once_more_nothing_is_written(path: str, mo
 # Signal handlers
 
 
+def test_a_handler_while_the_lock_is_given_back_leaves_the_rest_to_the_frame_below(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status = WorkerStatus(IDLE, at=path)
+    lock: Any = status.get_lock()
+    unlock = OpenFile.unlock
+    depths: list[int] = []
+
+    def interrupted(self: OpenFile, byte: int) -> None:
+        monkeypatch.undo()
+        exchange(status, CALCULATING, timeout=DEADLINE)  # the handler
+        (turn,) = lock._turns.values()
+        depths.append(turn.depth)
+        assert not turn.is_locked
+        unlock(self, byte)
+
+    lock.acquire()
+    before = len(descriptors())
+    monkeypatch.setattr(OpenFile, "unlock", interrupted)
+    lock.release()
+    assert depths == [1]
+    assert status == CALCULATING
+    assert is_free(lock)
+    assert len(descriptors()) == before
+    with pytest.raises(RuntimeError, match="cannot release"):
+        lock.release()
+
+
 def test_a_handler_at_any_step_of_the_lock_leaves_it_as_it_was(path: str) -> None:
     """A trace function calls the handler's write before each line of the lock's own code, one line a time."""
     status = WorkerStatus(IDLE, at=path)
