@@ -350,6 +350,19 @@ def test_a_value_is_in_use_only_once_its_first_state_is_stored(path: str, monkey
     assert status == IDLE
 
 
+def test_a_look_in_a_process_that_uses_the_value_itself_counts_that_process(path: str) -> None:
+    """The look is by the lock that the process has. The kernel would tell it of the locks of others only."""
+    status = WorkerStatus(IDLE, at=path)
+    look = life.open_file(SharedFile(path), None, is_user=False)
+    assert look is status.get_lock()
+    reader = life.open_file(SharedFile(path, readonly=True), None)
+    assert look.is_used()
+    assert reader.is_used()
+    del status, look
+    assert not reader.is_used()
+    assert not life.open_file(SharedFile(path), None, is_user=False).is_used()
+
+
 def test_set_writes_without_being_a_user(path: str) -> None:
     WorkerStatus(CALCULATING, at=path)  # its service is dead
     holder = OpenFile(path, os.O_RDWR)
