@@ -75,14 +75,16 @@ def connections(server: Server) -> list[str]:
     return sorted(name for (name,) in server.ask(sql))
 
 
-def follows(records: list[PostgresRecord]) -> bool:
-    """Whether a process follows these records, and has said in each mirror that it has them all open.
+def first_follows(server: Server, records: list[PostgresRecord]) -> bool:
+    """Whether the first process is connected, and has said in each of these mirrors that it has them all open.
 
-    Before that, another process that has them all open would rightly take over.
+    Before that, another process that opens them may well be faster, or rightly take over.
     """
+    if connections(server) != ["first"]:
+        return False
     readers = [WorkerStatus(at=SharedFile(each.mirror.path, readonly=True)) for each in records]
     duties = [Mirror(each._self_cell.open_file.body).duty for each in readers]  # type: ignore[attr-defined]
-    return all(each.token and each.records == len(records) for each in duties)
+    return len({each.token for each in duties}) == 1 and all(each.records == len(records) for each in duties)
 
 
 def nobody_follows() -> None:
@@ -232,7 +234,9 @@ def test_another_process_stands_in_for_one_that_does_not_run(
     recorded: Recorded, server: Server, caplog: pytest.LogCaptureFixture, how: signal.Signals
 ) -> None:
     make(recorded, "mode")
-    with process([recorded(process="first")], have_open_until_usr1) as first:
+    record = recorded(process="first")
+    with process([record], have_open_until_usr1) as first:
+        until(lambda: first_follows(server, [record]))
         here = WorkerStatus(at=recorded())
         until(lambda: connections(server) == ["first"])
         os.kill(first, how)
@@ -250,6 +254,7 @@ def test_a_process_that_was_stopped_does_not_take_the_duty_back(recorded: Record
     make(recorded, *NAMES[:2])
     both = [recorded(name, process="first") for name in NAMES[:2]]
     with process(both) as first:
+        until(lambda: first_follows(server, both))
         here = WorkerStatus(at=recorded("mode-0"))
         until(lambda: connections(server) == ["first"])
         os.kill(first, signal.SIGSTOP)
@@ -408,7 +413,7 @@ def test_a_machine_has_one_connection_for_all_records_and_asks_for_them_at_once(
     make(recorded, *NAMES)
     records = [recorded(name, process="first") for name in NAMES]
     with process(records):
-        until(lambda: follows(records))
+        until(lambda: first_follows(server, records))
         values = [WorkerStatus(at=recorded(name)) for name in NAMES]
         until(lambda: connections(server) == ["first"])
         for name, value in zip(NAMES, values, strict=True):
@@ -453,7 +458,7 @@ def test_of_two_processes_that_follow_some_records_each_one_follows_them_all(
     make(recorded, *NAMES[:2])
     both = [recorded(name, process="first") for name in NAMES[:2]]
     with process(both):
-        until(lambda: follows(both))
+        until(lambda: first_follows(server, both))
         values = [WorkerStatus(at=recorded(name)) for name in NAMES[:2]]
         (follower,) = following._followers.values()
         until(lambda: connections(server) == ["first"])
