@@ -350,6 +350,19 @@ def test_a_value_is_in_use_only_once_its_first_state_is_stored(path: str, monkey
     assert status == IDLE
 
 
+def test_a_look_in_a_process_that_uses_the_value_itself_counts_that_process(path: str) -> None:
+    """The look is by the lock that the process has. The kernel would tell it of the locks of others only."""
+    status = WorkerStatus(IDLE, at=path)
+    look = life.open_file(SharedFile(path), None, is_user=False)
+    assert look is status.get_lock()
+    reader = life.open_file(SharedFile(path, readonly=True), None)
+    assert look.is_used()
+    assert reader.is_used()
+    del status, look
+    assert not reader.is_used()
+    assert not life.open_file(SharedFile(path), None, is_user=False).is_used()
+
+
 def test_set_writes_without_being_a_user(path: str) -> None:
     WorkerStatus(CALCULATING, at=path)  # its service is dead
     holder = OpenFile(path, os.O_RDWR)
@@ -471,6 +484,34 @@ def test_if_the_file_cannot_be_opened_once_more_nothing_is_written(path: str, mo
 
 
 # Signal handlers
+
+
+def test_a_handler_while_the_lock_is_given_back_leaves_the_rest_to_the_frame_below(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status = WorkerStatus(IDLE, at=path)
+    lock: Any = status.get_lock()
+    unlock = OpenFile.unlock
+    depths: list[int] = []
+
+    def interrupted(self: OpenFile, byte: int) -> None:
+        monkeypatch.undo()
+        exchange(status, CALCULATING, timeout=DEADLINE)  # the handler
+        (turn,) = lock._turns.values()
+        depths.append(turn.depth)
+        assert not turn.is_locked
+        unlock(self, byte)
+
+    lock.acquire()
+    before = len(descriptors())
+    monkeypatch.setattr(OpenFile, "unlock", interrupted)
+    lock.release()
+    assert depths == [1]
+    assert status == CALCULATING
+    assert is_free(lock)
+    assert len(descriptors()) == before
+    with pytest.raises(RuntimeError, match="cannot release"):
+        lock.release()
 
 
 def test_a_handler_at_any_step_of_the_lock_leaves_it_as_it_was(path: str) -> None:

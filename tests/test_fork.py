@@ -157,6 +157,42 @@ def test_a_child_can_not_give_back_what_its_parent_holds(by: Callable[[], int], 
 
 
 @each_fork
+@pytest.mark.parametrize("kind", ["robust", "by path"])
+def test_a_child_that_takes_the_lock_first_waits_for_its_parent(
+    by: Callable[[], int], kind: str, tmp_path: Path
+) -> None:
+    lock: Any = WorkerStatus(IDLE, **({"at": tmp_path / "status"} if kind == "by path" else {})).get_lock()  # type: ignore[arg-type]
+
+    def take(*, is_there: bool) -> None:
+        assert lock.acquire(False) is is_there
+        assert lock._is_mine() is is_there
+
+    with lock:
+        assert Child(lambda: take(is_there=False), by).succeeds()
+        assert not is_free(lock)
+    assert Child(lambda: take(is_there=True), by).succeeds()
+    assert is_free(lock)
+
+
+@each_fork
+def test_a_child_does_not_give_back_what_another_thread_of_its_parent_holds(
+    by: Callable[[], int], tmp_path: Path
+) -> None:
+    """To the child that thread has ended, and a thread that ends gives back what it holds."""
+    status = WorkerStatus(IDLE, at=tmp_path / "status")
+
+    def write_in_vain() -> None:
+        with pytest.raises(TimeoutError):
+            exchange(status, CALCULATING, timeout=SHORT)
+
+    with held_elsewhere(status.get_lock()):
+        assert Child(write_in_vain, by).succeeds()
+        assert not is_free(status.get_lock())
+    assert Child(lambda: exchange(status, CALCULATING, timeout=0), by).succeeds()
+    assert status == CALCULATING
+
+
+@each_fork
 def test_the_child_of_a_bare_fork_writes_under_its_own_id(by: Callable[[], int], a_value: WorkerStatus) -> None:
     a_value.set(UNAVAILABLE)
     child = Child(lambda: a_value.set(CALCULATING), by)
@@ -244,14 +280,16 @@ def test_a_child_of_a_waiting_loop_can_wait_itself(by: Callable[[], int], status
     assert asyncio.run(wait_while_a_child_does_too()) == (CALCULATING, True)
 
 
-def test_a_fork_in_c_is_noticed_where_the_kernel_does_not_tell(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.mark.parametrize("where", ["on an old kernel", "on macOS"])
+def test_a_fork_in_c_is_noticed_where_the_kernel_does_not_tell(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
-        raise OSError(errno.EINVAL, "an old kernel")
+        raise OSError(errno.EINVAL, where)
 
     with monkeypatch.context() as patch:
-        patch.setattr(fork.mmap, "mmap", refuse)
+        if where == "on macOS":
+            patch.setattr(sys, "platform", "darwin")
+        else:
+            patch.setattr(fork.mmap, "mmap", refuse)
         word = fork._new_word()
     assert word[()]
 

@@ -8,6 +8,7 @@ import multiprocessing
 import sys
 import threading
 import time
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import filelock
@@ -27,6 +28,8 @@ from helpers import (
 )
 
 from multiprocessing_intenum import RobustRLock, compare_and_set, snapshot, update
+from multiprocessing_intenum.locks import holding
+from multiprocessing_intenum.locks.execution import execution
 from multiprocessing_intenum.locks.holding import ThreadsLock
 
 if TYPE_CHECKING:
@@ -455,6 +458,22 @@ def test_a_lock_that_is_dropped_by_a_thread_that_has_it_harms_nobody() -> None:
         gc.collect()
 
     in_a_thread(take_and_drop)
+
+
+def test_the_end_of_a_thread_gives_back_only_what_it_has() -> None:
+    """It may be noticed late: when another one has the lock already, or when the lock is gone."""
+    lock = ThreadsLock()
+    assert lock.acquire()
+    another = in_a_thread(execution)
+    holding._end(weakref.ref(lock), another)
+    assert lock.is_mine()
+    holding._end(weakref.ref(lock), execution())
+    assert is_free(lock)
+    gone = weakref.ref(lock)
+    del lock
+    gc.collect()
+    assert gone() is None
+    holding._end(gone, execution())
 
 
 def test_one_that_did_not_leave_the_queue_keeps_nobody_out() -> None:

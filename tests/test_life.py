@@ -21,12 +21,12 @@ from typing import Any
 
 import pytest
 from enums import FrutEnum, WorkerStatus, WorkerStatusEnum
-from helpers import DEADLINE
+from helpers import DEADLINE, in_a_thread
 from path_targets import strangers
 
 from multiprocessing_intenum import EnumValue, IntEnumValue, SharedFile, history, last_change, snapshot
 from multiprocessing_intenum.by_path import contents, life, making, open_file
-from multiprocessing_intenum.by_path.open_file import MAKING, OpenFile
+from multiprocessing_intenum.by_path.open_file import MAKING, USE, OpenFile
 from multiprocessing_intenum.enums.members import members_of
 from multiprocessing_intenum.enums.schema import description_of_enum
 
@@ -361,6 +361,27 @@ def test_threads_that_open_at_once_get_one_value(path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda _: WorkerStatus(IDLE, at=path), range(50)))
     assert len({id(status.get_lock()) for status in found}) == 1
+
+
+@pytest.mark.parametrize("is_used", [True, False], ids=["used elsewhere", "over"])
+def test_a_thread_that_is_overtaken_while_it_opens_gets_what_the_other_one_has_opened(
+    path: Path, monkeypatch: pytest.MonkeyPatch, *, is_used: bool
+) -> None:
+    made(path)
+    other = OpenFile(str(path), os.O_RDWR)
+    assert not is_used or other.lock(USE, exclusive=False)
+    lock, faster = life.making, []
+
+    def overtaken(*given: Any) -> Any:
+        monkeypatch.undo()
+        faster.append(in_a_thread(lambda: WorkerStatus(CALCULATING, at=path)))
+        return lock(*given)
+
+    monkeypatch.setattr(life, "making", overtaken)
+    status = WorkerStatus(UNAVAILABLE, at=path)
+    assert status.get_lock() is faster[0].get_lock()
+    assert status == (IDLE if is_used else CALCULATING)
+    other.close()
 
 
 def test_strangers_that_open_at_once_get_one_value(path: Path) -> None:
@@ -733,6 +754,15 @@ def test_btrfs_is_told_to_write_in_place_while_the_file_is_empty(path: Path, mon
     WorkerStatus(IDLE, at=path)
     no_copy_on_write = 0x00800000
     assert calls == [(making._GET_FLAGS, 0), (making._SET_FLAGS, 0x10 | no_copy_on_write)]
+
+
+def test_no_other_platform_is_told_what_is_for_linux(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There the same numbers may mean something else."""
+    calls: list[object] = []
+    monkeypatch.setattr(fcntl, "ioctl", lambda *given: calls.append(given))
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert WorkerStatus(IDLE, at=path) == IDLE
+    assert not calls
 
 
 @pytest.mark.parametrize("number", [errno.EPERM, errno.ENOTSUP, errno.ENOSYS], ids=errno.errorcode.get)

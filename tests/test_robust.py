@@ -26,7 +26,7 @@ import helpers
 import pytest
 import robust_targets
 from enums import WorkerStatus, WorkerStatusEnum
-from helpers import DEADLINE, alarms, held_elsewhere, in_a_thread, is_free
+from helpers import DEADLINE, WRITERS, alarms, held_elsewhere, in_a_thread, is_free
 
 from multiprocessing_intenum import IntEnumValue, compare_and_set, history, snapshot
 from multiprocessing_intenum.locks import execution, pthread, robust
@@ -252,6 +252,25 @@ def test_an_on_holder_death_that_cannot_be_called_is_refused(callback: Callable[
 
 
 # As an RLock
+
+
+class Counted(RobustRLock):
+    """A user's own kind of lock."""
+
+    taken = 0
+
+    def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
+        taken = super().acquire(block, timeout)
+        self.taken += taken
+        return taken
+
+
+def test_a_write_takes_the_lock_by_the_acquire_of_its_own_class() -> None:
+    status = WorkerStatus(IDLE, lock=Counted())
+    for number, write in enumerate(WRITERS.values()):
+        assert status.get_lock().taken == number  # type: ignore[attr-defined]
+        write(status, CALCULATING)
+    assert is_free(status.get_lock())
 
 
 @pytest.mark.parametrize(("start_method", "times"), [("fork", 50_000), ("spawn", 5_000), ("forkserver", 5_000)])

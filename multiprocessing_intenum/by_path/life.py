@@ -40,9 +40,6 @@ __all__ = ["open_file", "while_nobody_begins"]
 
 R = TypeVar("R")
 
-_MAY_KEEP_NONE = sys.version_info >= (3, 13)
-"""Whether mmap can do without a duplicate of the descriptor (CPython 78502)."""
-
 # The files that this process has open, by device, inode, and whether they are read-only. If such a file is opened once
 # more, it is the same memory under the same lock.
 _opened: weakref.WeakValueDictionary[tuple[int, int, bool], FileLock] = weakref.WeakValueDictionary()
@@ -200,7 +197,7 @@ class _Memory(mmap.mmap):
 
     file: OpenFile | None = None
 
-    if not _MAY_KEEP_NONE:  # mmap keeps a duplicate of the descriptor, and closes it with the memory
+    if sys.version_info < (3, 13):  # mmap keeps a duplicate of the descriptor, and closes it with the memory
 
         def __del__(self) -> None:
             file, self.file = self.file, None
@@ -213,7 +210,7 @@ class _Memory(mmap.mmap):
 def _mapped(opened: OpenFile, file: SharedFile, header: Header) -> memoryview:
     """Return the body of the file, in memory that it shares with all processes that have the file open."""
     protection = mmap.PROT_READ if file.readonly else mmap.PROT_READ | mmap.PROT_WRITE
-    keep_none: Any = {"trackfd": False} if _MAY_KEEP_NONE else {}
+    keep_none: Any = {"trackfd": False} if sys.version_info >= (3, 13) else {}  # CPython 78502
     mapped = _Memory(opened.fd, header.start + header.size, mmap.MAP_SHARED, protection, **keep_none)
     mapped.file = opened
     return memoryview(mapped)[header.start : header.start + header.size]
@@ -223,7 +220,8 @@ def _lock_of(opened: OpenFile, file: SharedFile, body: memoryview, *, is_user: b
     is_known = is_user or file.readonly
     lock = FileLock(opened, body, readonly=file.readonly, is_user=is_user, reduced=(_open_lock, (file,)))
     if is_known:
-        _opened[(*opened.identity, file.readonly)] = lock
+        key = *opened.identity, file.readonly
+        _opened[key] = lock
     return lock
 
 

@@ -64,10 +64,8 @@ class OwnedLock:
 
     acquire: Callable[..., bool]
     release: Callable[[], None]
-
-    def _is_mine(self) -> bool:
-        """Return whether the calling thread, or greenlet, holds the lock."""
-        raise NotImplementedError
+    _is_mine: Callable[[], bool]
+    """Whether the calling thread, or greenlet, holds the lock."""
 
     def _guard(
         self, store: Callable[[T], object], waiting: memoryview, wake: Callable[[], object]

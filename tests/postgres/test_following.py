@@ -19,7 +19,7 @@ from following_targets import have_open, have_open_until_usr1
 from helpers import DEADLINE, held_elsewhere, running
 from postgres_server import free_port
 
-from multiprocessing_intenum import IntEnumValue, snapshot, wait_for
+from multiprocessing_intenum import IntEnumValue, SharedFile, snapshot, wait_for
 from multiprocessing_intenum.by_path import mirror
 from multiprocessing_intenum.by_path.mirror import Duty, Mirror
 from multiprocessing_intenum.memory.words import SIZE
@@ -73,6 +73,18 @@ def connections(server: Server) -> list[str]:
     """Return the names of the processes that are connected, in order."""
     sql = "SELECT application_name FROM pg_stat_activity WHERE application_name IN ('here', 'first', 'second', 'third')"
     return sorted(name for (name,) in server.ask(sql))
+
+
+def first_follows(server: Server, records: list[PostgresRecord]) -> bool:
+    """Whether the first process is connected, and has said in each of these mirrors that it has them all open.
+
+    Before that, another process that opens them may well be faster, or rightly take over.
+    """
+    if connections(server) != ["first"]:
+        return False
+    readers = [WorkerStatus(at=SharedFile(each.mirror.path, readonly=True)) for each in records]
+    duties = [Mirror(each._self_cell.open_file.body).duty for each in readers]  # type: ignore[attr-defined]
+    return len({each.token for each in duties}) == 1 and all(each.records == len(records) for each in duties)
 
 
 def nobody_follows() -> None:
@@ -233,8 +245,9 @@ def test_another_process_stands_in_for_one_that_does_not_run(
     recorded: Recorded, server: Server, caplog: pytest.LogCaptureFixture, how: signal.Signals
 ) -> None:
     make(recorded, "mode")
-    with process([recorded(process="first")], have_open_until_usr1) as first:
-        until(lambda: connections(server) == ["first"])  # it follows: this process comes too late
+    record = recorded(process="first")
+    with process([record], have_open_until_usr1) as first:
+        until(lambda: first_follows(server, [record]))
         here = WorkerStatus(at=recorded())
         has_just_looked(here)
         os.kill(first, how)
@@ -252,7 +265,7 @@ def test_a_process_that_was_stopped_does_not_take_the_duty_back(recorded: Record
     make(recorded, *NAMES[:2])
     both = [recorded(name, process="first") for name in NAMES[:2]]
     with process(both) as first:
-        until(lambda: connections(server) == ["first"])
+        until(lambda: first_follows(server, both))
         here = WorkerStatus(at=recorded("mode-0"))
         has_just_looked(here)
         os.kill(first, signal.SIGSTOP)
@@ -349,7 +362,7 @@ def test_a_process_that_can_not_follow_lets_another_one_do_it(
     recorded: Recorded, server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    monkeypatch.setattr(following, "TENURE", 0.5)
+    monkeypatch.setattr(following, "TENURE", 3600.0)
     here = WorkerStatus(IDLE, at=recorded())
     server.ask("CREATE ROLE guest LOGIN")
     try:
@@ -358,6 +371,8 @@ def test_a_process_that_can_not_follow_lets_another_one_do_it(
             follower = following._followers[next(iter(following._followers))]
             follower.parameters = {**follower.parameters, "user": "guest"}  # who has no right
             assert server.ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'here'")
+            until(lambda: [each for each in caplog.messages if "permission denied" in each])
+            monkeypatch.setattr(following, "TENURE", 0.5)
             until(lambda: connections(server) == ["first"])
             write(server, "mode", CALCULATING)
             assert wait_for(here, CALCULATING, timeout=DEADLINE)
@@ -407,8 +422,9 @@ def test_a_machine_has_one_connection_for_all_records_and_asks_for_them_at_once(
     recorded: Recorded, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make(recorded, *NAMES)
-    with process([recorded(name, process="first") for name in NAMES]):
-        until(lambda: connections(server) == ["first"])  # it follows: this process comes too late
+    records = [recorded(name, process="first") for name in NAMES]
+    with process(records):
+        until(lambda: first_follows(server, records))
         values = [WorkerStatus(at=recorded(name)) for name in NAMES]
         for name, value in zip(NAMES, values, strict=True):
             write(server, name, CALCULATING)
@@ -452,7 +468,7 @@ def test_of_two_processes_that_follow_some_records_each_one_follows_them_all(
     make(recorded, *NAMES[:2])
     both = [recorded(name, process="first") for name in NAMES[:2]]
     with process(both):
-        until(lambda: connections(server) == ["first"])
+        until(lambda: first_follows(server, both))
         values = [WorkerStatus(at=recorded(name)) for name in NAMES[:2]]
         (follower,) = following._followers.values()
         # As if this process had been faster with one of them.
