@@ -26,7 +26,7 @@ nitpicky = True
 # In the signature of value_at: names of ctypes and of multiprocessing that have no page of their own.
 nitpick_ignore_regex = [
     ("py:.*", r"(ctypes|multiprocessing\.sharedctypes)\..*|Synchronized(Base)?|(os\.)?PathLike"),
-    ("py:.*", r"(multiprocessing_intenum\.by_path\.)?[SC]"),
+    ("py:.*", r"(multiprocessing_intenum\.by_path\.value_at\.)?[SC]"),
 ]
 
 # A local inventory with the few names of Python's documentation that the signatures use, so the build needs no network.
@@ -72,12 +72,12 @@ def list_what_it_raises(app, what, name, obj, options, lines):
 
 # Names in the signatures that are local to a module, and what to link them to.
 STANDS_FOR = {
-    "T": "multiprocessing_intenum.members.EnumMember",
+    "T": "multiprocessing_intenum.enums.members.EnumMember",
     "V": "multiprocessing_intenum.EnumValue",
-    "LockLike": "multiprocessing_intenum.locks.LockLike",
+    "LockLike": "multiprocessing_intenum.locks.holding.LockLike",
     "BaseContext": "multiprocessing.context.BaseContext",
     "datetime": "datetime.datetime",
-    "Lock": "multiprocessing_intenum.locks.Lock",
+    "Lock": "multiprocessing_intenum.locks.holding.Lock",
     "_Callback": "collections.abc.Callable",
     "EnumValue": "multiprocessing_intenum.EnumValue",
     "IntEnumValue": "multiprocessing_intenum.IntEnumValue",

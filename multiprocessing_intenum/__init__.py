@@ -3,17 +3,17 @@
 from typing import TYPE_CHECKING, Any
 
 from multiprocessing_intenum.attribute import EnumAttribute, IntEnumAttribute
+from multiprocessing_intenum.by_path.shared_file import SharedFile
 from multiprocessing_intenum.cell import snapshot
 from multiprocessing_intenum.change import Change, changes, history, last_change
+from multiprocessing_intenum.enums.transitions import TransitionError, mermaid
+from multiprocessing_intenum.locks.robust import RobustRLock
 from multiprocessing_intenum.mutator import compare_and_exchange, compare_and_set, exchange, update
 from multiprocessing_intenum.proxy import EnumValue, IntEnumValue
-from multiprocessing_intenum.robust import RobustRLock
-from multiprocessing_intenum.shared_file import SharedFile
-from multiprocessing_intenum.transitions import TransitionError, mermaid
 from multiprocessing_intenum.waiting import wait_for
 
 if TYPE_CHECKING:
-    from multiprocessing_intenum.by_path import value_at
+    from multiprocessing_intenum.by_path.value_at import value_at
 
 __all__ = [
     "Change",
@@ -39,9 +39,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # Who has no values by path does not load what they need.
+    # A program without values by path does not load the modules for them.
     if name == "value_at":
-        from multiprocessing_intenum.by_path import value_at
+        from multiprocessing_intenum.by_path.value_at import value_at
 
         return value_at
     message = f"module {__name__!r} has no attribute {name!r}"

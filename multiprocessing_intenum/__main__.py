@@ -14,21 +14,23 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NoReturn
 
-from multiprocessing_intenum import change, mutator, users, waiting
-from multiprocessing_intenum.by_path import FileCell, open_enum
+from multiprocessing_intenum import change, mutator, waiting
+from multiprocessing_intenum.by_path import users
+from multiprocessing_intenum.by_path.cell import FileCell, open_enum
+from multiprocessing_intenum.by_path.contents import description_of
+from multiprocessing_intenum.by_path.life import while_nobody_begins
+from multiprocessing_intenum.by_path.mirror import Mirror
+from multiprocessing_intenum.by_path.shared_file import SharedFile
 from multiprocessing_intenum.cell import snapshot
-from multiprocessing_intenum.description import ValueByText, is_enum, literal_of, printable, what_is_in
-from multiprocessing_intenum.locks import LockLike, seconds
-from multiprocessing_intenum.members import Members
-from multiprocessing_intenum.mirror import Mirror
-from multiprocessing_intenum.opening import description_of, while_nobody_begins
+from multiprocessing_intenum.enums.members import Members
+from multiprocessing_intenum.enums.schema import ValueByText, is_enum, literal_of, printable, what_is_in
+from multiprocessing_intenum.locks.holding import LockLike, seconds
 from multiprocessing_intenum.proxy import EnumValue
-from multiprocessing_intenum.shared_file import SharedFile
 
 __all__ = ["main"]
 
 _LOOK_AT_THE_NAME = 1.0
-"""Seconds after which `watch` and `wait` look at the latest whether the path names another file by now."""
+"""`watch` and `wait` look after this many seconds, or earlier, whether the path now names another file."""
 
 
 class _Ints(enum.IntEnum):
@@ -36,7 +38,7 @@ class _Ints(enum.IntEnum):
 
     @classmethod
     def _missing_(cls, value: Any) -> Any:
-        # The application's enum may make members that the header does not have. They have a number, and no name here.
+        # The application's enum may make members that the header does not have. Here their number is their name.
         member = int.__new__(cls, value)
         member._name_, member._value_ = str(value), value
         return member
@@ -54,7 +56,7 @@ class _Places(enum.Enum):
 
 
 class _NotMetError(Exception):
-    """What was asked for did not come about: exit code 1."""
+    """The state was not the expected one, or the time is over: exit code 1."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -87,8 +89,8 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     wait = command("wait", "wait until the state is one of these; exit code 1 if it is not in time")
     wait.add_argument("names", metavar="NAME", nargs="+", help="a member of the enum")
     wait.add_argument("--used", action="store_true", help="only while a process uses the value, for a readiness probe")
-    new = command("set", "set the state; exit code 1 if it was not the expected one, or not to be had in time")
-    new.add_argument("name", metavar="NAME", help="the member to set; of flags also A|B")
+    new = command("set", "set the state; exit code 1 if it was not the expected one, or the lock was not free in time")
+    new.add_argument("name", metavar="NAME", help="the member to set; for flags also A|B")
     new.add_argument("--expect", metavar="NAME", help="only if this is the state now")
     for each, what in ((wait, "state"), (new, "lock")):
         each.add_argument("--timeout", metavar="S", type=_timeout, help=f"seconds to wait for the {what}")
@@ -105,18 +107,18 @@ def _enum_of(description: Mapping[str, Any]) -> Any:
         members = {name: values[place] for name, place in members.items()}
     try:
         found = base(description["enum"], members)
-    except Exception as error:  # the names may be anything, and the enum module raises what it likes
+    except Exception as error:  # the names may be anything, and the enum module may raise anything
         message = f"can not make the enum {description['enum']} from the names in the file: {error}"
         raise ValueError(message) from error
     if found.__members__.keys() != members.keys():
-        message = f"the names in the file can not all be those of an enum: {', '.join(members)}"
+        message = f"the names in the file can not all be names of an enum's members: {', '.join(members)}"
         raise ValueError(message)
     return found
 
 
 def _open(path: str, *, write: bool = False) -> EnumValue[Any]:
-    """Open the value of a file. This process does not count as one that uses it, even if it writes."""
-    # The path was given by hand, so its owner does not matter: the system decides who may open it.
+    """Open the value of a file. This process does not count as a user of it, even if it writes."""
+    # The path was given by hand, so the owner of the file does not matter: the system decides who may open it.
     file = SharedFile(path, readonly=not write, keep=True, mode=0o666)
     description = description_of(file)
     if not is_enum(description):
@@ -133,7 +135,7 @@ def _open(path: str, *, write: bool = False) -> EnumValue[Any]:
 
 
 class _Guest:
-    """A file, for `at=`, that this process opens without being one that uses it."""
+    """A file, for `at=`, that this process opens without counting as a user of it."""
 
     def __init__(self, file: SharedFile) -> None:
         self._file = file
@@ -287,7 +289,7 @@ def _set(options: argparse.Namespace) -> None:
     expected = None if options.expect is None else _member(status, options.expect)
 
     def write() -> Any:
-        # If the service begins the value anew meanwhile, it is over before or after that.
+        # If the service begins the value anew meanwhile, this write comes wholly before or wholly after that.
         left = deadline.left()
         return while_nobody_begins(_file_of(status), write_now, time.monotonic() + left)
 
@@ -318,7 +320,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line, and return the exit code: 0 done, 1 not met or refused, 2 an error.
 
     Args:
-        arguments: those of the command line, without its name; None: those of this process.
+        arguments: the arguments, without the name of the program; None: those of this process.
     """
     prog = os.path.basename(sys.argv[0])
     if prog == "__main__.py":

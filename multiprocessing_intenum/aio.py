@@ -1,7 +1,7 @@
 """Waiting for a shared value, and following its changes, in asyncio.
 
-Nothing here blocks the event loop, and nothing uses its executor. For each value that is being waited for, one daemon
-thread of the process sleeps in the kernel and wakes the coroutines of all loops. It ends when nobody waits any more.
+Nothing here blocks the event loop, and nothing uses its executor. For each value that coroutines wait for, one daemon
+thread sleeps in the kernel and wakes the coroutines of all loops. It ends when no coroutine waits any more.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from typing_extensions import Self
 from multiprocessing_intenum import fork
 from multiprocessing_intenum.cell import Cell, HasCell, cell_of
 from multiprocessing_intenum.change import Change, Feed
-from multiprocessing_intenum.members import EnumMember
-from multiprocessing_intenum.waiting import LONGEST_INTERVAL, Deadline, Look, Sleeper, too_late
+from multiprocessing_intenum.enums.members import EnumMember
+from multiprocessing_intenum.waiting import LONGEST_PAUSE, Deadline, Look, Sleeper, too_late
 
 __all__ = ["changes", "wait_for"]
 
@@ -55,8 +55,8 @@ class _Watcher:
     def start(self) -> None:
         """Start the thread if it is not started yet. `_watching` must be free.
 
-        The garbage collector may run in the new thread, before its start() returns, and end a wait that was abandoned:
-        that takes `_watching`.
+        Before Thread.start() returns, the garbage collector may run in the new thread and end an abandoned wait. Ending
+        it takes `_watching`.
         """
         try:
             with _watching:
@@ -66,11 +66,11 @@ class _Watcher:
         except BaseException:
             with _watching:
                 self._forget()
-                self._complete()  # those who have come meanwhile make another one, or get an error of their own
+                self._complete()  # the other waits start another watcher, or get their own error
             raise
 
     def add(self, future: asyncio.Future[None], count: int) -> None:
-        """Complete the future when the count is another one than `count`."""
+        """Complete the future once the count is no longer `count`."""
         if self._cell.words.count[()] != count:
             future.set_result(None)
         else:
@@ -85,14 +85,14 @@ class _Watcher:
                 del self._futures[loop]
 
     def _run(self) -> None:
-        # Coroutines wait for this thread alone, so it ends only when there are none. Whatever fails, the kernel, the
-        # memory, somebody's event loop: it goes on, and looks again and again until a round succeeds.
+        # Only this thread wakes the coroutines, so it ends only when none waits. Whatever fails (the kernel, the
+        # memory, an event loop), the thread goes on, and looks again and again until a round succeeds.
         words, sleeper = self._cell.words, None
         failure: BaseException | None = None
         while True:
             try:
                 if failure is not None:
-                    time.sleep(LONGEST_INTERVAL)
+                    time.sleep(LONGEST_PAUSE)
                     self._note(failure)
                 else:
                     sleeper = sleeper or Sleeper(words)
@@ -119,7 +119,7 @@ class _Watcher:
             # A writer that was killed before it counted its change has changed the state nevertheless.
             if count != self._count or words.settled[()] != words.state[()]:
                 self._complete()
-                # Not before all are complete: after an error the next round goes on with those that are left.
+                # Noted only when all are complete: after an error the next round completes the rest.
                 self._count = count
         return False
 
@@ -129,12 +129,12 @@ class _Watcher:
 
     def _complete(self) -> None:
         failure: BaseException | None = None
-        # Both are copies: the garbage collector may run in any call, and end a wait that was abandoned there.
+        # Both are copies: in any call the garbage collector may end an abandoned wait, which changes the originals.
         for loop, futures in list(self._futures.items()):
             try:
                 loop.call_soon_threadsafe(_set_results, tuple(futures))
             except BaseException as error:
-                if not loop.is_closed():  # else nobody waits there any more
+                if not loop.is_closed():  # in a closed loop no coroutine waits
                     failure = error
                     continue
             self._futures.pop(loop, None)
@@ -194,8 +194,8 @@ async def wait_for(
 
     Args:
         status: the shared value.
-        condition: a member, or its name; a collection of them, of which any will do (the enum itself: any of its named
-            members); or a function that is given a member and says whether it will do. The event loop calls it.
+        condition: a member, or its name; a collection of them, any of which is enough (the enum itself: any of its
+            named members); or a function that takes a member and returns whether it is enough. The event loop calls it.
         timeout: seconds to wait; None waits for ever, 0 only looks.
 
     Returns:
@@ -203,7 +203,7 @@ async def wait_for(
 
     Raises:
         TimeoutError: the time is over; on Python 3.10 it is an `asyncio.TimeoutError` as well.
-        TypeError, KeyError, ValueError: an argument is of a wrong kind, names no member, or can never be met.
+        TypeError, KeyError, ValueError: an argument of a wrong kind, an unknown name, or a condition never to be met.
         Whatever a function given as `condition` raises.
 
     Example:
@@ -236,7 +236,7 @@ def changes(status: HasCell[T], *, timeout: float | None = None) -> AsyncIterato
 
     Args:
         status: the shared value.
-        timeout: the iterator ends after that many seconds without a change; None: never, 0: when there are no more.
+        timeout: seconds without a change after which the iterator ends; None: never; 0: when no change is left.
 
     Returns:
         An asynchronous iterator of `Change`.
@@ -256,12 +256,12 @@ def changes(status: HasCell[T], *, timeout: float | None = None) -> AsyncIterato
         ['CALCULATING']
     """
     cell = cell_of(status)
-    Deadline(timeout)  # a wrong one is an error now, not at the first change
+    Deadline(timeout)  # a wrong timeout is an error now, not at the first change
     return _Changes(cell, timeout)
 
 
 class _Changes(Generic[T]):
-    """The iterator of `changes`. Not an asynchronous generator: that would need closing, or the loop closes it late."""
+    """The iterator of `changes`. An asynchronous generator would need closing, or the loop would close it late."""
 
     def __init__(self, cell: Cell[T], timeout: float | None) -> None:
         self._cell, self._timeout = cell, timeout

@@ -8,7 +8,7 @@ from typing import Any, Generic, NoReturn, TypeVar, cast, overload
 from typing_extensions import Self
 
 from multiprocessing_intenum.cell import has_cell, snapshot
-from multiprocessing_intenum.members import EnumMember, of_one_name
+from multiprocessing_intenum.enums.members import EnumMember, of_one_name
 from multiprocessing_intenum.mutator import resolve, set_member
 from multiprocessing_intenum.proxy import EnumValue, copied
 
@@ -62,7 +62,7 @@ class EnumAttribute(Generic[V]):
 
     Args:
         value_type: the class of the shared value, a subclass of `EnumValue` or `EnumValue[YourEnum]`.
-        default: the first member, or its name, of a dataclass field for which no value is given.
+        default: for a dataclass field: the first member, or its name, if no value is given.
 
     Raises:
         TypeError: `value_type` is not such a class, or `default` is not a member of its enum.
@@ -96,7 +96,7 @@ class EnumAttribute(Generic[V]):
 
     def __set_name__(self, owner: type, name: str) -> None:
         if self._name not in ("", name):
-            message = f"this EnumAttribute is {self._name!r} already: make another one for {owner.__name__}.{name}"
+            message = f"this EnumAttribute is already {self._name!r}: make another one for {owner.__name__}.{name}"
             raise TypeError(message)
         self._name = name
 
@@ -123,7 +123,7 @@ class EnumAttribute(Generic[V]):
             instance: the object whose attribute it is.
             value: a member, the name of a member, or a shared value. If the first assignment gives a shared value of
                 this attribute's class, the attribute uses that shared value. A later assignment of a shared value
-                writes its current member. If that shares its state with the attribute's own, nothing is written.
+                writes its current member, or nothing if that value has the same state as the attribute.
 
         Raises:
             TypeError, KeyError, OverflowError, ValueError: as for `EnumValue.set`.
@@ -159,7 +159,7 @@ class EnumAttribute(Generic[V]):
             hint = of_one_name(ours, theirs) or of_one_name(ours.EnumType, theirs.EnumType)
             message = (
                 f"can not adopt a {type(value).__name__} as {type(instance).__name__}.{self._name}: "
-                f"expected a {self._value_type.__name__}, or a member to make one of{hint}"
+                f"expected a {self._value_type.__name__}, or a member to make one from{hint}"
             )
             raise TypeError(message)
         else:
@@ -215,17 +215,17 @@ class EnumAttribute(Generic[V]):
 
     def _values_of(self, instance: object) -> dict[str, Any]:
         if not self._name:
-            message = "an EnumAttribute has its name from the body of a class: declare it there, `name = ...`"
+            message = "an EnumAttribute gets its name from the body of its class: declare it there, `name = ...`"
             raise TypeError(message)
         try:
             return instance.__dict__
         except AttributeError:
             if getattr_static(type(instance), self._name, None) is not self:
-                message = f"'{type(instance).__name__}' objects do not have this {self._name!r}: give one that has"
+                message = f"'{type(instance).__name__}' objects lack the attribute {self._name!r}: give one with it"
                 raise TypeError(message) from None
             message = (
                 f"'{type(instance).__name__}' objects have no __dict__ to keep a shared {self._name!r} in: "
-                "add '__dict__' to the __slots__ of the class, or give the decorator that made them slots=False"
+                "add '__dict__' to the __slots__ of the class, or give slots=False to the decorator that made them"
             )
             raise TypeError(message) from None
 

@@ -14,24 +14,33 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, TypeVar, cas
 
 from typing_extensions import TypeIs
 
-from multiprocessing_intenum import fork, memory
-from multiprocessing_intenum.locks import Lock, LockLike, guarded, operations_of, seconds
-from multiprocessing_intenum.members import EnumMember, Members, members_of
-from multiprocessing_intenum.robust import RobustRLock
-from multiprocessing_intenum.words import SIZE, Words
+from multiprocessing_intenum.enums.members import EnumMember, Members, members_of
+from multiprocessing_intenum.locks.holding import (
+    Lock,
+    LockLike,
+    NotFreeError,
+    Operations,
+    OwnedLock,
+    guarded,
+    operations_of,
+    seconds,
+)
+from multiprocessing_intenum.locks.robust import RobustRLock
+from multiprocessing_intenum.memory import keepalive
+from multiprocessing_intenum.memory.words import SIZE, Words
 
-__all__ = ["SLOTS", "Cell", "HasCell", "Record", "cell_of", "default_lock", "has_cell", "snapshot"]
+__all__ = ["SLOTS", "Cell", "HasCell", "OpensCell", "cell_of", "default_lock", "has_cell", "snapshot"]
 
 T = TypeVar("T", bound=EnumMember)
 R = TypeVar("R")
 
 
 class Cell(Generic[T]):
-    """A shared value without its masquerade: where its state lies, how a writer locks it and how he stores to it.
+    """A shared value without its masquerade: where its state lies, how a writer locks it and stores to it.
 
     Args:
         members: the table of the enum.
-        block: the shared memory, in which the words have begun already.
+        block: the shared memory of the words.
         lock: the lock of the writers.
 
     Raises:
@@ -39,28 +48,26 @@ class Cell(Generic[T]):
     """
 
     __slots__ = (
-        "_block", "acquire", "by_number", "exact_type", "is_mine", "lock", "members", "release", "view",
-        "words", "write",
+        "_block", "by_number", "exact_type", "lock", "members", "operations", "view", "words", "write",
     )  # fmt: skip
 
-    acquire: Callable[..., object]
-    release: Callable[[], object]
-    is_mine: Callable[[], bool]
+    operations: Operations
+    """What a writer needs of the lock."""
     members: Members[T]
     by_number: dict[int, T]
-    """The table's own dict, one load nearer for the reads."""
+    """The dict of the table itself: it saves each read a load."""
     exact_type: type
-    """The table's: a value of this type can be written without a closer look."""
+    """The `exact_type` of the table: a value of this type is written without a check."""
     words: Words
     view: memoryview[Any]
-    """The way to the state: a memoryview without dimensions loads it in 17 ns, `c_int64.value` in 43."""
+    """The state: a memoryview without dimensions loads it in 17 ns, `c_int64.value` in 43 ns."""
     lock: Lock
     """The very object that the user gave as `lock=`, or the default one."""
     write: Callable[[T], None]
     """Store a member under the lock. It must be a member of the table that fits the cell."""
 
     def __init__(self, members: Members[T], block: Any, lock: LockLike) -> None:
-        self.acquire, self.release, self.is_mine = operations_of(lock)
+        self.operations = operations_of(lock)
         self._block = block
         self.words = words = Words(block)
         self.view = words.state
@@ -70,14 +77,14 @@ class Cell(Generic[T]):
 
     @property
     def place(self) -> str:
-        """Where it is, for an error."""
+        """Where the value is, for the text of an error."""
         return ""
 
     def check_writes(self, check: Callable[[int, T], None] | None) -> None:
-        """Have each write refused that `check` raises an error for. It is called as `Words.writer` says."""
+        """Refuse each write for which `check` raises an error. For its arguments see `Words.writer`."""
         words = self.words
         store = words.writer(self.by_number, self.members.number_of, check)
-        self.write = guarded(self.lock, (self.acquire, self.release, self.is_mine), store, words.sleepers, words.wake)
+        self.write = guarded(self.lock, self.operations, store, words.sleepers, words.wake)
 
     @classmethod
     def in_memory(cls, members: Members[T], number: int, lock: LockLike) -> Cell[T]:
@@ -85,39 +92,24 @@ class Cell(Generic[T]):
         block = RawArray(ctypes.c_char, SIZE)
         cell = cls(members, block, lock)
         cell.words.begin(number)
-        memory.track(block)
+        keepalive.track(block)
         return cell
 
     def locked(self, action: Callable[[], R], timeout: float | None) -> R:
-        """Return `action()`, called with the lock held. If this thread holds the lock already, it keeps it.
+        """Call `action` with the lock held, and return its result. If this thread already holds the lock, it keeps it.
 
         Raises:
             TimeoutError: the lock was not free within `timeout` seconds.
         """
-        # It takes a function because no context manager is safe from an interrupt: one that comes as the `with` block
-        # ends is raised before the first line of `__exit__`, and the lock would stay held.
-        limit = seconds(timeout)
-        fork.notice()
-        if self.is_mine():
-            return action()
-        try:  # as in locks.guarded()
-            if limit is None:
-                self.acquire()
-            elif not self.acquire(timeout=limit):
-                # The library's own locks outlive their holders.
-                may_be_dead = "" if hasattr(type(self.lock), "_is_mine") else ", or dead (see RobustRLock)"
-                message = (
-                    f"could not lock '{self.members.enum_type.__name__}' within {timeout} s, nothing was written, "
-                    f"the state is {self.load()!r}: the holder of the lock is busy{may_be_dead}{self.place}"
-                )
-                raise TimeoutError(message)
-            result = action()
-            self.release()
-        except BaseException:
-            if self.is_mine():
-                self.release()
-            raise
-        return result
+        try:
+            return self.operations.hold(action, seconds(timeout))
+        except NotFreeError:
+            may_be_dead = "" if isinstance(self.lock, OwnedLock) else ", or dead (see RobustRLock)"
+            message = (
+                f"could not lock '{self.members.enum_type.__name__}' within {timeout} s, nothing was written, "
+                f"the state is {self.load()!r}: the holder of the lock is busy{may_be_dead}{self.place}"
+            )
+            raise TimeoutError(message) from None
 
     def load(self) -> T:
         """Return the member that the state names now."""
@@ -142,11 +134,11 @@ class Cell(Generic[T]):
         return other._block is self._block and other.members is self.members
 
     def copy(self) -> Cell[T]:
-        """Return a cell with its own state, which is now the same, under the same lock."""
+        """Return a cell with the same lock and its own state, at first an equal one."""
         return self.in_memory(self.members, self.view[()], self.lock)
 
     def pickled(self, name: str) -> tuple[Callable[..., Cell[Any]], tuple[Any, ...]]:
-        """Return a function and its arguments, with which another process makes a cell that shares this one's state.
+        """Return a function and its arguments. Another process calls it to make a cell that shares this state.
 
         Args:
             name: the class of the shared value, for the text of an error.
@@ -157,26 +149,29 @@ class Cell(Generic[T]):
         if get_spawning_popen() is None:
             message = (
                 f"{name} can only be sent to a process that is being started (as an argument of Process or as initargs "
-                "of a Pool or an executor): send snapshot(status) to give its member to anybody else"
+                "of a Pool or an executor): send snapshot(status), its member, to any other process"
             )
             raise RuntimeError(message)
         _refuse_fork_only(self.lock)
-        memory.pin(self._block)
-        memory.pin(self.lock)
+        keepalive.pin(self._block)
+        keepalive.pin(self.lock)
         return _unpickled, (self.members.enum_type, self._block, self.lock)
 
 
 def _unpickled(enum_type: type[Any], block: Any, lock: LockLike) -> Cell[Any]:
     """Make the cell anew in a spawned child, with the same memory and the same lock."""
     if not getattr(process.current_process(), "_inheriting", False):
-        message = "a pickled shared value can only be loaded by the process that it was pickled for, while that starts"
+        message = (
+            "a pickled shared value can only be loaded by the process that it was pickled for, while that process "
+            "starts"
+        )
         raise RuntimeError(message)
     return Cell(members_of(enum_type), block, lock)
 
 
 @runtime_checkable
-class Record(Protocol):
-    """What `at=` takes besides a path: `PostgresRecord`, whose module only its users load."""
+class OpensCell(Protocol):
+    """What `at=` takes besides a path: `PostgresRecord`. Its module is loaded only by programs that use it."""
 
     def _open_cell(self, members: Members[T], number: int | None, lock: LockLike | None) -> Cell[T]:
         """Return a cell. `number` is the first state, if one was given."""
@@ -198,7 +193,7 @@ def _refuse_fork_only(lock: LockLike) -> None:
 
 
 def default_lock(ctx: BaseContext | None) -> LockLike:
-    """Return the lock of a value that was given none: a RobustRLock, or where there is none an RLock of the context."""
+    """Return the lock of a value without `lock=`: a RobustRLock, or an RLock of the context where that is missing."""
     make = getattr(multiprocessing if ctx is None else ctx, "RLock", None)
     if not callable(make):
         message = f"Can not use {type(ctx)} as ctx: expected a context, such as multiprocessing.get_context('spawn')"
@@ -212,7 +207,7 @@ def default_lock(ctx: BaseContext | None) -> LockLike:
 if TYPE_CHECKING:
 
     class HasCell(Generic[T]):
-        """An object with a cell. Only `IntEnumValue` is one; the modules below it use this name for it."""
+        """An object with a cell, which only a shared value is. The modules below `proxy` use this name for it."""
 
         _self_view: memoryview[int]
         _self_cell: Cell[T]
@@ -240,7 +235,7 @@ def has_cell(value: object) -> TypeIs[HasCell[Any]]:
 def snapshot(status: HasCell[T]) -> T:
     """Return the member that a shared value names now.
 
-    It is a real member: `is` holds, json and other C code accept it, and a `match` on it sees one value in all cases.
+    It is a real member: `is` holds, json and other C code accept it, and all cases of a `match` on it see one value.
 
     Args:
         status: the shared value.
@@ -279,7 +274,7 @@ def cell_of(status: HasCell[T]) -> Cell[T]:
 def _refuse_target(target: object) -> NoReturn:
     message = (
         f"expected an IntEnumValue, not {type(target)}: a member or an attribute's value is a copy of the state; give "
-        "the shared value, of this or any EnumValue class; for an IntEnumAttribute give "
-        "Class.attribute.proxy_of(instance), as for any EnumAttribute"
+        "the shared value, an IntEnumValue or any other EnumValue; for an IntEnumAttribute or EnumAttribute give "
+        "Class.attribute.proxy_of(instance)"
     )
     raise TypeError(message)

@@ -9,9 +9,9 @@ from typing import Generic, TypeVar
 from typing_extensions import NamedTuple
 
 from multiprocessing_intenum.cell import Cell, HasCell, cell_of
-from multiprocessing_intenum.members import EnumMember
+from multiprocessing_intenum.enums.members import EnumMember
+from multiprocessing_intenum.memory.words import Entry
 from multiprocessing_intenum.waiting import Deadline, Sleeper
-from multiprocessing_intenum.words import Entry
 
 __all__ = ["Change", "Feed", "changes", "history", "last_change"]
 
@@ -22,13 +22,12 @@ class Change(NamedTuple, Generic[T]):
     """A change of a shared value, as `last_change`, `history` and `changes` return it.
 
     Args:
-        before: the member before; None for the first one, which made the value, and in the mirror of a record for
-            one before which changes are missing.
+        before: the member before; None for the first change, which made the value. In the mirror of a record it is also
+            None if changes before this one are missing.
         after: the member after.
         at: when it was written, an aware datetime in UTC.
-        pid: the id of the process that wrote it; 0 if another program did so, which nobody knows. Then `at` is when it
-            was noticed.
-        number: how many changes the value had had by then; 0 for the one that made it.
+        pid: the id of the process that wrote it; 0 if an unknown program did. Then `at` is when the change was noticed.
+        number: the number of the change; 0 for the one that made the value, 1 for the next.
 
     Raises:
         TypeError: an argument is missing.
@@ -49,11 +48,11 @@ class Change(NamedTuple, Generic[T]):
 
 
 _LATEST = datetime(9999, 12, 30, tzinfo=timezone.utc).timestamp()
-"""Seconds since the epoch of a moment that every time zone can show."""
+"""The latest time that a change can have, in seconds since the epoch: every time zone can show it."""
 
 
 def _change(cell: Cell[T], entry: Entry) -> Change[T]:
-    if not 0 <= entry.time <= _LATEST:  # NaN is neither
+    if not 0 <= entry.time <= _LATEST:  # also NaN
         raise cell.words.damaged(f"the time of the change number {entry.number} is {entry.time!r}")
     before = None if entry.before is None else cell.member_in_history(entry.before)
     at = datetime.fromtimestamp(entry.time, timezone.utc)
@@ -61,9 +60,9 @@ def _change(cell: Cell[T], entry: Entry) -> Change[T]:
 
 
 def last_change(status: HasCell[T]) -> Change[T]:
-    """Return the last change of a shared value: what it was, since when it is what it is, and who wrote that.
+    """Return the last change of a shared value: the members before and after it, its time, and its process.
 
-    A write of the member that is there already is no change. No lock is taken.
+    Writing the member that the value already has is no change. No lock is taken.
 
     Args:
         status: the shared value.
@@ -86,8 +85,8 @@ def last_change(status: HasCell[T]) -> Change[T]:
 def history(status: HasCell[T]) -> list[Change[T]]:
     """Return the last changes of a shared value, the oldest one first.
 
-    At least 16 are kept, with the first one, which made the value. The last one is that which led to the state, also if
-    its writer was killed in the middle of the write. No lock is taken.
+    At least 16 are kept; the first one, which made the value, counts as one. The last one led to the present state,
+    even if its writer was killed in the middle of the write. No lock is taken.
 
     Args:
         status: the shared value.
@@ -135,14 +134,14 @@ def changes(status: HasCell[T], *, timeout: float | None = None) -> Iterator[Cha
     """Return an iterator over the changes of a shared value, from this call on, in order.
 
     It waits for each change as `wait_for` does, and takes no lock. Every consumer, in whatever process, gets every
-    change while it is no more than 16 behind. If it falls further behind, some are overwritten: the gap shows in
-    `number`.
+    change while it is no more than 16 changes behind. If it falls further behind, it misses some, and `number` shows
+    the gap.
 
     In a coroutine use `multiprocessing_intenum.aio.changes`.
 
     Args:
         status: the shared value.
-        timeout: the iterator ends after that many seconds without a change; None: never, 0: when there are no more.
+        timeout: seconds without a change after which the iterator ends; None: never; 0: when no change is left.
 
     Returns:
         An iterator of `Change`.
@@ -160,8 +159,8 @@ def changes(status: HasCell[T], *, timeout: float | None = None) -> Iterator[Cha
         ['IDLE -> CALCULATING', 'CALCULATING -> UNAVAILABLE']
     """
     cell = cell_of(status)
-    Deadline(timeout)  # a wrong one is an error now, not at the first change
-    return _follow(cell, Feed(cell), timeout)  # the feed begins now
+    Deadline(timeout)  # a wrong timeout is an error now, not at the first change
+    return _follow(cell, Feed(cell), timeout)  # the feed begins at this call
 
 
 def _follow(cell: Cell[T], feed: Feed[T], timeout: float | None) -> Iterator[Change[T]]:

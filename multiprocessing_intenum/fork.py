@@ -1,10 +1,10 @@
 """What happens at a fork: the one list of what is done before it, in the parent and in the child, and in which order.
 
 No lock of the library is held across a fork. A forked child finds each of them free, whatever the other threads of its
-parent were doing; what such a lock guards is changed by single steps, so that it is whole at any moment.
+parent were doing. The data that such a lock guards changes in single steps, so it is whole at any moment.
 
-A program may also fork in C, as uWSGI does, without the hooks of Python. The library then learns of it from a page of
-memory that the kernel empties in a child, and does the same at the next write, wait or opening in the child. The parent
+A program may also fork in C, as uWSGI does, without the hooks of Python. The library notices such a fork by a page of
+memory that the kernel empties in a child. At its next write, wait or opening the child then does its steps. The parent
 cannot notice such a fork.
 """
 
@@ -30,18 +30,18 @@ class Step(enum.IntEnum):
     PROCESS = 2
     """Ask for the process id, which is written beside each change."""
     FILES = 3
-    """Close the open files that hold, or wait for, a lock of the parent. This comes before OWNERS: a thread that ends
-    gives its lock back, and to this process the threads of the parent end with the next step."""
+    """Close the open files that hold, or wait for, a lock of the parent. This step comes before OWNERS, which ends the
+    threads of the parent for this process: a thread that ends gives its lock back."""
     OWNERS = 4
-    """Own nothing: the thread of the child is another one than the thread that forked."""
+    """Own nothing: the thread of the child is not the thread that forked."""
     SEMAPHORES = 5
-    """The same for the locks of `multiprocessing`, and for those that cannot tell their owner."""
+    """Hold nothing: the same for the locks of `multiprocessing`, and for locks that cannot tell their owner."""
     SESSIONS = 6
     """Close the connections of the parent to a database."""
     WATCHERS = 7
     """Forget the threads that wait for the coroutines of the parent: a fork does not copy threads."""
     FOLLOWERS = 8
-    """Start the threads again that follow a record. This comes last, as they use all the rest."""
+    """Restart the threads that follow a record. This step comes last, because these threads use all the rest."""
 
 
 _in_child: dict[Step, Callable[[], object]] = {}
@@ -50,12 +50,12 @@ _count = 0
 
 
 def in_child(step: Step, function: Callable[[], object]) -> None:
-    """Have a function called in each forked child, at its place in the list."""
+    """Register a function that is called in each forked child, at its place in the list."""
     _in_child[step] = function
 
 
 def around(function: Callable[[], object]) -> None:
-    """Have a function called before each fork, and in the parent after it."""
+    """Register a function that is called before each fork, and in the parent after it."""
     _around.append(function)
 
 
@@ -87,7 +87,7 @@ in_child(Step.LOCKS_OF_THREADS, _free_the_locks)
 
 
 class _ProcessId:
-    """What tells a forked child where the kernel does not: a load takes some 200 ns instead of 16."""
+    """Tells a forked child by its process id, where the kernel cannot: a load takes some 200 ns instead of 16."""
 
     def __init__(self) -> None:
         self._pid = os.getpid()
@@ -116,12 +116,12 @@ def _new_word() -> Any:
 
 
 here = _new_word()
-"""`here[()]` is false in a child that has not noticed yet that it was forked: call `notice` then."""
+"""`here[()]` is false in a child that has not yet noticed its fork: call `notice` then."""
 here[()] = 1
 
 
 class _Noticing:
-    """Guards `notice`. A child has one of its own."""
+    """Guards `notice`. Each child has another one."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
@@ -132,17 +132,17 @@ _noticing = _Noticing()
 
 
 def notice() -> None:
-    """Do what a forked child has to do, if this is one in which it has not been done yet."""
+    """Do the steps of a forked child, if this process is one and has not done them yet."""
     if here[()]:
         return
     noticing = _noticing
     with noticing.lock:
-        # Another thread may have been faster. Or a step writes or waits itself, and comes here again.
+        # Another thread may have been faster. Or a step itself writes or waits, and so calls this again.
         if here[()] or noticing.has_begun:
             return
         noticing.has_begun = True
         try:
-            with ExitStack() as steps:  # each is called, in its turn, whatever another one raises
+            with ExitStack() as steps:  # each step is called, in order, whatever another one raises
                 for step in sorted(_in_child, reverse=True):
                     steps.callback(_in_child[step])
         finally:

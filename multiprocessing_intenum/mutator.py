@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from multiprocessing_intenum.cell import HasCell, cell_of, has_cell
-from multiprocessing_intenum.members import EnumMember, Members
+from multiprocessing_intenum.enums.members import EnumMember, Members
 
 __all__ = ["compare_and_exchange", "compare_and_set", "exchange", "resolve", "set_member", "update"]
 
@@ -24,9 +24,9 @@ def resolve(members: Members[T], value: object, doing: str = "set") -> T:
 def _now(members: Members[T], given: object, member: T) -> T:
     """Return the member to which `given` was resolved, or if it is a shared value, its member at this moment.
 
-    Called with the lock held: what another process has written while this one waited for the lock is then not undone
-    by a member that was read before. And if the shared value is the very one that is being written, by whatever way it
-    was opened, then this is its state, and no change.
+    It is called with the lock held. A member that was read before could undo what another process has written while
+    this one waited for the lock. If `given` is the very value that is being written, however it was opened, its member
+    is the state, and the write is no change.
     """
     return resolve(members, given) if has_cell(given) else member
 
@@ -35,8 +35,8 @@ def set_member(self: HasCell[T], value: T | str | HasCell[T]) -> None:  # noqa: 
     """Set the value under its lock.
 
     Args:
-        value: a member of the enum, the name of a member, or another shared value of the same enum. If it is a shared
-            value, the member is used that it has when the lock is taken. If both share one state, nothing is written.
+        value: a member of the enum, the name of a member, or another shared value of the same enum. Of a shared value,
+            the member at the moment when the lock is taken is set. If both values share one state, nothing is written.
 
     Raises:
         TypeError: `value` is anything else, for example another enum's member, an int or None.
@@ -92,7 +92,7 @@ def exchange(status: HasCell[T], new: T | str | HasCell[T], timeout: float | Non
         'IDLE'
     """
     cell = cell_of(status)
-    member = resolve(cell.members, new)  # a wrong one is an error at once, not when the lock is free
+    member = resolve(cell.members, new)  # a wrong argument is an error at once, not when the lock is free
 
     def step() -> T:
         before = cell.load()

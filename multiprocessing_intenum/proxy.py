@@ -17,12 +17,18 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 from typing_extensions import Self, TypeAliasType
 
 from multiprocessing_intenum import fork, mutator
-from multiprocessing_intenum.cell import Cell, HasCell, Record, default_lock, has_cell, snapshot
-from multiprocessing_intenum.forwarding import _OWN_NAMES, _IntProxy, _MemberProxy, methods_of
-from multiprocessing_intenum.locks import Lock, LockLike
-from multiprocessing_intenum.members import EnumMember, IntEnumMember, Members, members_of, of_one_name, refuse
-from multiprocessing_intenum.shared_file import SharedFile
-from multiprocessing_intenum.transitions import Transitions
+from multiprocessing_intenum.by_path.shared_file import SharedFile
+from multiprocessing_intenum.cell import Cell, HasCell, OpensCell, default_lock, has_cell, snapshot
+from multiprocessing_intenum.enums.members import EnumMember, IntEnumMember, Members, members_of, of_one_name, refuse
+from multiprocessing_intenum.enums.transitions import Transitions
+from multiprocessing_intenum.locks.holding import Lock, LockLike
+from multiprocessing_intenum.masquerade.forwarding import OWN_NAMES
+from multiprocessing_intenum.masquerade.methods import methods_of
+
+if TYPE_CHECKING:
+    from multiprocessing_intenum.masquerade.declared import IntProxy, MemberProxy  # pyright: ignore[reportMissingModuleSource]
+else:
+    from multiprocessing_intenum.masquerade.forwarding import IntProxy, MemberProxy
 
 __all__ = ["EnumValue", "IntEnumValue", "copied"]
 
@@ -33,7 +39,7 @@ _NOTHING: Any = object()
 
 
 class _ClassText(str):
-    """The `__module__` or `__doc__` of a class. An instance returns the member's."""
+    """The `__module__` or `__doc__` of a class. For an instance it is the text of the member."""
 
     name: str
 
@@ -61,30 +67,30 @@ class _GenericAlias(types.GenericAlias):
         return cls[argument]
 
 
-class EnumValue(_MemberProxy[T]):
+class EnumValue(MemberProxy[T]):
     """A number in shared memory that looks, to any code that reads it, like the enum member that it names now.
 
     The enum may be of any kind: `Enum` with values of any type, `StrEnum`, `class X(str, Enum)`, Django's
     `TextChoices`, `Flag`. For ints there is the subclass `IntEnumValue`, which type checkers take for an int.
 
-    The shared memory holds a member's place in the order of definition. Of a flag it holds the value, of an int the
-    int. So the value of a member is never sent to another process: each has the enum, and finds the member there.
+    The shared memory holds the number of a member: an int itself, the value of a flag, or else the place in the order
+    of definition. No value of a member is sent to another process: each has the enum, and finds the member there.
 
-    Everything else is as `IntEnumValue` says. A plain str is a name, also if the enum's members are strings.
+    Everything else is as `IntEnumValue` says. A plain str is always a name, even if the enum's members are strings.
 
     Args:
         value: the first member; its name as str, if the class is bound to an enum; or another shared value, whose
-            current member is used. It may be left out with `at=`: then there must be a value already.
+            current member is used. With `at=` it may be left out: then the value must already exist.
         lock: the lock that writers take. See `IntEnumValue`.
         ctx: the context of the default lock. See `IntEnumValue`.
-        at: the path of a file, a `SharedFile`, or a `PostgresRecord`. See `IntEnumValue`. If the enum's members have
-            another order in the process that made the file, the enum counts as another one.
+        at: the path of a file, a `SharedFile`, or a `PostgresRecord`. See `IntEnumValue`. If the process that made the
+            file has the members in another order, its enum counts as another one.
 
     Raises:
         TypeError: `value` is not a member of the enum, `lock` is not a lock, or two arguments exclude each other.
         KeyError: no member has this name.
         OverflowError: the member does not fit 64 bits.
-        ValueError: `value` is none of the enum's named members, but one that its `_missing_` has made.
+        ValueError: `value` is a member that the enum's `_missing_` has made, not one of its named members.
         FileNotFoundError, ValueError, OSError, NotImplementedError: with `at=`, as for `IntEnumValue`.
 
     Example:
@@ -116,7 +122,7 @@ class EnumValue(_MemberProxy[T]):
             if cls._self_table is not None:
                 if item is cls.EnumType:
                     return cls
-                message = f"{cls.__name__} is bound to '{cls.EnumType}' already{of_one_name(cls.EnumType, item)}"
+                message = f"{cls.__name__} is already bound to '{cls.EnumType}'{of_one_name(cls.EnumType, item)}"
                 raise TypeError(message)
             bound = _bound.get((cls, item))
             if bound is None:
@@ -134,7 +140,7 @@ class EnumValue(_MemberProxy[T]):
                 kind = "a mere name" if isinstance(item, str) else "which is no class"
                 message = f"{cls.__name__} can not be bound to {item!r}, {kind}: give the enum itself"
                 raise TypeError(message)
-        for name in sorted(_OWN_NAMES & vars(cls).keys()):
+        for name in sorted(OWN_NAMES & vars(cls).keys()):
             message = f"{cls.__name__} can not define {name}: the library itself uses it, choose another name"
             raise TypeError(message)
         # EnumValue[A] and EnumValue[B] as bases are an error. Of two named subclasses, the first one determines
@@ -173,18 +179,18 @@ class EnumValue(_MemberProxy[T]):
         lock: LockLike | None = None,
         *,
         ctx: BaseContext | None = None,
-        at: str | os.PathLike[str] | SharedFile | Record | None = None,
+        at: str | os.PathLike[str] | SharedFile | OpensCell | None = None,
     ) -> None:
         if value is _NOTHING and at is None:
             message = (
                 f"{type(self).__name__}.__init__() missing 1 required positional argument: 'value', the first member; "
-                "only with at= it may be left out"
+                "it may be left out only with at="
             )
             raise TypeError(message)
         members: Members[T] | None = type(self)._self_table
         if members is None:
             message = (
-                f"{type(self).__name__} is bound to no enum, and its __init__ begins too late to say which: "
+                f"{type(self).__name__} is bound to no enum, and its __init__ is too late to choose one: "
                 f"derive it from {_library_class(type(self)).__name__}[YourEnum]"
             )
             raise TypeError(message)
@@ -198,7 +204,7 @@ class EnumValue(_MemberProxy[T]):
             raise TypeError(message)
         cell: Cell[T]
         if at is not None:
-            from multiprocessing_intenum.by_path import open_cell  # who has no values by path does not load this
+            from multiprocessing_intenum.by_path.cell import open_cell  # needed for values by path only
 
             cell = open_cell(members, at, number, lock)
         else:
@@ -220,14 +226,14 @@ class EnumValue(_MemberProxy[T]):
 
     else:
         EnumType = enum.Enum
-        """The enum, or `enum.Enum` if the class is unbound; of `IntEnumValue`, `enum.IntEnum`."""
+        """The enum. In the unbound `EnumValue` it is `enum.Enum`, in the unbound `IntEnumValue` `enum.IntEnum`."""
 
         set = mutator.set_member  # the function itself: a method that calls it would cost another call
 
     def get_lock(self) -> Lock:
-        """Return the lock that writers take: the object given as `lock=` itself, or else the one of its own.
+        """Return the lock that writers take: the very object given as `lock=`, or the default lock.
 
-        With `at=` that is the lock of the file, or of the whole fleet for a record.
+        By default, a value with `at=` has the lock of its file, and a record has the lock of the whole fleet.
         """
         return self._self_cell.lock
 
@@ -237,7 +243,7 @@ class EnumValue(_MemberProxy[T]):
         return _rebuild, (_origin_of(type(self)), make_cell, parts), _own_of(self) or None, None, None, _set_own
 
 
-class IntEnumValue(EnumValue[I], _IntProxy[I]):
+class IntEnumValue(EnumValue[I], IntProxy[I]):
     """An integer in shared memory that looks, to any code that reads it, like the enum member that it names now.
 
     Every read loads the shared integer again, without a lock. Writes take the lock: `set()`, assignment to `.value`,
@@ -249,7 +255,7 @@ class IntEnumValue(EnumValue[I], _IntProxy[I]):
 
     Args:
         value: the first member; its name as str, if the class is bound to an enum; or another shared value, whose
-            current member is used. It may be left out with `at=`: then there must be a value already.
+            current member is used. With `at=` it may be left out: then the value must already exist.
         lock: the lock that writers take: any object with acquire and release. Several values may share a lock. None
             makes a `RobustRLock`, which no killed process can keep, or a `multiprocessing.RLock` where the platform has
             no robust mutex. On Linux `lock=multiprocessing.RLock()` makes `set()` faster, but a killed holder leaves
@@ -257,10 +263,10 @@ class IntEnumValue(EnumValue[I], _IntProxy[I]):
         ctx: the context that makes the `multiprocessing.RLock`, instead of the default context. It matters only where
             there is no robust mutex: a lock of the fork context cannot be sent to a spawned process.
         at: the path of a file, or a `SharedFile`, to share the value with processes that have no common parent (Linux,
-            macOS). The first process that opens it makes the value with its `value`; the others find it. It lives as
-            long as a process uses it. Its lock excludes all of them. `lock` can only be that of another such value. Or
-            a `PostgresRecord`, to share it with processes on other machines: opening it and writing then raise what
-            the methods of its lock do.
+            macOS). The first process that opens the file makes the value from its `value`; the others find it there.
+            The value lives as long as a process uses it. All these processes share its lock; as `lock` only the lock of
+            another value by path can be given. Or a `PostgresRecord`, to share the value with processes on other
+            machines: opening and writing can then raise every error of its lock's methods.
 
     Raises:
         TypeError: `value` is not a member of the enum, the enum's members are not ints, `lock` is not a lock, or two
@@ -268,8 +274,8 @@ class IntEnumValue(EnumValue[I], _IntProxy[I]):
         KeyError: no member has this name.
         OverflowError: the member does not fit 64 bits.
         FileNotFoundError: there is no value at the path yet and none was given, or there is no such directory.
-        ValueError: the file at the path holds something else: another enum, or an older version of it. It is left as
-            it is.
+        ValueError: the file at the path holds something else: another enum, or an older version of this one. The file
+            is left as it is.
         OSError: the path names no file that is safe to use (see `SharedFile`), or the system refuses.
         NotImplementedError: the platform has no values by path.
 
@@ -283,7 +289,7 @@ class IntEnumValue(EnumValue[I], _IntProxy[I]):
         >>> {WorkerStatusEnum.CALCULATING: "busy"}[status]
         'busy'
 
-    The name and the idea come from multiprocessing-intenum 1.1. It is shared in the way of `multiprocessing.Value`.
+    The name and the idea come from multiprocessing-intenum 1.1. The value is shared like a `multiprocessing.Value`.
     """
 
     __slots__ = ()
@@ -314,7 +320,7 @@ def _bind(cls: type, enum_type: Any) -> type:
     """Make the subclass of `cls` for the values of one enum. `methods_of` decides what its methods are."""
     base = _base_of(cls)
     if not (isinstance(enum_type, enum.EnumMeta) and issubclass(enum_type, base)):
-        expected = _EXPECTED.get(base, f"one that is made of '{base}', which {cls.__name__} is for")
+        expected = _EXPECTED.get(base, f"an enum derived from '{base}', the base of {cls.__name__}'s enums")
         message = f"Can not share a value of '{enum_type}': expected {expected}"
         raise TypeError(message)
     kind: Any = enum_type  # the check above has narrowed it to an EnumMeta of object
@@ -326,7 +332,7 @@ def _bind(cls: type, enum_type: Any) -> type:
         of_members = any(method in getattr(member, "__dict__", ()) for member in members.by_number.values())
         if (of_members or hasattr(enum_type, method)) and method not in members.by_name:
             message = (
-                f"'{enum_type}' defines {method}, which on a shared value is {_library_class(cls).__name__}.{method}: "
+                f"'{enum_type}' defines {method}, but on a shared value it is {_library_class(cls).__name__}.{method}: "
                 f"call the enum's own as snapshot(status).{method}"
             )
             warnings.warn(message, RuntimeWarning, stacklevel=_level_of_the_user())
@@ -387,9 +393,9 @@ def _rebuild(origin: tuple[Any, ...], make_cell: Callable[..., Cell[Any]], parts
 
 
 def copied(status: EnumValue[Any], memo: dict[int, Any]) -> EnumValue[Any]:
-    """Return a deep copy that has its own state, at first an equal one, and the same lock. By path it shares the state.
+    """Return a deep copy with the same lock and its own state, at first an equal one. By path it shares the state.
 
-    It is for objects that hold a shared value and are deep-copied. `copy.deepcopy` of a shared value gives the member.
+    It is for the deep copy of an object that holds a shared value. `copy.deepcopy` of the value gives the member.
     """
     key: Any = (copied, id(status))  # copy.deepcopy stores the member under the id alone
     if key not in memo:

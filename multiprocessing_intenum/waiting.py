@@ -8,27 +8,25 @@ from enum import EnumMeta
 from threading import TIMEOUT_MAX
 from typing import Generic, TypeVar, cast
 
-from multiprocessing_intenum import fork, futex
+from multiprocessing_intenum import fork
 from multiprocessing_intenum.cell import Cell, HasCell, cell_of
-from multiprocessing_intenum.locks import seconds
-from multiprocessing_intenum.members import EnumMember
+from multiprocessing_intenum.enums.members import EnumMember
+from multiprocessing_intenum.locks.execution import Pauses, greenlets_share_a_thread
+from multiprocessing_intenum.locks.holding import seconds
+from multiprocessing_intenum.memory import futex
+from multiprocessing_intenum.memory.words import Words
 from multiprocessing_intenum.mutator import resolve
-from multiprocessing_intenum.robust import greenlets_share_a_thread
-from multiprocessing_intenum.words import Words
 
 __all__ = ["Deadline", "Look", "Sleeper", "too_late", "wait_for"]
 
 T = TypeVar("T", bound=EnumMember)
 
 SLICE = 0.2
-"""Seconds after which a sleeper in the kernel looks again. So a change whose writer was killed before it woke anybody,
-or whose store and wake-up a processor has reordered, delays a waiter by no more than this."""
+"""Seconds after which a sleeper in the kernel looks again. A wake-up is lost if the writer is killed before it, or if a
+processor reorders the store and the wake-up. That delays a waiter by no more than this."""
 
-FIRST_INTERVAL = 50e-6
-"""Seconds of the first sleep between two looks where the kernel cannot wake a sleeper."""
-
-LONGEST_INTERVAL = 0.01
-"""Seconds of the longest such sleep, if the caller does not say otherwise."""
+LONGEST_PAUSE = 0.01
+"""Seconds of the longest sleep between two looks, where the kernel cannot wake a sleeper."""
 
 
 class Deadline:
@@ -46,19 +44,18 @@ class Deadline:
 
 
 class Sleeper:
-    """Sleeps until the count of changes is another one: in the kernel or, where that cannot be, by looking repeatedly.
+    """Sleeps until the count of changes is another one: in the kernel or, where that is impossible, between looks.
 
     Args:
         words: the words of the value.
-        longest: seconds of the longest sleep between two looks, where the kernel cannot wake us.
+        longest: seconds of the longest sleep between two looks, where the kernel cannot wake a sleeper.
     """
 
-    __slots__ = ("_interval", "_is_woken", "_longest", "_words")
+    __slots__ = ("_is_woken", "_pauses", "_words")
 
-    def __init__(self, words: Words, longest: float = LONGEST_INTERVAL) -> None:
+    def __init__(self, words: Words, longest: float = LONGEST_PAUSE) -> None:
         self._words = words
-        self._longest = longest
-        self._interval = min(FIRST_INTERVAL, longest)
+        self._pauses = Pauses(longest)
         # A system call would stop all the greenlets of the thread.
         self._is_woken = futex.is_available() and words.can_wake and not greenlets_share_a_thread()
 
@@ -67,11 +64,10 @@ class Sleeper:
         if self._is_woken:
             try:
                 self._words.sleep(count, min(limit, SLICE))
-            except OSError:  # whatever the kernel's reason is: a waiter must see the change, so it looks from now on
+            except OSError:  # whatever the reason is: a waiter must see the change, so from now on it looks by itself
                 self._is_woken = False
         else:
-            time.sleep(min(limit, self._interval))
-            self._interval = min(2 * self._interval, self._longest)
+            self._pauses.sleep(limit)
 
 
 class Look(Generic[T]):
@@ -88,7 +84,7 @@ class Look(Generic[T]):
     __slots__ = ("_cell", "_is_met", "_last", "count", "wanted")
 
     count: int
-    """The count of changes at the last look, or when this object was made. Those before that count as seen."""
+    """The count of changes at the last look, or when this object was made. Changes up to then are taken as seen."""
     wanted: str
     """What the condition waits for, for the text of an error."""
 
@@ -100,8 +96,8 @@ class Look(Generic[T]):
     def __call__(self) -> T | None:
         """Return the member that meets the condition, or None."""
         cell = self._cell
-        # The state comes first: that is what a waiter is mostly woken for. It waits 40 µs less, as the code below is
-        # cold by then.
+        # The state comes first, because a waiter is mostly woken for it. This saves 40 µs: after a sleep the code below
+        # is cold.
         state = cell.load()
         if self._is_met(state):
             return state
@@ -119,7 +115,7 @@ def wait_for(
     condition: T | str | HasCell[T] | Iterable[T | str] | Callable[[T], object],
     timeout: float | None = None,
     *,
-    max_interval: float | None = LONGEST_INTERVAL,
+    max_interval: float | None = LONGEST_PAUSE,
 ) -> T:
     """Wait until a shared value meets a condition, and return the member that met it.
 
@@ -131,18 +127,18 @@ def wait_for(
 
     Args:
         status: the shared value.
-        condition: a member, or its name; a collection of them, of which any will do (the enum itself: any of its named
-            members); or a function that is given a member and says whether it will do.
+        condition: a member, or its name; a collection of them, any of which is enough (the enum itself: any of its
+            named members); or a function that takes a member and returns whether it is enough.
         timeout: seconds to wait; None waits for ever, 0 only looks.
-        max_interval: where the kernel cannot wake a sleeper, the longest sleep between two looks, in seconds: less
-            wakes earlier, more idles better. None: the sleeps go on doubling.
+        max_interval: seconds of the longest sleep between two looks, where the kernel cannot wake a sleeper. A shorter
+            one wakes earlier, a longer one works less. None: the sleeps go on doubling.
 
     Returns:
         The member that met the condition. The state may have moved on by the time you look at it.
 
     Raises:
-        TimeoutError: the time is over; it tells the state and what was waited for.
-        TypeError, KeyError, ValueError: an argument is of a wrong kind, names no member, or can never be met.
+        TimeoutError: the time is over; the message has the state and the condition.
+        TypeError, KeyError, ValueError: an argument of a wrong kind, an unknown name, or a condition never to be met.
         Whatever a function given as `condition` raises.
 
     Example:

@@ -27,9 +27,9 @@ if sys.platform != "linux":  # no robust mutexes between processes, which the pa
     collect_ignore += ["test_robust.py", "test_killed_holder_examples.py", "test_memory_reuse.py", "test_futex.py"]
     collect_ignore += ["test_docs_examples.py"]
 if sys.platform == "win32":  # no values by path
-    collect_ignore += ["test_by_path.py", "test_opening.py", "test_command_line.py"]
+    collect_ignore += ["test_by_path.py", "test_life.py", "test_command_line.py"]
 if "fork" not in METHODS:  # no os.fork() and no POSIX signals
-    collect_ignore += ["test_example_worker.py", "test_fork.py", "test_interrupts.py", "test_memory.py"]
+    collect_ignore += ["test_example_worker.py", "test_fork.py", "test_interrupts.py", "test_keepalive.py"]
 
 
 def semaphores() -> int:

@@ -18,7 +18,8 @@ from enums import FrutEnum, WorkerStatus, WorkerStatusEnum
 from helpers import DEADLINE, SHORT, is_free, running
 from process_targets import write_alternately
 
-from multiprocessing_intenum import aio, changes, futex, snapshot, wait_for, waiting
+from multiprocessing_intenum import aio, changes, snapshot, wait_for, waiting
+from multiprocessing_intenum.memory import futex
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -176,7 +176,7 @@ def test_one_that_no_class_body_has_named_says_so() -> None:
         lambda late: Late.status.proxy_of(late),  # type: ignore[attr-defined]
     ]
     for use in uses:
-        with pytest.raises(TypeError, match="an EnumAttribute has its name from the body of a class"):
+        with pytest.raises(TypeError, match="an EnumAttribute gets its name from the body of its class"):
             use(Late())
 
 
@@ -184,7 +184,7 @@ def test_one_can_not_have_two_names() -> None:
     attribute = IntEnumAttribute(WorkerStatus)
     attribute.__set_name__(Plain, "status")
     attribute.__set_name__(type("Another", (), {}), "status")
-    with pytest.raises(TypeError, match=r"this EnumAttribute is 'status' already: make .* Plain\.state"):
+    with pytest.raises(TypeError, match=r"this EnumAttribute is already 'status': make .* Plain\.state"):
         attribute.__set_name__(Plain, "state")
     assert attribute._name == "status"
 
@@ -331,7 +331,7 @@ def test_an_instance_without_a_dict_can_not_have_one() -> None:
 
 
 def test_an_object_of_another_class_does_not_have_it() -> None:
-    with pytest.raises(TypeError, match="'object' objects do not have this 'status': give one that has"):
+    with pytest.raises(TypeError, match="'object' objects lack the attribute 'status': give one with it"):
         WorkerState.status.proxy_of(object())
 
 

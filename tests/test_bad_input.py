@@ -393,7 +393,7 @@ def test_the_way_back_from_a_pickle_is_closed_outside_of_a_spawn() -> None:
         rebuild, arguments, *_ = status.__reduce__()
     finally:
         context.set_spawning_popen(None)
-    with pytest.raises(RuntimeError, match="while that starts"):
+    with pytest.raises(RuntimeError, match="while that process starts"):
         rebuild(*arguments)
 
 

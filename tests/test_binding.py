@@ -309,7 +309,7 @@ def test_only_an_int_valued_enum_can_be_shared(kind: type) -> None:
 
 
 def test_a_bound_class_can_not_be_bound_to_another_enum() -> None:
-    with pytest.raises(TypeError, match="WorkerStatus is bound to '<enum 'WorkerStatusEnum'>' already"):
+    with pytest.raises(TypeError, match="WorkerStatus is already bound to '<enum 'WorkerStatusEnum'>'"):
         WorkerStatus[FrutEnum]
 
 
@@ -354,7 +354,7 @@ def test_an_enum_with_a_method_of_our_names_gets_a_warning() -> None:
     assert [warning.filename for warning in warned] == [__file__] * 2
     for name, warning in zip(("set", "get_lock"), warned, strict=True):
         assert str(warning.message) == (
-            f"'<enum 'Hiding'>' defines {name}, which on a shared value is IntEnumValue.{name}: "
+            f"'<enum 'Hiding'>' defines {name}, but on a shared value it is IntEnumValue.{name}: "
             f"call the enum's own as snapshot(status).{name}"
         )
     assert snapshot(value("A")).set() == "the enum's own"

@@ -32,15 +32,14 @@ from multiprocessing_intenum import (
     SharedFile,
     changes,
     compare_and_set,
-    file_lock,
     history,
     last_change,
-    open_file,
     snapshot,
     update,
     value_at,
     wait_for,
 )
+from multiprocessing_intenum.by_path import file_lock, open_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -346,7 +345,7 @@ def test_an_enum_larger_than_a_page_has_a_larger_file(path: str) -> None:
 
 
 def test_what_does_not_go_together_is_an_error(path: str, tmp_path: Path) -> None:
-    with pytest.raises(TypeError, match="only with at= it may be left out"):
+    with pytest.raises(TypeError, match="it may be left out only with at="):
         WorkerStatus()
     with pytest.raises(TypeError, match="exclude each other"):
         WorkerStatus(IDLE, at=path, ctx=multiprocessing.get_context())
@@ -749,6 +748,8 @@ def test_the_lock_of_value_at_is_one_of_a_value_by_path(path: str) -> None:
 
 
 def test_nothing_of_this_is_loaded_without_need() -> None:
-    names = {f"multiprocessing_intenum.{name}" for name in ("by_path", "opening", "file_lock", "__main__")}
+    names = {
+        f"multiprocessing_intenum.{name}" for name in ("by_path.cell", "by_path.life", "by_path.file_lock", "__main__")
+    }
     code = f"import sys, multiprocessing_intenum; print({names} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True).stdout == b"set()\n"

@@ -17,19 +17,9 @@ from enums import Perm, Permissions, WorkerState, WorkerStatus, WorkerStatusEnum
 from helpers import DEADLINE, SHORT, WRITERS, in_a_thread, is_free, running
 from process_targets import follow, write_alternately
 
-from multiprocessing_intenum import (
-    Change,
-    IntEnumValue,
-    aio,
-    changes,
-    futex,
-    history,
-    last_change,
-    wait_for,
-    waiting,
-    words,
-)
-from multiprocessing_intenum.words import READABLE
+from multiprocessing_intenum import Change, IntEnumValue, aio, changes, history, last_change, wait_for, waiting
+from multiprocessing_intenum.memory import futex, words
+from multiprocessing_intenum.memory.words import READABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -23,18 +23,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from path_targets import strangers
 
-from multiprocessing_intenum import (
-    EnumValue,
-    IntEnumValue,
-    SharedFile,
-    last_change,
-    snapshot,
-    users,
-    value_at,
-    waiting,
-    words,
-)
+from multiprocessing_intenum import EnumValue, IntEnumValue, SharedFile, last_change, snapshot, value_at, waiting
 from multiprocessing_intenum.__main__ import main
+from multiprocessing_intenum.by_path import users
+from multiprocessing_intenum.memory import words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

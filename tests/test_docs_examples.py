@@ -3,7 +3,6 @@
 import doctest
 import enum
 import importlib
-import pkgutil
 import re
 import sys
 import types
@@ -21,7 +20,12 @@ import multiprocessing_intenum
 PAGES = sorted([*ROOT.glob("*.md"), *(page for page in DOCS.rglob("*.md") if "_build" not in page.parts)])
 NEED_POSTGRESQL = {DOCS / "howto" / "postgres.md"}
 """Pages whose blocks tests/postgres/test_docs.py runs, because they need a server."""
-MODULES = [module.name for module in pkgutil.iter_modules(multiprocessing_intenum.__path__)]
+PACKAGE = Path(multiprocessing_intenum.__file__).parent
+MODULES = [
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+    for path in PACKAGE.rglob("*.py")
+    if path.stem != "__init__"
+]
 
 # Where the pages put their values. A test puts a directory of its own in the place of this one.
 DIRECTORY = "/run/worker"

@@ -18,8 +18,9 @@ from enums import WorkerStatus, WorkerStatusEnum
 from helpers import DEADLINE, SHORT, held_elsewhere, in_a_thread, is_free
 from path_targets import strangers
 
-from multiprocessing_intenum import SharedFile, exchange, file_lock, last_change, opening, snapshot, update, value_at
-from multiprocessing_intenum.open_file import MAKING, USE, WRITING, GoneError, OpenFile
+from multiprocessing_intenum import SharedFile, exchange, last_change, snapshot, update, value_at
+from multiprocessing_intenum.by_path import contents, file_lock, life
+from multiprocessing_intenum.by_path.open_file import MAKING, USE, WRITING, GoneError, OpenFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -267,7 +268,7 @@ def test_a_process_that_may_only_read_cannot_hold_up_an_opener_for_ever(
     status = WorkerStatus(IDLE, at=path)
     reader = OpenFile(path, os.O_RDONLY)
     assert reader.lock(MAKING, exclusive=False)
-    monkeypatch.setattr(opening, "PATIENCE", SHORT)
+    monkeypatch.setattr(life, "PATIENCE", SHORT)
     with pytest.raises(TimeoutError, match="could not be opened in time") as caught:
         in_a_thread(lambda: opened_anew(path))
     assert caught.value.filename == path
@@ -281,12 +282,12 @@ def test_a_process_that_may_only_read_cannot_hold_up_an_opener_for_ever(
 
 def opened_anew(path: str) -> Any:
     """Open a file as another process would, which does not know it yet."""
-    known = opening._opened.copy()
-    opening._opened.clear()
+    known = life._opened.copy()
+    life._opened.clear()
     try:
         return WorkerStatus(at=path)
     finally:
-        opening._opened.update(known)
+        life._opened.update(known)
 
 
 @pytest.mark.parametrize("byte", [MAKING, WRITING], ids=["makers", "writers"])
@@ -339,7 +340,7 @@ def test_a_value_is_in_use_only_once_its_first_state_is_stored(path: str, monkey
     pwrite = os.pwrite
 
     def look(*args: Any) -> int:
-        seen.append((looker.is_locked(USE), os.pread(looker.fd, 8, opening._BEGINNING_AT)[0]))
+        seen.append((looker.is_locked(USE), os.pread(looker.fd, 8, contents._BEGINNING_AT)[0]))
         return pwrite(*args)
 
     monkeypatch.setattr(os, "pwrite", look)
@@ -347,6 +348,19 @@ def test_a_value_is_in_use_only_once_its_first_state_is_stored(path: str, monkey
     assert seen == [(False, 0), (False, 1)]
     assert looker.is_locked(USE)
     assert status == IDLE
+
+
+def test_a_look_in_a_process_that_uses_the_value_itself_counts_that_process(path: str) -> None:
+    """The look is by the lock that the process has. The kernel would tell it of the locks of others only."""
+    status = WorkerStatus(IDLE, at=path)
+    look = life.open_file(SharedFile(path), None, is_user=False)
+    assert look is status.get_lock()
+    reader = life.open_file(SharedFile(path, readonly=True), None)
+    assert look.is_used()
+    assert reader.is_used()
+    del status, look
+    assert not reader.is_used()
+    assert not life.open_file(SharedFile(path), None, is_user=False).is_used()
 
 
 def test_set_writes_without_being_a_user(path: str) -> None:
@@ -375,10 +389,10 @@ def fds_of(pid: int) -> list[str]:
 
 def test_set_writes_to_no_file_that_was_replaced_meanwhile(path: str) -> None:
     status = WorkerStatus(IDLE, at=path)
-    opened = opening.open_file(SharedFile(path), None, is_user=False)
+    opened = life.open_file(SharedFile(path), None, is_user=False)
     os.rename(path, path + ".old")
     with pytest.raises(FileNotFoundError, match="was replaced or removed meanwhile"):
-        opening.while_nobody_begins(opened, lambda: status.set(CALCULATING), time.monotonic() + DEADLINE)
+        life.while_nobody_begins(opened, lambda: status.set(CALCULATING), time.monotonic() + DEADLINE)
     assert status == IDLE
 
 
@@ -454,7 +468,7 @@ def test_the_only_opening_of_a_thread_that_ends_goes_to_the_next_one(
 
 def test_if_the_file_cannot_be_opened_once_more_nothing_is_written(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: os.getuid() or 1)  # one that opens nothing at once
-    monkeypatch.setattr(opening, "_refuse", lambda *_: None)
+    monkeypatch.setattr(contents, "_refuse", lambda *_: None)
     status = WorkerStatus(IDLE, at=path)
 
     def refuse(*_: object) -> Any:
@@ -470,6 +484,34 @@ def test_if_the_file_cannot_be_opened_once_more_nothing_is_written(path: str, mo
 
 
 # Signal handlers
+
+
+def test_a_handler_while_the_lock_is_given_back_leaves_the_rest_to_the_frame_below(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status = WorkerStatus(IDLE, at=path)
+    lock: Any = status.get_lock()
+    unlock = OpenFile.unlock
+    depths: list[int] = []
+
+    def interrupted(self: OpenFile, byte: int) -> None:
+        monkeypatch.undo()
+        exchange(status, CALCULATING, timeout=DEADLINE)  # the handler
+        (turn,) = lock._turns.values()
+        depths.append(turn.depth)
+        assert not turn.is_locked
+        unlock(self, byte)
+
+    lock.acquire()
+    before = len(descriptors())
+    monkeypatch.setattr(OpenFile, "unlock", interrupted)
+    lock.release()
+    assert depths == [1]
+    assert status == CALCULATING
+    assert is_free(lock)
+    assert len(descriptors()) == before
+    with pytest.raises(RuntimeError, match="cannot release"):
+        lock.release()
 
 
 def test_a_handler_at_any_step_of_the_lock_leaves_it_as_it_was(path: str) -> None:

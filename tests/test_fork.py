@@ -23,7 +23,7 @@ from helpers import DEADLINE, SAFE_LOCKS, SHORT, TIMED_WRITERS, held_elsewhere, 
 from process_targets import run_in_a_thread, wait_in_a_loop
 
 from multiprocessing_intenum import IntEnumValue, aio, compare_and_set, exchange, fork, last_change, snapshot, update
-from multiprocessing_intenum.open_file import MAKING, OpenFile
+from multiprocessing_intenum.by_path.open_file import MAKING, OpenFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,10 +119,10 @@ def test_a_forked_child_holds_none_of_its_parents_foreign_locks() -> None:
     status = WorkerStatus(IDLE, lock=threading.Lock())
 
     def child() -> None:
-        assert not status._self_cell.is_mine()
+        assert not status._self_cell.operations.is_mine()
 
     def function(member: WorkerStatusEnum) -> WorkerStatusEnum:
-        assert status._self_cell.is_mine()
+        assert status._self_cell.operations.is_mine()
         run(multiprocessing.get_context("fork"), child)
         return CALCULATING
 
@@ -154,6 +154,42 @@ def test_a_child_can_not_give_back_what_its_parent_holds(by: Callable[[], int], 
         with lock:
             assert Child(try_it, by).succeeds()
             assert not is_free(lock)
+
+
+@each_fork
+@pytest.mark.parametrize("kind", ["robust", "by path"])
+def test_a_child_that_takes_the_lock_first_waits_for_its_parent(
+    by: Callable[[], int], kind: str, tmp_path: Path
+) -> None:
+    lock: Any = WorkerStatus(IDLE, **({"at": tmp_path / "status"} if kind == "by path" else {})).get_lock()  # type: ignore[arg-type]
+
+    def take(*, is_there: bool) -> None:
+        assert lock.acquire(False) is is_there
+        assert lock._is_mine() is is_there
+
+    with lock:
+        assert Child(lambda: take(is_there=False), by).succeeds()
+        assert not is_free(lock)
+    assert Child(lambda: take(is_there=True), by).succeeds()
+    assert is_free(lock)
+
+
+@each_fork
+def test_a_child_does_not_give_back_what_another_thread_of_its_parent_holds(
+    by: Callable[[], int], tmp_path: Path
+) -> None:
+    """To the child that thread has ended, and a thread that ends gives back what it holds."""
+    status = WorkerStatus(IDLE, at=tmp_path / "status")
+
+    def write_in_vain() -> None:
+        with pytest.raises(TimeoutError):
+            exchange(status, CALCULATING, timeout=SHORT)
+
+    with held_elsewhere(status.get_lock()):
+        assert Child(write_in_vain, by).succeeds()
+        assert not is_free(status.get_lock())
+    assert Child(lambda: exchange(status, CALCULATING, timeout=0), by).succeeds()
+    assert status == CALCULATING
 
 
 @each_fork
@@ -244,14 +280,16 @@ def test_a_child_of_a_waiting_loop_can_wait_itself(by: Callable[[], int], status
     assert asyncio.run(wait_while_a_child_does_too()) == (CALCULATING, True)
 
 
-def test_a_fork_in_c_is_noticed_where_the_kernel_does_not_tell(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.mark.parametrize("where", ["on an old kernel", "on macOS"])
+def test_a_fork_in_c_is_noticed_where_the_kernel_does_not_tell(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
-        raise OSError(errno.EINVAL, "an old kernel")
+        raise OSError(errno.EINVAL, where)
 
     with monkeypatch.context() as patch:
-        patch.setattr(fork.mmap, "mmap", refuse)
+        if where == "on macOS":
+            patch.setattr(sys, "platform", "darwin")
+        else:
+            patch.setattr(fork.mmap, "mmap", refuse)
         word = fork._new_word()
     assert word[()]
 
@@ -334,16 +372,16 @@ def test_a_fork_does_not_wait_for_a_thread_that_opens_a_file(tmp_path: Path) -> 
     code = f"""if True:
         import os, sys, threading; sys.path.insert(0, {str(Path(__file__).parent / "support")!r})
         from enums import *
-        from multiprocessing_intenum import opening
+        from multiprocessing_intenum.by_path import life
         reached = threading.Event()
-        making = opening._making
+        making = life.making
         def say(*args):
             reached.set()
             return making(*args)
-        opening._making = say
+        life.making = say
         threading.Thread(target=lambda: WorkerStatus("IDLE", at={str(tmp_path / "status")!r}), daemon=True).start()
         reached.wait()
-        opening._making = making
+        life.making = making
         if os.fork() == 0:
             WorkerStatus("IDLE", at={str(tmp_path / "other")!r}).set("CALCULATING")
             os._exit(0)

@@ -80,12 +80,14 @@ def test_attributes_of_its_own_with_a_default_can_be_deleted() -> None:
     del status.label, status._self_note  # type: ignore[attr-defined]
     assert status.label == "a worker's"
     assert not hasattr(status, "_self_note")
-    for name in ("label", "_self_note", "log", "name", "set", "_self_word", "vaule"):
+    for name in ("label", "_self_note", "log", "name", "set", "_self_cell", "vaule"):
         with pytest.raises(AttributeError, match=f"can not delete '{name}' of LoggingStatus"):
             delattr(status, name)
 
 
-@pytest.mark.parametrize("name", ["_self_lock", "_self_cell", "_self_own", "_self_table", "_self_origin"])
+@pytest.mark.parametrize(
+    "name", ["_self_view", "_self_cell", "_self_own", "_self_table", "_self_origin", "_self_transitions"]
+)
 def test_the_librarys_own_names_are_refused(name: str, status: WorkerStatus) -> None:
     with pytest.raises(AttributeError, match=f"can not set '{name}' on WorkerStatus: the library itself uses it"):
         setattr(status, name, None)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from helpers import DEADLINE
 
-from multiprocessing_intenum import futex
+from multiprocessing_intenum.memory import futex
 
 
 @pytest.fixture

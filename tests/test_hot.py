@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from enums import WorkerStatusEnum
 
 from multiprocessing_intenum import IntEnumValue
-from multiprocessing_intenum.members import IntEnumMember
+from multiprocessing_intenum.enums.members import IntEnumMember
 
 IDLE = WorkerStatusEnum.IDLE
 T = TypeVar("T", bound=IntEnumMember)

@@ -12,7 +12,8 @@ import pytest
 from enums import WorkerStatus, WorkerStatusEnum
 from helpers import DEADLINE, REPEAT, SAFE_LOCKS, WRITERS, alarms, interrupt_at_random, is_free
 
-from multiprocessing_intenum import futex, snapshot, wait_for
+from multiprocessing_intenum import snapshot, wait_for
+from multiprocessing_intenum.memory import futex
 
 if TYPE_CHECKING:
     from types import FrameType

@@ -22,7 +22,7 @@ from helpers import TIMED_WRITERS, WRITERS, is_free, run
 from process_targets import set_a_record_type
 
 from multiprocessing_intenum import EnumAttribute, IntEnumValue, compare_and_set, exchange, snapshot, wait_for
-from multiprocessing_intenum.members import members_of
+from multiprocessing_intenum.enums.members import members_of
 
 IDLE, CALCULATING = WorkerStatusEnum.IDLE, WorkerStatusEnum.CALCULATING
 
@@ -330,7 +330,7 @@ USES: dict[str, Any] = {
     "expect": (lambda value, old: compare_and_set(value, old.BUSY, "IDLE"), "Can not expect '<enum 'Status'>' to be a"),
     "wait": (lambda value, old: wait_for(value, old.BUSY, 0), "Can not wait for '<enum 'Status'>' to be a value of"),
     "in place": (lambda value, old: operator.ior(value, old.BUSY), "Can not set '<enum 'Status'>' to value of type"),
-    "bind": (lambda value, old: type(value)[old], "Value is bound to '<enum 'Status'>' already"),
+    "bind": (lambda value, old: type(value)[old], "Value is already bound to '<enum 'Status'>'"),
     "attribute": (
         lambda value, old: setattr(holder_of(type(value)), "status", IntEnumValue(old.BUSY)),
         "can not adopt a IntEnumValue[Status] as Holder.status: expected a Value",
@@ -372,7 +372,9 @@ def test_an_older_class_of_values_is_told_from_the_new_one() -> None:
 
 def test_an_enum_that_was_imported_under_two_names_is_told_too() -> None:
     (one, _), (other, value_type) = made_anew("app.enums"), made_anew("enums")
-    with pytest.raises(TypeError, match=r"two classes of one name, of the module enums and of the module app\.enums"):
+    with pytest.raises(
+        TypeError, match=r"two classes of one name, one from the module enums, one from the module app\.enums"
+    ):
         value_type(other.IDLE).set(one.BUSY)
 
 

@@ -15,7 +15,8 @@ from enums import WorkerState, WorkerStatus, WorkerStatusEnum
 from helpers import DEADLINE, running
 from process_targets import hand_on
 
-from multiprocessing_intenum import RobustRLock, memory, update
+from multiprocessing_intenum import RobustRLock, update
+from multiprocessing_intenum.memory import keepalive
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,11 +81,11 @@ def test_values_that_no_process_has_inherited_are_freed(make: Any) -> None:
 
     make_use_and_drop()
     gc.collect()
-    tracked, pinned, files = len(memory._tracked), len(memory._pinned), os.listdir("/proc/self/fd")
+    tracked, pinned, files = len(keepalive._tracked), len(keepalive._pinned), os.listdir("/proc/self/fd")
     places = {make_use_and_drop() for _ in range(500)}
     gc.collect()
     assert len(places) < 50  # an object with an attribute is only freed by the next collection
-    assert (len(memory._tracked), len(memory._pinned), os.listdir("/proc/self/fd")) == (tracked, pinned, files)
+    assert (len(keepalive._tracked), len(keepalive._pinned), os.listdir("/proc/self/fd")) == (tracked, pinned, files)
 
 
 def test_values_with_a_lock_of_the_spawn_context_leave_no_name_behind() -> None:

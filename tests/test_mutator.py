@@ -23,8 +23,8 @@ from multiprocessing_intenum import (
     snapshot,
     update,
 )
+from multiprocessing_intenum.by_path.file_lock import FileLock
 from multiprocessing_intenum.cell import Cell
-from multiprocessing_intenum.file_lock import FileLock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -208,7 +208,9 @@ def test_a_target_that_is_no_shared_value_is_a_type_error(function: Any, target:
 
 def test_an_attributes_member_is_no_target_and_the_error_says_what_is() -> None:
     state = WorkerState()
-    with pytest.raises(TypeError, match=r"for an IntEnumAttribute give Class.attribute.proxy_of\(instance\)"):
+    with pytest.raises(
+        TypeError, match=r"for an IntEnumAttribute or EnumAttribute give Class.attribute.proxy_of\(instance\)"
+    ):
         compare_and_set(state.status, IDLE, CALCULATING)  # type: ignore[arg-type]
     assert compare_and_set(WorkerState.status.proxy_of(state), IDLE, CALCULATING)
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from multiprocessing_intenum import fork
-from multiprocessing_intenum.open_file import MAKING, USE, GoneError, OpenFile, private
+from multiprocessing_intenum.by_path import open_file
+from multiprocessing_intenum.by_path.open_file import MAKING, USE, GoneError, OpenFile, private
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,6 +37,19 @@ def test_ranges_exclude_openings_not_processes(path: str) -> None:
     assert one.lock(USE)
     assert not other.lock(USE, exclusive=False)
     assert other.is_locked(USE)
+
+
+@pytest.mark.parametrize("use", [OpenFile.lock, OpenFile.unlock, OpenFile.is_locked])
+def test_another_error_of_the_kernel_is_told_as_it_is(path: str, monkeypatch: pytest.MonkeyPatch, use: Any) -> None:
+    file = OpenFile(path, os.O_RDWR)
+    with monkeypatch.context() as patch:
+        patch.setattr(open_file, "_call", raising(OSError(errno.EIO, "refused")))
+        with pytest.raises(OSError, match="refused") as caught:
+            use(file, USE)
+        assert caught.value.errno == errno.EIO
+        assert not isinstance(caught.value, GoneError)
+    assert file.is_ours()
+    assert file.lock(USE)
 
 
 def test_who_has_no_right_to_open_it_once_more_is_told_what_to_do(path: str, monkeypatch: pytest.MonkeyPatch) -> None:

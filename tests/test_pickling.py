@@ -24,7 +24,8 @@ from enums import (
     WorkerStatusEnum,
 )
 
-from multiprocessing_intenum import EnumValue, IntEnumValue, memory, snapshot
+from multiprocessing_intenum import EnumValue, IntEnumValue, snapshot
+from multiprocessing_intenum.memory import keepalive
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,7 +87,7 @@ def spawning(monkeypatch: pytest.MonkeyPatch) -> Callable[[object], bytes]:
         monkeypatch.delattr(context._tls, "spawning_popen")  # type: ignore[attr-defined]
         return data
 
-    monkeypatch.setattr(memory, "_pinned", {})
+    monkeypatch.setattr(keepalive, "_pinned", {})
     return dumps
 
 
@@ -123,7 +124,7 @@ def test_what_is_pickled_for_a_child_has_nothing_of_a_members_value(
 def test_a_value_and_its_lock_are_kept_alive_once_they_were_pickled(spawning: Callable[[object], bytes]) -> None:
     status = WorkerStatus(IDLE, ctx=SPAWN)
     spawning(status)
-    pinned = list(memory._pinned.values())
+    pinned = list(keepalive._pinned.values())
     assert any(one is status._self_cell._block for one in pinned)
     assert any(one is status.get_lock() for one in pinned)
 

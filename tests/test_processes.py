@@ -73,7 +73,7 @@ def test_a_snapshot_can_be_sent_as_a_task(ctx: Any) -> None:
     status = WorkerStatus(IDLE, ctx=ctx)
     with ctx.Pool(1) as pool:
         assert pool.apply(targets.name_of, (snapshot(status),)) == (WorkerStatusEnum, "IDLE")
-        with pytest.raises(RuntimeError, match=r"send snapshot\(status\) to give its member to anybody else"):
+        with pytest.raises(RuntimeError, match=r"send snapshot\(status\), its member, to any other process"):
             pool.apply(targets.name_of, (status,))
         pool.close()
         pool.join()

@@ -44,13 +44,21 @@ PUBLIC = {
 LAZY = {"value_at"}
 """Loaded when it is first asked for."""
 PACKAGE = Path(inspect.getfile(multiprocessing_intenum)).parent
-MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
+MODULES = sorted(
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+    for path in PACKAGE.rglob("*.py")
+    if path.stem != "__init__"
+)
+"""Those of the rooms with the names of their rooms: "locks.robust"."""
+ALL = [*MODULES, "masquerade.declared"]
+"""With what only type checkers read."""
+ROOMS = {name.partition(".")[0] for name in MODULES}
+"""A module that is in no room counts as one."""
 
 
 def test_the_package_has_exactly_the_names_of_its_design() -> None:
-    modules = set(MODULES)
     names = {name for name in vars(multiprocessing_intenum) if not name.startswith("_")}
-    assert names - modules - {"Any", "TYPE_CHECKING"} == PUBLIC - LAZY
+    assert names - ROOMS - {"Any", "TYPE_CHECKING"} == PUBLIC - LAZY
     assert multiprocessing_intenum.__all__ == sorted(PUBLIC)
     assert set(dir(multiprocessing_intenum)) >= PUBLIC
     with pytest.raises(AttributeError, match="has no attribute 'shared_flie'"):
@@ -144,12 +152,14 @@ def test_the_enum_is_the_class_attribute() -> None:
 def imports_of(name: str) -> set[str]:
     """The modules of the package that a module imports, those for type checkers included."""
     found: set[str] = set()
-    for path in PACKAGE.glob(f"{name}.py*"):
+    for path in PACKAGE.glob(f"{name.replace('.', '/')}.py*"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.ImportFrom) and node.module == "multiprocessing_intenum":
-                found |= {alias.name for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("multiprocessing_intenum."):
-                found.add((node.module or "").partition(".")[2])
+            if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "multiprocessing_intenum":
+                module = (node.module or "").partition(".")[2]
+                if not module or (PACKAGE / module).is_dir():
+                    found |= {f"{module}.{alias.name}".lstrip(".") for alias in node.names}
+                else:
+                    found.add(module)
             elif isinstance(node, ast.Import):
                 assert not any(alias.name.startswith("multiprocessing_intenum") for alias in node.names)
     return found
@@ -162,7 +172,7 @@ def test_only_the_modules_of_a_record_need_psycopg() -> None:
         "sys.modules['psycopg'] = None\n"
         f"for name in {others}:\n"
         "    importlib.import_module(f'multiprocessing_intenum.{name}')\n"
-        f"assert not {NEED_PSYCOPG} & {{name.rpartition('.')[2] for name in sys.modules}}\n"
+        f"assert not {NEED_PSYCOPG} & {{name.partition('.')[2] for name in sys.modules}}\n"
         "try:\n"
         "    import multiprocessing_intenum.postgres\n"
         "except ImportError as error:\n"
@@ -174,12 +184,12 @@ def test_only_the_modules_of_a_record_need_psycopg() -> None:
 
 def documented_modules() -> dict[str, set[str]]:
     text = (Path(__file__).parent.parent / "CONTRIBUTING.md").read_text("utf-8")
-    rows = re.findall(r"^\| `(\w+)` \| .* \| (.*)\|$", text.partition("## Modules")[2], re.MULTILINE)
-    return {name: set(re.findall(r"`(\w+)`", imports)) for name, imports in rows}
+    rows = re.findall(r"^\| `([\w.]+)` \| .* \| (.*)\|$", text.partition("## Modules")[2], re.MULTILINE)
+    return {name: set(re.findall(r"`([\w.]+)`", imports)) for name, imports in rows}
 
 
 def test_the_table_of_modules_says_what_each_imports() -> None:
-    assert documented_modules() == {name: imports_of(name) for name in MODULES}
+    assert documented_modules() == {name: imports_of(name) for name in ALL}
 
 
 def test_a_module_imports_only_modules_above_it_in_the_table() -> None:
@@ -187,3 +197,33 @@ def test_a_module_imports_only_modules_above_it_in_the_table() -> None:
     for name, imports in documented_modules().items():
         assert imports <= known, name
         known.add(name)
+
+
+def test_the_rooms_are_floors_of_a_house_without_a_circle() -> None:
+    """Each room stands in one piece in the table, and uses only the rooms above it there."""
+    order = [name.partition(".")[0] for name in documented_modules()]
+    rooms = list(dict.fromkeys(order))
+    assert [room for room, before in zip(order, ["", *order], strict=False) if room != before] == rooms
+    for name, imports in documented_modules().items():
+        used = {each.partition(".")[0] for each in imports}
+        assert used <= set(rooms[: rooms.index(name.partition(".")[0]) + 1]), name
+
+
+def test_only_a_room_that_users_import_has_names_of_its_own() -> None:
+    for path in PACKAGE.glob("*/__init__.py"):
+        text, *statements = ast.parse(path.read_text("utf-8")).body
+        assert isinstance(text, ast.Expr)
+        assert bool(statements) == (path.parent.name == "postgres"), path
+        assert {type(each) for each in statements} <= {ast.ImportFrom, ast.Assign}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_can_be_read_in_one_sitting(name: str) -> None:
+    assert len((PACKAGE / f"{name.replace('.', '/')}.py").read_text("utf-8").splitlines()) <= 450
+
+
+def test_hooks_at_a_fork_are_in_one_module() -> None:
+    using = {
+        name for name in MODULES if "register_at_fork" in (PACKAGE / f"{name.replace('.', '/')}.py").read_text("utf-8")
+    }
+    assert using == {"fork"}

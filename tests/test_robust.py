@@ -26,10 +26,12 @@ import helpers
 import pytest
 import robust_targets
 from enums import WorkerStatus, WorkerStatusEnum
-from helpers import DEADLINE, alarms, held_elsewhere, in_a_thread, is_free
+from helpers import DEADLINE, WRITERS, alarms, held_elsewhere, in_a_thread, is_free
 
-from multiprocessing_intenum import IntEnumValue, compare_and_set, history, memory, pthread, robust, snapshot
-from multiprocessing_intenum.robust import RobustRLock
+from multiprocessing_intenum import IntEnumValue, compare_and_set, history, snapshot
+from multiprocessing_intenum.locks import execution, pthread, robust
+from multiprocessing_intenum.locks.robust import RobustRLock
+from multiprocessing_intenum.memory import keepalive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -250,6 +252,25 @@ def test_an_on_holder_death_that_cannot_be_called_is_refused(callback: Callable[
 
 
 # As an RLock
+
+
+class Counted(RobustRLock):
+    """A user's own kind of lock."""
+
+    taken = 0
+
+    def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
+        taken = super().acquire(block, timeout)
+        self.taken += taken
+        return taken
+
+
+def test_a_write_takes_the_lock_by_the_acquire_of_its_own_class() -> None:
+    status = WorkerStatus(IDLE, lock=Counted())
+    for number, write in enumerate(WRITERS.values()):
+        assert status.get_lock().taken == number  # type: ignore[attr-defined]
+        write(status, CALCULATING)
+    assert is_free(status.get_lock())
 
 
 @pytest.mark.parametrize(("start_method", "times"), [("fork", 50_000), ("spawn", 5_000), ("forkserver", 5_000)])
@@ -535,8 +556,8 @@ def test_a_lock_that_no_other_process_has_seen_is_freed() -> None:
 
 def test_what_is_alive_at_a_fork_stays_alive_and_what_is_not_does_not() -> None:
     kept, dropped = RawValue(ctypes.c_int64), RawValue(ctypes.c_int64)
-    memory.track(kept)
-    memory.track(dropped)
+    keepalive.track(kept)
+    keepalive.track(dropped)
     there, gone = weakref.ref(kept), weakref.ref(dropped)
     del dropped
     gc.collect()
@@ -585,7 +606,7 @@ def test_it_can_be_imported_where_nothing_of_posix_is() -> None:
     code = """
 import ctypes, errno, multiprocessing.sharedctypes, os, wrapt
 del os.register_at_fork, ctypes.CDLL, ctypes.PyDLL, ctypes.pythonapi, errno.EOWNERDEAD, errno.ENOTRECOVERABLE
-import multiprocessing_intenum.memory, multiprocessing_intenum.robust
+import multiprocessing_intenum.memory, multiprocessing_intenum.locks.robust
 """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     subprocess.run([sys.executable, "-c", code], check=True, timeout=DEADLINE, env=environment)
@@ -835,7 +856,7 @@ def test_where_greenlets_share_a_thread_a_waiter_sleeps_by_the_patched_function(
         real_sleep(seconds)
 
     monkeypatch.setattr(robust, "greenlets_share_a_thread", lambda: True)
-    monkeypatch.setattr(robust.time, "sleep", let_others_run)
+    monkeypatch.setattr(execution.time, "sleep", let_others_run)
     with running(multiprocessing.get_context("fork"), robust_targets.hold, lock) as holder:
         assert holder.says() == "held"
         assert not lock.acquire(timeout=0.02)
@@ -848,7 +869,7 @@ def test_where_greenlets_share_a_thread_a_waiter_sleeps_by_the_patched_function(
 def test_the_lock_of_an_execution_that_has_ended_is_taken_over(deaths: ctypes.c_int64) -> None:
     lock = RobustRLock(partial(robust_targets.count_death, deaths))
     lock.acquire()
-    greenlet = robust._Execution()
+    greenlet = execution.Execution()
     lock._owner = weakref.ref(greenlet)  # as if another greenlet of this thread had taken it
     assert not lock.acquire(block=False)
     del greenlet
@@ -856,15 +877,6 @@ def test_the_lock_of_an_execution_that_has_ended_is_taken_over(deaths: ctypes.c_
     assert deaths.value == 1
     lock.release()
     assert is_free(lock)
-
-
-def test_a_process_that_is_patched_late_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = robust.execution()
-    monkeypatch.setattr(robust, "_local", robust._local)
-    monkeypatch.setattr(robust, "_local_class", robust._local_class)
-    monkeypatch.setattr(threading, "local", type("local", (threading.local,), {}))
-    assert robust.execution() is robust.execution() is not before
-    assert robust.greenlets_share_a_thread()
 
 
 # Errors of the C library

@@ -17,7 +17,7 @@ import wrapt
 from differential_enums import Perm, Plain
 
 from multiprocessing_intenum import IntEnumValue
-from multiprocessing_intenum.forwarding import Refused
+from multiprocessing_intenum.masquerade.forwarding import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

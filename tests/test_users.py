@@ -11,7 +11,8 @@ import pytest
 from enums import WorkerStatus, WorkerStatusEnum
 from path_targets import strangers
 
-from multiprocessing_intenum import IntEnumValue, SharedFile, users
+from multiprocessing_intenum import IntEnumValue, SharedFile
+from multiprocessing_intenum.by_path import users
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -127,7 +128,7 @@ def test_they_are_named_for_a_text() -> None:
 
 @pytest.mark.parametrize("keep", [False, True])
 def test_another_version_of_the_enum_names_those_that_use_the_older_one(path: str, keep: bool) -> None:
-    what = "remove it, for it is kept" if keep else "then start with the new version"
+    what = "remove it, because it is kept" if keep else "then start with the new version"
     with strangers(2) as each:
         for stranger in each:
             stranger.ask(opens(path))

@@ -10,7 +10,8 @@ import pytest
 from enums import FrutEnum, Perm, Permissions, WorkerStatus, WorkerStatusEnum
 from helpers import DEADLINE, SHORT, in_a_thread
 
-from multiprocessing_intenum import IntEnumValue, futex, wait_for, waiting
+from multiprocessing_intenum import IntEnumValue, wait_for, waiting
+from multiprocessing_intenum.memory import futex
 
 UNAVAILABLE, IDLE, CALCULATING = WorkerStatusEnum
 

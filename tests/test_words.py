@@ -11,7 +11,8 @@ import pytest
 from enums import Big, WorkerStatus, WorkerStatusEnum
 from helpers import DEADLINE, SAFE_LOCKS, WRITERS, is_free
 
-from multiprocessing_intenum import IntEnumValue, changes, futex, history, words
+from multiprocessing_intenum import IntEnumValue, changes, history
+from multiprocessing_intenum.memory import futex, words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,7 +83,7 @@ def test_with_fences_all_is_the_same(status: WorkerStatus, monkeypatch: pytest.M
     feed = changes(status, timeout=0)
     status.set(CALCULATING)
     status.set(IDLE)
-    status._self_cell.words.record(int(UNAVAILABLE), 1000.0, 7)  # what a mirror does
+    status._self_cell.words.replay(int(UNAVAILABLE), 1000.0, 7)  # what a mirror does
     assert [change.after for change in feed] == [CALCULATING, IDLE, UNAVAILABLE]
     assert [change.after for change in history(status)] == [IDLE, CALCULATING, IDLE, UNAVAILABLE]
 
@@ -181,7 +182,7 @@ def test_a_mirrored_change_is_whole_wherever_its_writer_is_killed(
 
     entry = words._ENTRY
     mine = status._self_cell.words
-    mine.record(int(CALCULATING), 1000.0, 7)
+    mine.replay(int(CALCULATING), 1000.0, 7)
     real = {name: getattr(mine, name) for name in ("state", "count", "settled")}
     with monkeypatch.context() as patch:
         patch.setattr(words, "_ENTRY", Entries())
@@ -189,12 +190,12 @@ def test_a_mirrored_change_is_whole_wherever_its_writer_is_killed(
             patch.setattr(mine, name, Word(word))
         if stores < 4:
             with pytest.raises(KilledError):
-                mine.record(int(UNAVAILABLE), 2000.0, 8, gap=gap)
+                mine.replay(int(UNAVAILABLE), 2000.0, 8, gap=gap)
         else:
-            mine.record(int(UNAVAILABLE), 2000.0, 8, gap=gap)
+            mine.replay(int(UNAVAILABLE), 2000.0, 8, gap=gap)
     # The next one stores it again, as a mirror does, which knows only what it has noted; and then another.
-    mine.record(int(UNAVAILABLE), 2000.0, 8, gap=gap)
-    mine.record(int(IDLE), 3000.0, 9)
+    mine.replay(int(UNAVAILABLE), 2000.0, 8, gap=gap)
+    mine.replay(int(IDLE), 3000.0, 9)
     found = [(each.before, each.after, each.at.timestamp(), each.pid) for each in history(status)[1:]]
     assert found == [
         (IDLE, CALCULATING, 1000.0, 7),

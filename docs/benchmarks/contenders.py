@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from states import PlainStatus, TextStatus, WorkerStatusEnum
 
-from multiprocessing_intenum import EnumValue, IntEnumAttribute, IntEnumValue, snapshot
+from multiprocessing_intenum import EnumAttribute, EnumValue, IntEnumValue, snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,7 +56,7 @@ def _ours() -> dict[str, Any]:
         pass
 
     class WorkerState:
-        status = IntEnumAttribute(WorkerStatus)
+        status = EnumAttribute(WorkerStatus)
 
         def __init__(self) -> None:
             self.status = WorkerStatusEnum.CALCULATING

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from paired import Finding
 from states import WorkerStatusEnum
 
-from multiprocessing_intenum import IntEnumValue, aio, futex, wait_for
+from multiprocessing_intenum import IntEnumValue, aio, wait_for
+from multiprocessing_intenum.memory import futex
 
 if TYPE_CHECKING:
     from collections.abc import Callable

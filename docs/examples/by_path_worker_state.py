@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tempfile
 
-from multiprocessing_intenum import IntEnumAttribute, IntEnumValue, value_at
+from multiprocessing_intenum import EnumAttribute, IntEnumValue, value_at
 
 
 class WorkerStatusEnum(enum.IntEnum):
@@ -21,7 +21,7 @@ class WorkerStatus(IntEnumValue[WorkerStatusEnum]):
 class WorkerState:
     """All programs open it with the same directory. One file holds one value."""
 
-    status = IntEnumAttribute(WorkerStatus)
+    status = EnumAttribute(WorkerStatus)
 
     def __init__(self, directory: str) -> None:
         self.status = WorkerStatus("IDLE", at=f"{directory}/status")

@@ -5,7 +5,7 @@ import multiprocessing
 import os
 import signal
 
-from multiprocessing_intenum import IntEnumAttribute, IntEnumValue, RobustRLock
+from multiprocessing_intenum import EnumAttribute, IntEnumValue, RobustRLock
 
 NO_JOB = 0
 
@@ -19,7 +19,7 @@ class WorkerStatusEnum(enum.IntEnum):
 class Worker:
     """A status and the job that belongs to it. CALCULATING has a job, IDLE has none."""
 
-    status = IntEnumAttribute(IntEnumValue[WorkerStatusEnum])
+    status = EnumAttribute(IntEnumValue[WorkerStatusEnum])
 
     def __init__(self) -> None:
         self.lock = RobustRLock(on_holder_death=self.repair)

@@ -4,7 +4,7 @@ import multiprocessing
 
 from tutorial_share import WorkerStatusEnum
 
-from multiprocessing_intenum import IntEnumAttribute, IntEnumValue, TransitionError
+from multiprocessing_intenum import EnumAttribute, IntEnumValue, TransitionError
 
 TRANSITIONS = {
     "IDLE": ["CALCULATING", "UNAVAILABLE"],
@@ -17,7 +17,7 @@ class WorkerStatus(IntEnumValue[WorkerStatusEnum], transitions=TRANSITIONS):
 
 
 class WorkerState:
-    status = IntEnumAttribute(WorkerStatus)
+    status = EnumAttribute(WorkerStatus)
 
     def __init__(self) -> None:
         self.status = WorkerStatusEnum.IDLE

@@ -4,7 +4,7 @@ import enum
 
 import attrs
 
-from multiprocessing_intenum import IntEnumAttribute, IntEnumValue
+from multiprocessing_intenum import EnumAttribute, IntEnumValue
 
 
 class WorkerStatusEnum(enum.IntEnum):
@@ -20,7 +20,7 @@ class WorkerStatus(IntEnumValue[WorkerStatusEnum]):
 @attrs.define(slots=False)  # the shared value lies in the instance's __dict__
 class WorkerState:
     name: str
-    status = IntEnumAttribute(WorkerStatus)  # no annotation: with one, attrs would take the descriptor for a default
+    status = EnumAttribute(WorkerStatus)  # no annotation: with one, attrs would take the descriptor for a default
 
     def __attrs_post_init__(self):
         self.status = WorkerStatusEnum.IDLE

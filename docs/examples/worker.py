@@ -38,7 +38,7 @@ from pathlib import Path
 from typing import Any
 
 from multiprocessing_intenum import (
-    IntEnumAttribute,
+    EnumAttribute,
     IntEnumValue,
     RobustRLock,
     changes,
@@ -76,7 +76,7 @@ class WorkerState:
     IDLE has no job, CALCULATING has one; UNAVAILABLE has one until it is finished.
     """
 
-    status = IntEnumAttribute(WorkerStatus)
+    status = EnumAttribute(WorkerStatus)
 
     def __init__(self) -> None:
         try:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from postgres_server import DEADLINE
 
-from multiprocessing_intenum.record import CREATE_TABLE
+from multiprocessing_intenum.postgres.table import CREATE_TABLE
 
 if TYPE_CHECKING:
     from postgres_server import Server

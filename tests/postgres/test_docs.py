@@ -19,7 +19,7 @@ from sybil.parsers.myst import CodeBlockParser
 
 from multiprocessing_intenum import IntEnumValue, exchange, postgres, wait_for
 from multiprocessing_intenum.postgres import PostgresRecord, confirmed
-from multiprocessing_intenum.record import CREATE_TABLE
+from multiprocessing_intenum.postgres.table import CREATE_TABLE
 
 if TYPE_CHECKING:
     from pathlib import Path

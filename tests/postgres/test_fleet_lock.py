@@ -15,18 +15,9 @@ import pytest
 from enums import WorkerStatus, WorkerStatusEnum
 from helpers import DEADLINE, held_elsewhere, in_a_thread, is_free, run, running
 
-from multiprocessing_intenum import (
-    IntEnumValue,
-    TransitionError,
-    compare_and_set,
-    exchange,
-    history,
-    postgres,
-    update,
-    wait_for,
-)
-from multiprocessing_intenum.postgres import PostgresRecord
-from multiprocessing_intenum.record import GRACE, Table
+from multiprocessing_intenum import IntEnumValue, TransitionError, compare_and_set, exchange, history, update, wait_for
+from multiprocessing_intenum.postgres import PostgresRecord, cell, idle, lock
+from multiprocessing_intenum.postgres.table import GRACE, Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,7 +35,7 @@ FORK = multiprocessing.get_context("fork")
 def unfollowed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let nobody of this process follow a record: the only sessions are those of writers."""
     gc.collect()  # what earlier tests have left in the tracebacks of their errors
-    monkeypatch.setattr(postgres, "follow", lambda *_: None)
+    monkeypatch.setattr(cell, "follow", lambda *_: None)
 
 
 def until(condition: Callable[[], object]) -> None:
@@ -223,7 +214,7 @@ def test_a_lock_that_can_not_be_given_back_ends_with_its_session(
 def test_a_write_without_a_timeout_waits_for_the_table_and_leaves_the_lock_to_others(
     machine: Machine, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres, "_QUEUE", 0.05)
+    monkeypatch.setattr(lock, "_QUEUE", 0.05)
     here, there = WorkerStatus(IDLE, at=machine("here")), WorkerStatus(at=machine("there"))
     given_back = threading.Semaphore(0)
     give_back = Table._give_back
@@ -278,7 +269,7 @@ def test_a_write_that_finds_its_table_locked_is_known_not_to_be_done(machine: Ma
         return CALCULATING
 
     tables = locked_table(server)
-    with pytest.raises(TimeoutError, match="is locked by somebody else, nothing was written"):
+    with pytest.raises(TimeoutError, match="is locked by another session, nothing was written"):
         update(status, lock_first, timeout=0.5)
     tables.__exit__(None, None, None)
     until(lambda: not advisory_locks(server))
@@ -297,7 +288,7 @@ class Strict(
 
 @pytest.fixture
 def unmirrored(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgres, "_MIRRORING", 0.01)
+    monkeypatch.setattr(lock, "MIRRORING", 0.01)
 
 
 @pytest.mark.usefixtures("unmirrored")
@@ -415,7 +406,7 @@ def test_a_loss_is_named_as_the_reason_where_the_row_is_the_same_or_can_not_be_a
 
     with status.get_lock():
         monkeypatch.setattr(Table, "write", refuse)
-        with pytest.raises(ConnectionError, match=r"was lost, because the connection .* This was not written"):
+        with pytest.raises(ConnectionError, match=r"was lost with the connection .* This was not written"):
             status.set(CALCULATING)
     assert row(server) == (IDLE, 0)
 
@@ -508,20 +499,20 @@ def snapshots(server: Server) -> int:
 def test_a_waiter_has_no_snapshot_and_is_told_of_the_release(
     machine: Machine, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres, "_QUEUE", 0.05)
-    monkeypatch.setattr(postgres, "_ASIDE", 2 * DEADLINE)
-    monkeypatch.setattr(postgres, "_LOOK", 2 * DEADLINE)  # so it does not look for itself
+    monkeypatch.setattr(lock, "_QUEUE", 0.05)
+    monkeypatch.setattr(lock, "_ASIDE", 2 * DEADLINE)
+    monkeypatch.setattr(lock, "_LOOK", 2 * DEADLINE)  # so it does not look for itself
     one, two = WorkerStatus(IDLE, at=machine("one")), WorkerStatus(at=machine("two"))
     for member in CALCULATING, UNAVAILABLE:
         stands_aside = threading.Event()
-        aside = postgres.RecordLock._stand_aside
+        aside = lock.RecordLock._stand_aside
 
         def noted(*arguments: Any, aside: Any = aside, event: threading.Event = stands_aside) -> Any:
             event.set()
             return aside(*arguments)
 
         with monkeypatch.context() as patch, one.get_lock():
-            patch.setattr(postgres.RecordLock, "_stand_aside", noted)
+            patch.setattr(lock.RecordLock, "_stand_aside", noted)
             thread, outcome = waiting(lambda member=member: two.set(member))  # type: ignore[misc]
             assert stands_aside.wait(DEADLINE)
             until(lambda: not snapshots(server))
@@ -541,16 +532,16 @@ def test_a_waiter_that_stands_aside_gets_the_lock_of_a_killed_holder(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     status = WorkerStatus(IDLE, at=machine("one"))
-    monkeypatch.setattr(postgres, "_QUEUE", 0.05)
-    monkeypatch.setattr(postgres, "_ASIDE", 2 * DEADLINE)
+    monkeypatch.setattr(lock, "_QUEUE", 0.05)
+    monkeypatch.setattr(lock, "_ASIDE", 2 * DEADLINE)
     is_held, stands_aside = FORK.Event(), threading.Event()
-    aside = postgres.RecordLock._stand_aside
+    aside = lock.RecordLock._stand_aside
 
     def noted(*arguments: Any) -> Any:
         stands_aside.set()
         return aside(*arguments)
 
-    monkeypatch.setattr(postgres.RecordLock, "_stand_aside", noted)
+    monkeypatch.setattr(lock.RecordLock, "_stand_aside", noted)
     with running(FORK, hold_until_killed, machine("two"), is_held) as holder:
         assert is_held.wait(DEADLINE)
         thread, outcome = waiting(lambda: status.set(CALCULATING))
@@ -561,8 +552,8 @@ def test_a_waiter_that_stands_aside_gets_the_lock_of_a_killed_holder(
 
 
 def test_a_timeout_ends_the_wait_of_one_that_stands_aside(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgres, "_QUEUE", 0.05)
-    monkeypatch.setattr(postgres, "_ASIDE", 0.1)
+    monkeypatch.setattr(lock, "_QUEUE", 0.05)
+    monkeypatch.setattr(lock, "_ASIDE", 0.1)
     one, two = WorkerStatus(IDLE, at=machine("one")), WorkerStatus(at=machine("two"))
     with one.get_lock():
         begun = time.monotonic()
@@ -576,7 +567,7 @@ def test_a_mirror_that_is_held_keeps_the_fleet_from_nothing(
     machine: Machine, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The one whose mirror it is waits without a timeout, as long as that takes."""
-    monkeypatch.setattr(postgres, "_MIRRORING", 0.05)
+    monkeypatch.setattr(lock, "MIRRORING", 0.05)
     here, there = WorkerStatus(IDLE, at=machine("here")), WorkerStatus(at=machine("there"))
     with held_elsewhere(here._self_cell.open_file):  # type: ignore[attr-defined]
         thread, outcome = waiting(lambda: here.set(CALCULATING))
@@ -606,7 +597,7 @@ def test_a_timeout_covers_giving_the_lock_back(
     begun = time.monotonic()
     exchange(status, CALCULATING, timeout=timeout)
     ended = time.monotonic()
-    assert deadlines[0] <= min(begun + timeout + 0.05 + GRACE, ended + postgres.PROMPT)
+    assert deadlines[0] <= min(begun + timeout + 0.05 + GRACE, ended + lock.PROMPT)
     with status.get_lock():
         exchange(status, IDLE, timeout=0.01)
         while time.monotonic() < begun + timeout / 10:
@@ -618,15 +609,15 @@ def test_a_timeout_covers_giving_the_lock_back(
 
 
 def take_the_turn(lock: Any) -> None:
-    assert lock._take_turn(False)
-    lock._end_turn()
+    assert lock._threads.acquire(False)
+    lock._threads.release()
 
 
 def test_processes_do_not_share_the_turn_of_the_threads_of_one(machine: Machine) -> None:
     status: Any = WorkerStatus(IDLE, at=machine())
     with status.get_lock():
         run(FORK, take_the_turn, status.get_lock())
-        assert not in_a_thread(lambda: status.get_lock()._take_turn(False))
+        assert not in_a_thread(lambda: status.get_lock()._threads.acquire(False))
     run(FORK, take_the_turn, status.get_lock())
 
 
@@ -635,7 +626,7 @@ def test_processes_do_not_share_the_turn_of_the_threads_of_one(machine: Machine)
 
 @pytest.fixture
 def impatient(unfollowed: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgres, "_IDLE", 0.05)
+    monkeypatch.setattr(idle, "IDLE", 0.05)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -646,7 +637,7 @@ def test_the_connection_of_a_writer_is_closed_when_it_is_not_used(machine: Machi
             status.set(CALCULATING)
             status.set(IDLE)
         until(lambda: not server.sessions())
-        until(lambda: os.getpid() not in postgres._closing)  # the thread ends, too
+        until(lambda: os.getpid() not in idle._closing)  # the thread ends, too
     assert row(server)[0] == IDLE
 
 
@@ -658,7 +649,7 @@ def test_the_connection_of_a_holder_is_not_closed(machine: Machine, server: Serv
         until(lambda: len(server.sessions()) == 1)  # those of other tests have ended
         (session,) = server.sessions()
         two_thread, outcome = waiting(lambda: two.set(IDLE))
-        closer = postgres._closing.get(os.getpid())
+        closer = idle._closing.get(os.getpid())
         assert closer is not None
         until(lambda: one.get_lock()._used + 1 < time.monotonic())  # type: ignore[attr-defined]
         assert session in server.sessions()
@@ -672,7 +663,7 @@ def test_the_connection_of_a_holder_is_not_closed(machine: Machine, server: Serv
 def test_writes_and_the_end_of_an_idle_connection_come_at_the_same_moment(
     machine: Machine, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres, "_IDLE", 0.002)
+    monkeypatch.setattr(idle, "IDLE", 0.002)
     status = WorkerStatus(IDLE, at=machine())
     for number in range(150):
         status.set([CALCULATING, IDLE][number % 2])
@@ -682,7 +673,7 @@ def test_writes_and_the_end_of_an_idle_connection_come_at_the_same_moment(
 
 def write_in_a_child(status: Any) -> None:
     status.set(UNAVAILABLE)
-    until(lambda: os.getpid() not in postgres._closing)
+    until(lambda: os.getpid() not in idle._closing)
     assert status.get_lock()._session is None
 
 
@@ -703,7 +694,7 @@ def test_a_value_that_is_dropped_leaves_its_connection_to_nobody(machine: Machin
     del status
     gc.collect()
     until(lambda: not server.sessions())
-    until(lambda: os.getpid() not in postgres._closing)
+    until(lambda: os.getpid() not in idle._closing)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -717,11 +708,11 @@ def test_where_no_thread_can_be_started_a_write_is_done_all_the_same(
     start = threading.Thread.start
 
     def fail(thread: threading.Thread) -> None:
-        if thread.name == "multiprocessing_intenum.idle":
+        if thread.name == "multiprocessing_intenum.postgres.idle":
             raise error
         start(thread)
 
-    until(lambda: os.getpid() not in postgres._closing)
+    until(lambda: os.getpid() not in idle._closing)
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", fail)
         if raised:
@@ -737,9 +728,9 @@ def test_where_no_thread_can_be_started_a_write_is_done_all_the_same(
 
 def test_one_thread_closes_the_connections(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two threads have seen at once that there is none."""
-    monkeypatch.setattr(postgres, "_closing", {os.getpid(): threading.current_thread()})
-    second = threading.Thread(target=postgres._close_idle)
-    postgres._start_closing(second)
+    monkeypatch.setattr(idle, "_closing", {os.getpid(): threading.current_thread()})
+    second = threading.Thread(target=idle._close_idle)
+    idle._start_closing(second)
     assert second.ident is None
 
 
@@ -749,8 +740,8 @@ def test_a_connection_that_comes_while_the_closing_thread_ends_is_closed_as_well
 ) -> None:
     status: Any = WorkerStatus(IDLE, at=machine())
     status.set(CALCULATING)
-    monkeypatch.setattr(postgres, "_IDLE", 0.01)
-    closing: Any = dict(postgres._closing)
+    monkeypatch.setattr(idle, "IDLE", 0.01)
+    closing: Any = dict(idle._closing)
 
     class Ending(dict[int, threading.Thread]):
         """As it is when the thread has seen nothing to close, and has not left yet."""
@@ -762,7 +753,7 @@ def test_a_connection_that_comes_while_the_closing_thread_ends_is_closed_as_well
             return super().pop(key, *default)
 
     written: list[bool] = []
-    monkeypatch.setattr(postgres, "_closing", Ending(closing))
+    monkeypatch.setattr(idle, "_closing", Ending(closing))
     until(lambda: written)
     until(lambda: not server.sessions())
     assert row(server) == (IDLE, 2)

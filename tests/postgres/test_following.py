@@ -19,12 +19,14 @@ from following_targets import have_open, have_open_until_usr1
 from helpers import DEADLINE, held_elsewhere, running
 from postgres_server import free_port
 
-from multiprocessing_intenum import IntEnumValue, following, mirror, snapshot, wait_for
-from multiprocessing_intenum.mirror import Duty, Mirror
+from multiprocessing_intenum import IntEnumValue, SharedFile, snapshot, wait_for
+from multiprocessing_intenum.by_path import mirror
+from multiprocessing_intenum.by_path.mirror import Duty, Mirror
+from multiprocessing_intenum.memory.words import SIZE
 from multiprocessing_intenum.postgres import PostgresRecord, confirmed
-from multiprocessing_intenum.record import _key_of, listen
-from multiprocessing_intenum.session import ServerError
-from multiprocessing_intenum.words import SIZE
+from multiprocessing_intenum.postgres import follower as following
+from multiprocessing_intenum.postgres.session import ServerError
+from multiprocessing_intenum.postgres.table import _key_of, listen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -73,6 +75,18 @@ def connections(server: Server) -> list[str]:
     return sorted(name for (name,) in server.ask(sql))
 
 
+def first_follows(server: Server, records: list[PostgresRecord]) -> bool:
+    """Whether the first process is connected, and has said in each of these mirrors that it has them all open.
+
+    Before that, another process that opens them may well be faster, or rightly take over.
+    """
+    if connections(server) != ["first"]:
+        return False
+    readers = [WorkerStatus(at=SharedFile(each.mirror.path, readonly=True)) for each in records]
+    duties = [Mirror(each._self_cell.open_file.body).duty for each in readers]  # type: ignore[attr-defined]
+    return len({each.token for each in duties}) == 1 and all(each.records == len(records) for each in duties)
+
+
 def nobody_follows() -> None:
     """Wait until this process has nothing to follow any more."""
     gc.collect()
@@ -93,6 +107,17 @@ def write(server: Server, name: str, member: WorkerStatusEnum) -> None:
         f"pg_notify('multiprocessing_intenum_' || lpad(to_hex({_key_of('name')}), 16, '0'), '')"
     )
     assert server.ask(sql, int(member), name)
+
+
+def has_just_looked(status: WorkerStatus) -> None:
+    """Wait until the process that follows has just brought the mirror up to date.
+
+    It has a second until its next look. If it were stopped in the middle of one, it would keep the lock of the mirror.
+    """
+    age = confirmed(status)
+    until(lambda: confirmed(status) < min(age, 0.3))
+    with status._self_cell.open_file:  # type: ignore[attr-defined]
+        pass
 
 
 @contextmanager
@@ -137,7 +162,7 @@ def test_a_forked_child_can_end_whatever_events_its_parents_threads_wait_for(
 
     def hold() -> None:
         held = [each for each in conditions() if not any(each is other for other in before)]
-        held = [each for each in held if each is not end._cond and each.acquire(timeout=0.2)]  # type: ignore[attr-defined]
+        held = [each for each in held if each is not end._cond and each.acquire(timeout=0.01)]  # type: ignore[attr-defined]
         are_held._flag = True  # type: ignore[attr-defined] # set() would want one of them
         end.wait(DEADLINE)
         for each in held:
@@ -220,9 +245,11 @@ def test_another_process_stands_in_for_one_that_does_not_run(
     recorded: Recorded, server: Server, caplog: pytest.LogCaptureFixture, how: signal.Signals
 ) -> None:
     make(recorded, "mode")
-    with process([recorded(process="first")], have_open_until_usr1) as first:
+    record = recorded(process="first")
+    with process([record], have_open_until_usr1) as first:
+        until(lambda: first_follows(server, [record]))
         here = WorkerStatus(at=recorded())
-        until(lambda: connections(server) == ["first"])
+        has_just_looked(here)
         os.kill(first, how)
         write(server, "mode", CALCULATING)
         assert wait_for(here, CALCULATING, timeout=DEADLINE) is CALCULATING
@@ -238,8 +265,9 @@ def test_a_process_that_was_stopped_does_not_take_the_duty_back(recorded: Record
     make(recorded, *NAMES[:2])
     both = [recorded(name, process="first") for name in NAMES[:2]]
     with process(both) as first:
+        until(lambda: first_follows(server, both))
         here = WorkerStatus(at=recorded("mode-0"))
-        until(lambda: connections(server) == ["first"])
+        has_just_looked(here)
         os.kill(first, signal.SIGSTOP)
         write(server, "mode-0", CALCULATING)
         assert wait_for(here, CALCULATING, timeout=DEADLINE)
@@ -334,7 +362,7 @@ def test_a_process_that_can_not_follow_lets_another_one_do_it(
     recorded: Recorded, server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    monkeypatch.setattr(following, "TENURE", 0.5)
+    monkeypatch.setattr(following, "TENURE", 3600.0)
     here = WorkerStatus(IDLE, at=recorded())
     server.ask("CREATE ROLE guest LOGIN")
     try:
@@ -343,11 +371,12 @@ def test_a_process_that_can_not_follow_lets_another_one_do_it(
             follower = following._followers[next(iter(following._followers))]
             follower.parameters = {**follower.parameters, "user": "guest"}  # who has no right
             assert server.ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'here'")
+            until(lambda: [each for each in caplog.messages if "permission denied" in each])
+            monkeypatch.setattr(following, "TENURE", 0.5)
             until(lambda: connections(server) == ["first"])
             write(server, "mode", CALCULATING)
             assert wait_for(here, CALCULATING, timeout=DEADLINE)
             until(lambda: "the record 'mode' is followed again" in caplog.messages)
-        assert [each for each in caplog.messages if "permission denied" in each]
         # Nobody else is left. It tries again, and says so.
         caplog.clear()
         until(lambda: [each for each in caplog.messages if "permission denied" in each])
@@ -393,9 +422,10 @@ def test_a_machine_has_one_connection_for_all_records_and_asks_for_them_at_once(
     recorded: Recorded, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make(recorded, *NAMES)
-    with process([recorded(name, process="first") for name in NAMES]):
+    records = [recorded(name, process="first") for name in NAMES]
+    with process(records):
+        until(lambda: first_follows(server, records))
         values = [WorkerStatus(at=recorded(name)) for name in NAMES]
-        until(lambda: connections(server) == ["first"])
         for name, value in zip(NAMES, values, strict=True):
             write(server, name, CALCULATING)
             assert wait_for(value, CALCULATING, timeout=DEADLINE)
@@ -438,9 +468,9 @@ def test_of_two_processes_that_follow_some_records_each_one_follows_them_all(
     make(recorded, *NAMES[:2])
     both = [recorded(name, process="first") for name in NAMES[:2]]
     with process(both):
+        until(lambda: first_follows(server, both))
         values = [WorkerStatus(at=recorded(name)) for name in NAMES[:2]]
         (follower,) = following._followers.values()
-        until(lambda: connections(server) == ["first"])
         # As if this process had been faster with one of them.
         until(lambda: follower.records[0]._sign[1] == 2)
         follower.records[0]._take()
@@ -530,7 +560,7 @@ def test_a_record_that_can_not_be_followed_does_not_hinder_the_others(
         for name, text in (
             ("gone", "there is no record 'gone'"),
             ("other", "the enum WorkerStatusEnum in the record 'other' is not"),
-            ("odd", "its row has something else in it than this library writes"),
+            ("odd", "its row holds something that this library does not write"),
             ("held", "another process holds the lock of the mirror"),
         ):
             until(lambda start=f"the record '{name}' is not followed at the moment: {text}": _logged(caplog, start))

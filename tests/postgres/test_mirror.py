@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from enums import WorkerStatus, WorkerStatusEnum
 
-from multiprocessing_intenum import history, mirror
+from multiprocessing_intenum import history
+from multiprocessing_intenum.by_path import mirror
+from multiprocessing_intenum.by_path.mirror import Row, RowChange
+from multiprocessing_intenum.memory.words import SIZE
 from multiprocessing_intenum.postgres import PostgresRecord
-from multiprocessing_intenum.record import Entry, Row
-from multiprocessing_intenum.words import SIZE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +35,7 @@ def test_all_machines_know_who_made_the_record_and_when(machine: Machine, server
 
 def test_a_mirror_is_of_one_database(machine: Machine, server: Server) -> None:
     one = WorkerStatus(IDLE, at=machine())
-    with pytest.raises(ValueError, match="mirrors a record of another database, or of the same one by another"):
+    with pytest.raises(ValueError, match="as the mirror of a record of another database, or with another"):
         WorkerStatus(at=machine(conninfo=f"{server.conninfo}?application_name=other"))
     one.set(CALCULATING)
     assert one == CALCULATING
@@ -70,7 +71,7 @@ def test_without_a_clock_that_counts_sleep_the_other_one_is_used(monkeypatch: py
 
 def test_a_new_mirror_is_confirmed_as_of_the_moment_when_the_server_was_asked() -> None:
     made = mirror.Mirror(memoryview(bytearray(SIZE)))
-    made.begin(Row({}, 2, 3, [Entry(3, 2, 1000.0, 7)]), mirror.now() - 5_000_000_000, is_new=True)
+    made.begin(Row({}, 2, 3, [RowChange(3, 2, 1000.0, 7)]), mirror.now() - 5_000_000_000, is_new=True)
     assert made.age() >= 5
 
 

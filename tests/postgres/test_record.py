@@ -31,14 +31,14 @@ from multiprocessing_intenum import (
     exchange,
     history,
     last_change,
-    mirror,
-    postgres,
     snapshot,
     update,
     wait_for,
 )
 from multiprocessing_intenum.__main__ import main
-from multiprocessing_intenum.postgres import PostgresRecord, confirmed
+from multiprocessing_intenum.by_path import mirror
+from multiprocessing_intenum.locks.holding import ThreadsLock
+from multiprocessing_intenum.postgres import PostgresRecord, cell, confirmed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,7 +54,7 @@ FORK = multiprocessing.get_context("fork")
 @pytest.fixture
 def unfollowed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let nobody of this process follow a record: the mirrors know what their own writers have seen."""
-    monkeypatch.setattr(postgres, "follow", lambda *_: None)
+    monkeypatch.setattr(cell, "follow", lambda *_: None)
 
 
 # What it holds
@@ -192,7 +192,7 @@ def test_a_mirror_and_a_value_of_its_own_are_not_taken_for_each_other(
     assert main(["set", str(tmp_path / "one"), "CALCULATING"]) == 2
     assert "mirrors the record 'mode' of a database, which decides on all writes" in capsys.readouterr().err
     own = WorkerStatus(IDLE, at=tmp_path / "own")
-    with pytest.raises(ValueError, match="holds a value of its own, expected a mirror of the record 'mode'"):
+    with pytest.raises(ValueError, match="mirrors no record, expected a mirror of the record 'mode'"):
         WorkerStatus(at=machine("own"))
     other = PostgresRecord(server.conninfo, "other", mirror=tmp_path / "one")
     with pytest.raises(ValueError, match="mirrors another record, 'mode', expected a mirror of the record 'other'"):
@@ -370,7 +370,7 @@ def test_the_lock_excludes_the_other_machine(machine: Machine) -> None:
         assert time.monotonic() - begun >= 0.2
         assert not is_free(one.get_lock())
     assert exchange(two, UNAVAILABLE, timeout=DEADLINE) is CALCULATING
-    with pytest.raises(RuntimeError, match="cannot release <RecordLock of PostgresRecord"):
+    with pytest.raises(RuntimeError, match="cannot release <RecordLock of the record 'mode' not held by this thread>"):
         one.get_lock().release()
     with pytest.raises(ValueError, match="not a number"):
         one.get_lock().acquire(timeout=float("nan"))
@@ -505,19 +505,21 @@ def test_an_interrupt_leaves_the_lock_free_and_the_value_whole(machine: Machine)
 
 
 @pytest.mark.parametrize("is_free_already", [False, True])
-def test_an_interrupt_at_the_very_end_leaves_the_lock_free(machine: Machine, is_free_already: bool) -> None:
+def test_an_interrupt_at_the_very_end_leaves_the_lock_free(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, is_free_already: bool
+) -> None:
     status: Any = WorkerStatus(IDLE, at=machine())
     lock = status.get_lock()
-    end_turn = lock._end_turn
+    release = ThreadsLock.release
 
-    def interrupted() -> None:
-        lock._end_turn = end_turn
+    def interrupted(self: ThreadsLock) -> None:
+        monkeypatch.undo()
         if is_free_already:
-            end_turn()
+            release(self)
         raise KeyboardInterrupt
 
     lock.acquire()
-    lock._end_turn = interrupted
+    monkeypatch.setattr(ThreadsLock, "release", interrupted)
     with pytest.raises(KeyboardInterrupt):
         lock.release()
     assert not lock._is_mine()
@@ -575,7 +577,7 @@ def test_confirmed_is_infinite_after_the_machine_was_started_again(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     status = WorkerStatus(IDLE, at=machine())
-    monkeypatch.setattr("multiprocessing_intenum.mirror._this_boot", 2**63 + 1)
+    monkeypatch.setattr("multiprocessing_intenum.by_path.mirror._this_boot", 2**63 + 1)
     end = time.monotonic() + DEADLINE
     assert confirmed(status) >= 0
     mirror = status.get_lock().mirror  # type: ignore[attr-defined]

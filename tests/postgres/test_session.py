@@ -12,8 +12,10 @@ import pytest
 from helpers import DEADLINE, in_a_thread
 from postgres_server import free_port
 
-from multiprocessing_intenum import session as module
-from multiprocessing_intenum.session import ServerError, Session, parameters_of
+from multiprocessing_intenum.postgres import hosts
+from multiprocessing_intenum.postgres import session as module
+from multiprocessing_intenum.postgres.hosts import parameters_of
+from multiprocessing_intenum.postgres.session import ServerError, Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -73,12 +75,12 @@ def test_a_name_server_that_does_not_answer_is_left_behind_at_the_deadline(
             opened(conninfo, 0.05)
     # The tries share the thread that is left behind.
     assert name_server.asked == 1
-    assert [each.name for each in threading.enumerate()].count("multiprocessing_intenum.session") == 1
+    assert [each.name for each in threading.enumerate()].count("multiprocessing_intenum.postgres.session") == 1
     name_server.answers.set()
     check(conninfo)
     check(conninfo)  # it was asked anew: the address of a host may change
     assert name_server.asked >= 2
-    assert not module._unanswered
+    assert not hosts._unanswered
 
 
 def test_a_host_whose_name_is_not_found_in_time_is_passed_over(server: Server, name_server: NameServer) -> None:
@@ -200,10 +202,10 @@ def test_a_name_is_not_in_an_error_whatever_its_language_and_wherever_it_comes_f
         (tmp_path / "services").write_text("[fleet]\nuser=mallory\ndbname=salesdb\n")
         monkeypatch.setenv("PGSERVICEFILE", str(tmp_path / "services"))
         given = "service=fleet"
-    found = module._without(module._names_in(module._filled_in(parameters_of(given))), text)
+    found = hosts.without(hosts.names_in(hosts.filled_in(parameters_of(given))), text)
     for secret in ("mallory", "salesdb", "192.0.2.77"):
         assert secret not in found
-    assert module._without([], "the rest stays") == "the rest stays"
+    assert hosts.without([], "the rest stays") == "the rest stays"
 
 
 def test_a_user_from_the_environment_is_not_in_an_error(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from enums import WorkerStatus
 
-from multiprocessing_intenum import following
+from multiprocessing_intenum.postgres import follower
 
 if TYPE_CHECKING:
     from multiprocessing_intenum.postgres import PostgresRecord
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def have_open(records: list[PostgresRecord], pids: Any, settings: dict[str, float]) -> None:
     """Have these records open until the process is killed."""
     for name, value in settings.items():
-        setattr(following, name, value)
+        setattr(follower, name, value)
     values = [WorkerStatus(at=record) for record in records]
     pids.put(os.getpid())
     while values:

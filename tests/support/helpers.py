@@ -34,7 +34,10 @@ METHODS = multiprocessing.get_all_start_methods()
 SAFE_LOCKS: list[Any] = [multiprocessing.RLock, multiprocessing.Lock, *[RobustRLock] * (sys.platform == "linux")]
 """Makers of locks that an interrupt cannot leave held, and that a forked child does not believe that it holds."""
 
-NEED_PSYCOPG = {"following", "postgres", "record", "session"}
+NEED_PSYCOPG = {
+    f"postgres.{name}"
+    for name in ("cell", "driver", "follower", "hosts", "idle", "lock", "record", "session", "source", "table")
+}
 """Modules of the package that load psycopg, which only who has a record of several machines must install."""
 
 DEADLINE = 60.0

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from multiprocessing_intenum.record import CREATE_TABLE
+from multiprocessing_intenum.postgres.table import CREATE_TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

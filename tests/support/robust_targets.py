@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from multiprocessing_intenum.robust import RobustRLock
+from multiprocessing_intenum.locks.robust import RobustRLock
 
 if TYPE_CHECKING:
     import ctypes

@@ -6,7 +6,7 @@ import enum
 import os
 from pathlib import Path
 
-from multiprocessing_intenum import IntEnumAttribute, IntEnumValue, value_at
+from multiprocessing_intenum import EnumAttribute, IntEnumValue, value_at
 
 
 class WorkerStatusEnum(enum.IntEnum):
@@ -35,7 +35,7 @@ class WorkerState:
     so. The calculation puts it right: see `take` in work.py.
     """
 
-    status = IntEnumAttribute(WorkerStatus)
+    status = EnumAttribute(WorkerStatus)
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory

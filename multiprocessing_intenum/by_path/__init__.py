@@ -1,0 +1,1 @@
+"""Values by path: a file, its lock, its life, and what is in it."""

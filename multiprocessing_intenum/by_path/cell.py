@@ -1,0 +1,151 @@
+"""The cell of a value by path: the words in a file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias, TypeVar, cast
+
+from multiprocessing_intenum.by_path import users
+from multiprocessing_intenum.by_path.contents import Contents
+from multiprocessing_intenum.by_path.file_lock import FileLock
+from multiprocessing_intenum.by_path.life import open_file
+from multiprocessing_intenum.by_path.shared_file import SharedFile
+from multiprocessing_intenum.cell import Cell, OpensCell
+from multiprocessing_intenum.enums.members import EnumMember, Members, members_of
+from multiprocessing_intenum.enums.schema import description_of_enum, enum_difference
+from multiprocessing_intenum.locks.holding import LockLike
+from multiprocessing_intenum.memory.words import SIZE, Words
+
+__all__ = ["FileCell", "Path", "checked_lock", "open_cell", "open_enum", "shared_file"]
+
+T = TypeVar("T", bound=EnumMember)
+
+Path: TypeAlias = str | os.PathLike[str] | SharedFile
+
+
+def shared_file(at: Path) -> SharedFile:
+    """Return the file that a path, or a `SharedFile`, means."""
+    return at if isinstance(at, SharedFile) else SharedFile(at)
+
+
+def checked_lock(lock: LockLike | None) -> FileLock | None:
+    """Return the lock of another value by path; TypeError for a lock of another kind."""
+    if lock is None or isinstance(lock, FileLock):
+        return lock
+    message = (
+        f"Can not use {type(lock)} as lock of a value by path: expected None, for the lock of its own file, or "
+        "the lock of another value by path, other.get_lock(), which all processes must give"
+    )
+    raise TypeError(message)
+
+
+def open_cell(members: Members[T], at: Path | OpensCell, number: int | None, lock: LockLike | None) -> Cell[T]:
+    """Return the cell of a value that was given `at=`.
+
+    Args:
+        members: the table of the enum.
+        at: the file, or the record.
+        number: the first state, if this process makes the file or begins it anew; None: only attach.
+        lock: the lock of another file, instead of the lock of this one.
+
+    Raises:
+        TypeError: `at` is no path, or `lock` is of another kind.
+        NotImplementedError, FileNotFoundError, ValueError, OSError: see `life.open_file`.
+    """
+    if isinstance(at, OpensCell):
+        return at._open_cell(members, number, lock)
+    file = shared_file(at)
+    other = checked_lock(lock)
+
+    def begin(body: memoryview, is_new: bool) -> None:
+        words = Words(body)
+        (words.begin if is_new else words.begin_anew)(cast("int", number))
+
+    opened = open_enum(file, members, None if number is None else begin)
+    return FileCell(members, file, opened, other or opened)
+
+
+class FileCell(Cell[T]):
+    """A cell in a file. All processes that open the file share it.
+
+    Args:
+        members: the table of the enum.
+        file: how it was opened.
+        opened: the open file.
+        lock: the lock that writers take: the one of this file, or of another file.
+    """
+
+    __slots__ = ("_file", "open_file")
+
+    open_file: FileLock
+    """The lock of its file. It is kept because it marks the file as in use."""
+
+    def __init__(self, members: Members[T], file: SharedFile, opened: FileLock, lock: LockLike) -> None:
+        self._file, self.open_file = file, opened
+        super().__init__(members, opened.body, lock)
+        self.words.remedy = f"{file.path!r} is damaged: stop the processes that use it, and remove it"
+
+    @property
+    def place(self) -> str:
+        """Where the value is, for an error."""
+        return f"; the value is in {self._file.path!r}"
+
+    def copy(self) -> FileCell[T]:
+        """Return this cell: a copy of an object that holds a value by path shares the value."""
+        return self
+
+    def pickled(self, name: str) -> tuple[Callable[..., Cell[Any]], tuple[Any, ...]]:
+        """Return a function and its arguments. With them any process of the machine opens the same file."""
+        other = None if self.lock is self.open_file else self.lock
+        return _unpickled, (self.members.enum_type, self._file, other)
+
+
+def _unpickled(enum_type: type[Any], file: SharedFile, lock: LockLike | None) -> Cell[Any]:
+    return open_cell(members_of(enum_type), file, None, lock)
+
+
+def open_enum(
+    file: SharedFile,
+    members: Members[Any],
+    begin: Callable[[memoryview, bool], object] | None,
+    record: str = "",
+    *,
+    is_user: bool = True,
+    timeout: float | None = None,
+) -> FileLock:
+    """Open the file of an enum.
+
+    Args:
+        file: the file.
+        members: the table of the enum.
+        begin: given the body of the file, and whether it is new, writes the first state; None: only attach.
+        record: the name of the record that the file mirrors, if it does.
+        is_user: as for `life.open_file`.
+        timeout: as for `life.open_file`.
+
+    Raises:
+        NotImplementedError, FileNotFoundError, ValueError, OSError: see `life.open_file`.
+    """
+    description = description_of_enum(members)
+    if record:
+        description["record"] = record
+
+    def differs(found: Mapping[str, Any]) -> str:
+        theirs = found.get("record", "")
+        if theirs == record or (theirs and file.readonly):
+            return enum_difference(found, description)
+        if record:
+            what = f"it mirrors another record, {theirs!r}" if theirs else "it mirrors no record"
+            return f"{what}, expected a mirror of the record {record!r}"
+        return (
+            f"it mirrors the record {theirs!r} of a database, which decides on all writes: give PostgresRecord(...) as "
+            "at=, or SharedFile(..., readonly=True) to only read it"
+        )
+
+    opened = open_file(file, Contents(description, SIZE, differs, begin), is_user=is_user, timeout=timeout)
+    if Words(opened.body).are_whole():
+        return opened
+    del opened  # so that this process does not count as a user of the file
+    message = f"{file.path!r} is damaged: stop the processes that use it{users.listed(file.path)}, and remove it"
+    raise ValueError(message)

@@ -1,0 +1,1 @@
+"""Locks of any kind, and the lock that no killed holder keeps."""

@@ -1,0 +1,89 @@
+"""The execution, a thread or a greenlet, and how it waits where the kernel cannot wake it."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+import weakref
+from typing import Any
+
+from multiprocessing_intenum import fork
+
+__all__ = ["Execution", "Pauses", "execution", "greenlets_share_a_thread", "moment"]
+
+
+class Execution:
+    """What can own a lock: a thread, or with gevent or eventlet a greenlet. The object lives as long."""
+
+    __slots__ = ("__weakref__",)
+
+
+def _new_local() -> Any:
+    """Return a local object whose `me` is a weak reference to the calling execution.
+
+    It is built on `threading.local`, which gevent and eventlet replace by one for greenlets. The number of a thread or
+    a greenlet would not be enough: a later one may get the same number.
+    """
+
+    class Local(threading.local):
+        def __init__(self) -> None:
+            self.execution = Execution()
+            self.me = weakref.ref(self.execution)
+
+    return Local()
+
+
+_local_class, _local = threading.local, _new_local()
+
+
+def _start_anew() -> None:
+    global _local_class, _local
+    _local_class, _local = threading.local, _new_local()
+
+
+# The only thread of a forked child is not the thread that forked, and holds nothing.
+fork.in_child(fork.Step.OWNERS, _start_anew)
+
+
+def execution() -> weakref.ref[Execution]:
+    """Return a weak reference to the calling thread, or greenlet. It is the same one each time."""
+    if threading.local is not _local_class:  # gevent or eventlet has patched it meanwhile
+        _start_anew()
+    return _local.me  # type: ignore[no-any-return]
+
+
+def greenlets_share_a_thread() -> bool:
+    """Whether gevent or eventlet has patched this process, so that a call that blocks the thread stops them all."""
+    return threading.local.__module__ not in ("_thread", "_threading_local")
+
+
+def moment(timeout: float) -> float:
+    """Return the moment `timeout` seconds from now, by `time.monotonic`; ValueError if that is not a number."""
+    end = time.monotonic() + timeout
+    if math.isnan(end):
+        message = "timeout is not a number"
+        raise ValueError(message)
+    return end
+
+
+_SHORTEST = 50e-6
+"""Seconds of the first pause."""
+
+
+class Pauses:
+    """Sleeps between looks, each sleep twice as long as the one before.
+
+    Args:
+        longest: seconds of the longest sleep.
+    """
+
+    __slots__ = ("_longest", "_next")
+
+    def __init__(self, longest: float = 0.005) -> None:
+        self._next, self._longest = min(_SHORTEST, longest), longest
+
+    def sleep(self, limit: float) -> None:
+        """Sleep, but no longer than `limit` seconds."""
+        time.sleep(min(limit, self._next))
+        self._next = min(2 * self._next, self._longest)

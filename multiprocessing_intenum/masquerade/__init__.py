@@ -1,0 +1,1 @@
+"""How a shared value answers as its member."""

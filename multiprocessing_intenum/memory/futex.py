@@ -1,0 +1,87 @@
+"""Sleeping in the kernel until a word of shared memory changes: Linux's futex, by ctypes.
+
+No lock is involved, and a sleeper or a waker that is killed leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import platform
+import sys
+from collections.abc import Callable
+from functools import cache
+from typing import TypeAlias
+
+__all__ = ["Timespec", "is_available", "wait", "wake"]
+
+# The number of the system call. The 32-bit processors have two such calls, with different time structures.
+_NUMBERS = {"x86_64": 202, "aarch64": 98, "riscv64": 98, "ppc64le": 221, "s390x": 238}
+# Without FUTEX_PRIVATE_FLAG, so that the two sides can be processes that map the same memory.
+_FUTEX_WAIT, _FUTEX_WAKE = 0, 1
+_ALL = 2**31 - 1
+
+
+class Timespec(ctypes.Structure):
+    """C's `struct timespec`, which is the same on all 64-bit processors."""
+
+    _fields_ = [("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long)]
+
+
+_Calls: TypeAlias = tuple[int, Callable[..., int], Callable[..., int]]
+
+
+@cache
+def _calls() -> _Calls | None:
+    """Return the number of the system call and two ways to make it, or None if there is no futex here.
+
+    The first way releases the GIL. The second one keeps it, which is faster for a call that does not block.
+    """
+    number = _NUMBERS.get(platform.machine()) if sys.platform == "linux" and sys.maxsize > 2**32 else None
+    if number is None:
+        return None
+    blocking, quick = (library(None, use_errno=True)["syscall"] for library in (ctypes.CDLL, ctypes.PyDLL))
+    for function in blocking, quick:
+        function.argtypes = [
+            ctypes.c_long, ctypes.c_void_p, ctypes.c_int, ctypes.c_uint32, ctypes.c_void_p, ctypes.c_void_p,
+            ctypes.c_uint32,
+        ]  # fmt: skip
+        function.restype = ctypes.c_long
+    word = ctypes.c_uint32()
+    if quick(number, ctypes.addressof(word), _FUTEX_WAKE, 1, None, None, 0) != 0:
+        return None  # a sandbox that forbids the call
+    return number, blocking, quick
+
+
+def is_available() -> bool:
+    """Whether `wait` and `wake` can be called."""
+    return _calls() is not None
+
+
+def wait(address: int, expected: int, seconds: float) -> None:
+    """Sleep until `wake` is called for the word, or the time is over. It may return early, for example after a signal.
+
+    Args:
+        address: where the word lies: 32 bits, aligned.
+        expected: the value of the word. If it has another value by now, the call returns at once.
+        seconds: how long to sleep at most.
+    """
+    number, blocking, _ = _existing(_calls())
+    limit = Timespec(int(seconds), int(seconds % 1 * 1e9))
+    if blocking(number, address, _FUTEX_WAIT, expected, ctypes.addressof(limit), None, 0) == -1:
+        error = ctypes.get_errno()
+        if error not in (errno.EAGAIN, errno.EINTR, errno.ETIMEDOUT):
+            raise OSError(error, f"futex: {errno.errorcode.get(error, 'unknown error')}")
+
+
+def wake(address: int) -> int:
+    """Wake all sleepers on the word, and return how many they were."""
+    number, _, quick = _existing(_calls())
+    return quick(number, address, _FUTEX_WAKE, _ALL, None, None, 0)
+
+
+def _existing(calls: _Calls | None) -> _Calls:
+    if calls is None:
+        message = "there is no futex here: ask is_available() first"
+        raise NotImplementedError(message)
+    return calls

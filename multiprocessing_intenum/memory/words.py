@@ -1,0 +1,368 @@
+"""The words of a cell in shared memory: the state, the count of its changes, the sleepers' word, the last changes.
+
+The layout, in bytes. All words are in the processor's own byte order.
+
+    0   state: 64 bits, the number of a member. A read loads this word and nothing else
+    8   count: 64 bits, how often the state has changed. Waiters sleep on its lower half
+    16  sleepers: 32 bits, not zero if a waiter may be sleeping
+    20  32 bits that only the mirror of a record uses: see mirror.py
+    24  settled: 64 bits, the state that the count belongs to
+    32  base: 64 bits, the count when the value was last begun anew; the changes are numbered from there
+    40  three words of 64 bits that only the mirror of a record uses: see mirror.py
+    64  the ring of the last changes, 32 entries of 32 bytes: state after the change, time, number, process id
+
+Everything but the sleepers' word is written with the lock held. A writer may be killed between any two stores:
+
+1. It writes the new entry into the ring, behind the entries that the count covers. No reader looks at it yet.
+2. It stores the state. From now on the change has happened, but it is not counted.
+3. It stores the count, then `settled`.
+
+If it is killed after step 2 or in step 3, `settled` differs from the state. The next writer sees that, and first counts
+the change if it is not counted yet. Until then a reader finds the change by its entry.
+
+Another program may have written anything. A reader does not wait for words that make sense: it tries some times, and
+then raises ValueError.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import struct
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from multiprocessing_intenum import fork
+from multiprocessing_intenum.memory import futex
+
+__all__ = ["READABLE", "SIZE", "Entry", "Found", "Words"]
+
+_STATE, _COUNT, _SLEEPERS, _SETTLED, _BASE, _RING = 0, 8, 16, 24, 32, 64
+_ENTRY = struct.Struct("@qdQI4x")  # native: struct then stores each field in one piece
+_ENTRIES = 32
+_LAST = _ENTRIES - 1  # as a mask: 32 is a power of two
+_PLACES: list[int] = [_RING + index * _ENTRY.size for index in range(_ENTRIES)]
+
+SIZE = _RING + _ENTRIES * _ENTRY.size
+
+READABLE = _ENTRIES - 3
+"""How many of the last changes can be read. The next two changes may be taking the places of two entries: a processor
+that reorders stores may show a part of the second change before the count of the first. The oldest entry left only
+says what the state was before the second oldest."""
+
+_LARGEST_COUNT = 2**62
+"""No count comes near this: with a change in each microsecond it would take 146,000 years."""
+
+_TRIES = 100
+"""How often words that make no sense are read again. A processor that reorders stores may show such words, but only for
+a moment."""
+
+_TRIES_IF_BUSY = 10_000
+"""How often words are read again if they were overwritten meanwhile. That takes 30 changes during one try."""
+
+
+class Entry(NamedTuple):
+    """A change, as numbers."""
+
+    before: int | None
+    """The state before; None for the change number 0, and for a change before which a number was left out."""
+    after: int
+    time: float
+    """Seconds since the epoch."""
+    number: int
+    pid: int
+    """The process that wrote it; 0 if unknown."""
+
+
+class Found(NamedTuple):
+    """The changes that `Words.changes_since` has found."""
+
+    counted: int
+    """How many changes were counted: the value to sleep on."""
+    entries: list[Entry]
+    last: int
+    """The number of the last change, for the next call. It is more than `counted` if that change is not counted yet."""
+
+
+_pid = os.getpid()  # os.getpid() itself would take 50 ns of each write
+
+
+def _be_another_process() -> None:
+    global _pid
+    _pid = os.getpid()
+
+
+fork.in_child(fork.Step.PROCESS, _be_another_process)
+
+
+def _fence() -> None:
+    """Keep the stores and loads before this call before those after it."""
+    # Releasing a lock orders what comes before, taking it orders what comes after, and the two keep their order.
+    lock = threading.Lock()
+    lock.acquire()
+    lock.release()
+    lock.acquire()
+
+
+# x86 and s390x keep the order of the stores of one processor, and of its loads. Others need the fence.
+_NEEDS_FENCE = platform.machine().lower() not in ("x86_64", "amd64", "s390x")
+
+
+class Words:
+    """The words of one cell.
+
+    Args:
+        block: the shared memory, of SIZE bytes, aligned to 8. If it is read-only, so are the words.
+    """
+
+    __slots__ = ("_address", "_bytes", "base", "count", "remedy", "settled", "sleepers", "state")
+
+    remedy: str
+    """What to do about damage, for the text of an error."""
+
+    state: memoryview[Any]
+    count: memoryview[Any]
+    sleepers: memoryview[Any]
+    settled: memoryview[Any]
+    base: memoryview[Any]
+
+    def __init__(self, block: Any) -> None:
+        self._bytes = memoryview(block).cast("B")
+
+        def word(offset: int, kind: str) -> memoryview[Any]:
+            return self._bytes[offset : offset + struct.calcsize(kind)].cast(kind, ())  # type: ignore[call-overload,no-any-return]
+
+        self.state = word(_STATE, "q")
+        self.count = word(_COUNT, "Q")
+        self.sleepers = word(_SLEEPERS, "I")
+        self.settled = word(_SETTLED, "q")
+        self.base = word(_BASE, "Q")
+        self.remedy = "The value is damaged: stop the processes that share it, and make it anew"
+        self._address = 0
+        if not self._bytes.readonly:
+            self._address = ctypes.addressof(ctypes.c_char.from_buffer(block)) + _COUNT + 4 * (sys.byteorder == "big")
+
+    def begin(self, number: int, at: float | None = None, pid: int | None = None) -> None:
+        """Write the first state, the change number 0, into new memory. `at`: when; `pid`: by which process."""
+        self._write_entry(number, 0, pid, at)
+        self.settled[()] = number
+        self.state[()] = number
+
+    def begin_anew(self, number: int, at: float | None = None, pid: int | None = None) -> None:
+        """Write the first state, the change number 0 again, over a value that no process uses any more.
+
+        A process may be reading it all the same, so the count goes on: a waiter must never find it lower than before.
+        """
+        if self.count[()] > _LARGEST_COUNT:
+            self.count[()] = 0  # another program has written it: this repairs the value
+        if self.settled[()] != self.state[()]:
+            self._settle()
+        count = self.count[()] + 1
+        self._write_entry(number, count, pid, at)
+        self.state[()] = number
+        self.count[()] = count
+        self.settled[()] = number
+        self.base[()] = count
+        self.sleepers[()] = 0
+
+    def are_whole(self) -> bool:
+        """Whether these can be the words of a cell: a file may hold anything."""
+        for _ in range(_TRIES):  # between the two loads, many writes may have replaced the entry
+            count = self.count[()]
+            if self._read(count)[2] == count:
+                return bool(self.base[()] <= count <= _LARGEST_COUNT)
+        return False
+
+    def damaged(self, why: str) -> ValueError:
+        """Return the error for words that this library cannot have written."""
+        return ValueError(f"{why}: another program may have written to the shared memory. {self.remedy}")
+
+    def writer(
+        self,
+        members: dict[int, Any],
+        number_of: Callable[[Any], int],
+        check: Callable[[int, Any], None] | None = None,
+    ) -> Callable[[Any], None]:
+        """Return the function that stores a member. It must be called with the lock held.
+
+        Args:
+            members: the table from number to member. It has each member that is stored.
+            number_of: the function from member to number.
+            check: called with the state and another member that is to follow it. If it raises, the write is refused.
+        """
+        state, count, settled, raw = self.state, self.count, self.settled, self._bytes
+        member_of, pack_into, places, now = members.get, _ENTRY.pack_into, _PLACES, time.time
+        largest = _LARGEST_COUNT
+
+        def store(member: Any) -> None:
+            while True:
+                before = state[()]
+                if member_of(before) is member:  # staying is no change
+                    return
+                if check is not None:
+                    check(before, member)
+                after = number_of(member)
+                if settled[()] != before:
+                    self._settle()
+                at = now()
+                number: int = count[()] + 1
+                if number > largest:
+                    raise self._too_large(number)
+                pack_into(raw, places[number & _LAST], after, at, number, _pid)
+                if _NEEDS_FENCE:
+                    _fence()
+                # A signal handler may have run after one of these calls, and have written a change. From here to the
+                # end no handler can run: Python looks for signals only after a call (3.10 between any two steps).
+                if count[()] < number:
+                    break
+            state[()] = after
+            count[()] = number
+            settled[()] = after
+
+        return store
+
+    def replay(self, after: int, at: float, pid: int, *, gap: bool = False) -> bool:
+        """Store a change that happened elsewhere. Call it with the lock held.
+
+        Args:
+            after: the state.
+            at: seconds since the epoch.
+            pid: the process.
+            gap: leave out a number, because changes before this one are missing.
+
+        Returns:
+            False if the state is already this one, which is no change.
+        """
+        if self.settled[()] != self.state[()]:
+            self._settle()
+        if self.state[()] == after:
+            return False
+        number: int = self.count[()] + 1 + gap
+        self._write_entry(after, number, pid, at)
+        if _NEEDS_FENCE:
+            _fence()
+        self.state[()] = after
+        self.count[()] = number
+        self.settled[()] = after
+        return True
+
+    def _settle(self) -> None:
+        """Count the change of a writer that was killed, or interrupted, after it had stored the state."""
+        after, uncounted = self._uncounted(self.count[()])
+        if uncounted is not None:
+            _, at, number, pid = uncounted
+            self._write_entry(after, number, max(pid, 0), at)
+            self.count[()] = number
+        self.settled[()] = after
+
+    def _uncounted(self, count: int) -> tuple[int, tuple[int, float, int, int] | None]:
+        """Return the state, and the entry of the change that led to it, if `count` does not include that change.
+
+        If another program has written the state, there is no such entry. One is made up, with the process id -1.
+        """
+        state: int = self.state[()]
+        if state == self.settled[()]:
+            return state, None
+        if _NEEDS_FENCE:
+            _fence()
+        if self._read(count)[0] == state:  # the change is counted: its writer was killed before `settled`
+            return state, None
+        for number in (count + 1, count + 2):  # replay() may have left out a number
+            entry = self._read(number)
+            if (entry[0], entry[2]) == (state, number):
+                return state, entry
+        return state, (state, time.time(), count + 1, -1)
+
+    def _write_entry(self, after: int, number: int, pid: int | None = None, at: float | None = None) -> None:
+        """Write an entry into the ring. The default is this process, and now."""
+        pid, at = _pid if pid is None else pid, time.time() if at is None else at
+        if number > _LARGEST_COUNT:
+            raise self._too_large(number)
+        _ENTRY.pack_into(self._bytes, _PLACES[number & _LAST], after, at, number, pid)
+
+    def _too_large(self, number: int) -> ValueError:
+        return self.damaged(f"the number of the next change is {number}")
+
+    def _read(self, number: int) -> tuple[int, float, int, int]:
+        return _ENTRY.unpack_from(self._bytes, _PLACES[number & _LAST])
+
+    def changes_since(self, number: int, *, by_others: bool = False) -> Found:
+        """Return the count, and the changes after `number` in order. Overwritten changes are missing.
+
+        The count is that of all changes. The entries are numbered from the one with which the value last began anew. If
+        the change to the present state is not counted yet, it is the last entry: its writer is about to count it, or
+        was killed before.
+
+        Args:
+            number: the number of the last change that the caller already knows.
+            by_others: include a state that another program has written, though it may vanish without being counted.
+
+        Raises:
+            ValueError: the words make no sense, or they are written to faster than they can be read.
+        """
+        tries = 0
+        for _ in range(_TRIES_IF_BUSY):
+            count: int = self.count[()]
+            if _NEEDS_FENCE:
+                _fence()
+            base: int = self.base[()]
+            # The change `number` is read as well, for the state before the first change that is asked for.
+            first = max(min(number, count), count - READABLE, base)
+            found = [(each, self._read(each)) for each in range(first, count + 1)]
+            is_whole = bool(found) and found[-1][1][2] == count and number <= count + 2
+            _, uncounted = self._uncounted(count)
+            if _NEEDS_FENCE:
+                _fence()
+            count_now: int = self.count[()]
+            last = count
+            if uncounted is not None and count_now == count and (uncounted[3] >= 0 or by_others):
+                last = uncounted[2]
+                found += [(each, self._read(each)) for each in range(count + 1, last)]  # left out by replay()
+                found.append((last, uncounted))
+            entries = self._entries(found, number, base, count_now - READABLE)
+            if (entries and count_now != count) or (is_whole and (entries or number >= count)):
+                return Found(count, entries, last)
+            if count_now == count:
+                tries += 1
+                if tries == _TRIES:
+                    raise self.damaged(f"the change number {count} is not among the last changes")
+        raise self.damaged("the last changes are overwritten faster than they can be read")
+
+    @staticmethod
+    def _entries(
+        found: list[tuple[int, tuple[int, float, int, int]]], number: int, base: int, oldest: int
+    ) -> list[Entry]:
+        """Return the changes after `number`. Changes before `oldest` may have been overwritten while they were read."""
+        entries: list[Entry] = []
+        before: int | None = None
+        is_known = False  # whether `before` is right. A right None means that a change is missing
+        for each, (after, at, entry_number, pid) in found:
+            if entry_number != each or each < oldest:
+                before = None
+                is_known = entry_number < each  # true: replay() has left out this number; false: it was overwritten
+                continue
+            if each > number and (each == base or is_known):
+                entries.append(Entry(before, after, at, each - base, max(pid, 0)))
+            before, is_known = after, True
+        return entries
+
+    @property
+    def can_wake(self) -> bool:
+        """Whether `sleep` can be called: not in read-only memory, where a sleeper cannot announce itself."""
+        return self._address != 0
+
+    def wake(self) -> None:
+        """Wake the sleepers on the count. Call it after a change if the sleepers' word is not zero."""
+        if futex.wake(self._address) == 0:
+            # No sleeper is left: it was killed, or has looked by itself. If another one is just about to sleep, the
+            # next change does not wake it, and it looks again at the end of its slice.
+            self.sleepers[()] = 0
+
+    def sleep(self, count: int, seconds: float) -> None:
+        """Sleep while the count is `count`, but no longer than `seconds`. It may return early."""
+        self.sleepers[()] = 1
+        futex.wait(self._address, count & 0xFFFFFFFF, seconds)

@@ -1,0 +1,181 @@
+"""The cell of a record: the words in its mirror, and writes that go to the row first."""
+
+from __future__ import annotations
+
+import time
+import weakref
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from multiprocessing_intenum import fork
+from multiprocessing_intenum.by_path.cell import FileCell, open_enum
+from multiprocessing_intenum.by_path.file_lock import FileLock
+from multiprocessing_intenum.by_path.mirror import Mirror, Row, now
+from multiprocessing_intenum.by_path.shared_file import SharedFile
+from multiprocessing_intenum.cell import Cell, OpensCell
+from multiprocessing_intenum.enums.members import EnumMember, Members, members_of
+from multiprocessing_intenum.locks.holding import guarded, operations_of, seconds
+from multiprocessing_intenum.postgres.follower import follow
+from multiprocessing_intenum.postgres.lock import MIRRORING, RecordLock
+from multiprocessing_intenum.postgres.session import PATIENCE, PROMPT
+from multiprocessing_intenum.postgres.source import Source
+
+__all__ = ["RecordCell"]
+
+T = TypeVar("T", bound=EnumMember)
+R = TypeVar("R")
+
+_FRESH = 3.0
+"""A mirror that was confirmed within these seconds is fresh: a process of this machine follows the record."""
+
+_FIRST_LOOK = 2.0
+"""Seconds that a process waits for the database when it opens a mirror that exists. See `_look`."""
+
+
+# The locks of this process, by the file. A thread would wait for itself if a file had two.
+_locks: weakref.WeakValueDictionary[FileLock, RecordLock] = weakref.WeakValueDictionary()
+_making = fork.lock_of_threads()
+
+
+def _open_mirror(members: Members[Any], source: Source, file: SharedFile, number: int | None) -> FileLock:
+    """Open the mirror of a record. Make it from the record if there is none, or if it has another enum."""
+    kept = SharedFile(file.path, keep=True, mode=file.mode, readonly=file.readonly)
+    try:
+        opened = open_enum(kept, members, None, source.name)
+        if not file.readonly:
+            _look(opened, members, source, number)
+        return opened
+    except (FileNotFoundError, ValueError):
+        # There is no mirror, or an old one with another enum: the record says what to write into it.
+        if file.readonly:
+            raise
+    asked = now()
+    row: Row | None = None
+    try:
+        row = source.row(members, None, PATIENCE)
+    except FileNotFoundError:
+        if number is None:
+            raise
+
+    def begin(body: memoryview, is_new: bool) -> None:
+        # The row is made only now, so that a path that is refused leaves no row behind.
+        Mirror(body).begin(row or source.row(members, number, PATIENCE), asked, is_new=is_new)
+
+    return open_enum(file, members, begin, source.name)
+
+
+def _look(opened: FileLock, members: Members[Any], source: Source, number: int | None) -> None:
+    """Bring the mirror up to date. Without the database its state has to do.
+
+    A process that only attaches does not ask the database if the mirror is fresh. A process that has a first state
+    makes the row if it was deleted.
+    """
+    mirror = Mirror(opened.body)
+    question = mirror.asking()
+    if number is not None or mirror.age() > _FRESH:
+        with suppress(ConnectionError, TimeoutError):
+            row = source.row(members, number, _FIRST_LOOK)
+            operations_of(opened).try_to_hold(lambda: mirror.catch_up(row, question), MIRRORING)
+
+
+class RecordCell(FileCell[T]):
+    """A cell in the mirror of a record. Its writes go to the record first.
+
+    Args:
+        members: the table of the enum.
+        record: the argument `at=` of the value, for pickling.
+        source: the record in its database.
+        mirror: how its mirror is opened.
+        number: the first state, to make the record if there is none; None: only attach.
+
+    Raises:
+        OSError, ValueError: see `source.Source.row` and `by_path.cell.open_enum`.
+    """
+
+    __slots__ = ("_record",)
+
+    write: Callable[[T], None]
+
+    def __init__(
+        self, members: Members[T], record: OpensCell, source: Source, mirror: SharedFile, number: int | None
+    ) -> None:
+        self._record = record
+        opened = _open_mirror(members, source, mirror, number)
+        if mirror.readonly:
+            super().__init__(members, mirror, opened, opened)
+            return
+        check = source.check_of(members)
+        with _making:
+            lock = _locks.get(opened)
+            if lock is None:
+                reduced = _lock_again, (members.enum_type, record)
+                lock = _locks[opened] = RecordLock(source, check, opened, reduced)
+            lock.refuse_another(source)
+        super().__init__(members, mirror, opened, lock)
+        follow(opened, source.table, source.parameters, check)
+
+    @property
+    def _fleet_lock(self) -> RecordLock | None:
+        """The lock of the fleet; None if the mirror is only read."""
+        lock: object = self.lock
+        return lock if isinstance(lock, RecordLock) else None
+
+    def check_writes(self, check: Callable[[int, T], None] | None) -> None:
+        """Before each write call `check`, which raises an error to refuse it. Then the database decides."""
+        lock, words = self._fleet_lock, self.words
+        if lock is None:
+            super().check_writes(check)
+            return
+        member_of, number_of = self.by_number.get, self.members.number_of
+
+        def store(member: T) -> None:
+            held = lock.held
+            assert held is not None
+            before = held.state
+            if member_of(before) is member:  # staying is no change
+                return
+            if check is not None:
+                check(before, member)
+            lock.write(number_of(member))
+
+        self.operations = self.operations._replace(release=lock.release_written)
+        self.write = guarded(lock, self.operations, store, words.sleepers, words.wake)
+
+    def locked(self, action: Callable[[], R], timeout: float | None) -> R:
+        """Call `action` with the lock of the fleet, and return its result. The timeout covers the network as well."""
+        lock, limit = self._fleet_lock, seconds(timeout)
+        if limit is None or lock is None:
+            return super().locked(action, timeout)
+        answer_by = time.monotonic() + (limit or PROMPT)  # zero: no wait for the lock, but for an answer
+        outer = lock.held
+
+        def in_time() -> R:
+            held = lock.held
+            assert held is not None
+            before, held.answer_by = held.answer_by, min(answer_by, held.answer_by)
+            try:
+                return action()
+            finally:
+                if outer is not None:  # else the limit also covers giving the lock back
+                    held.answer_by = before
+
+        return super().locked(in_time, timeout)
+
+    def load(self) -> T:
+        """Return the member in the mirror; to the holder of the lock, the member in the record."""
+        lock = self._fleet_lock
+        held = None if lock is None else lock.held
+        return super().load() if held is None else self.members[held.state]
+
+    def pickled(self, name: str) -> tuple[Callable[..., Cell[Any]], tuple[Any, ...]]:
+        """Return a function and its arguments. With them any process of the machine opens the same record."""
+        return _cell_again, (self.members.enum_type, self._record)
+
+
+def _cell_again(enum_type: type[Any], record: OpensCell) -> Cell[Any]:
+    return record._open_cell(members_of(enum_type), None, None)
+
+
+def _lock_again(enum_type: type[Any], record: OpensCell) -> Any:
+    return _cell_again(enum_type, record).lock

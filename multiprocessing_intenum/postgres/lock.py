@@ -1,0 +1,444 @@
+"""The lock of a record, which excludes the whole fleet, and how its holder writes to the row and then to the mirror."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from typing_extensions import Self
+
+from multiprocessing_intenum import fork
+from multiprocessing_intenum.by_path.file_lock import FileLock
+from multiprocessing_intenum.by_path.mirror import Mirror, Row, RowChange
+from multiprocessing_intenum.locks.execution import moment
+from multiprocessing_intenum.locks.holding import OwnedLock, ThreadsLock, operations_of
+from multiprocessing_intenum.postgres import idle
+from multiprocessing_intenum.postgres.session import PATIENCE, PROMPT, Session
+from multiprocessing_intenum.postgres.source import Source
+from multiprocessing_intenum.postgres.table import GRACE, NEEDS_PRIMARY
+
+__all__ = ["MIRRORING", "Acquisition", "RecordLock"]
+
+_log = logging.getLogger("multiprocessing_intenum.postgres")
+
+_QUEUE = 1.0
+"""Seconds that a statement waits in the server's queue for the lock, or for the table, before it comes back.
+
+Every statement that waits for an advisory lock has a snapshot. VACUUM keeps what the snapshot might see, and CREATE
+INDEX CONCURRENTLY waits for its end: for ever, if the holder of the lock has called CREATE INDEX."""
+
+_ASIDE = 4.0
+"""Seconds that a process then waits without a statement before it queues up again."""
+
+_LOOK = 0.5
+"""Seconds between two looks at the lock meanwhile: a holder that is killed tells nobody."""
+
+MIRRORING = 1.0
+"""Seconds that the holder of the fleet's lock waits for the lock of this machine's mirror. A stopped process may hold
+that one."""
+
+
+class Acquisition:
+    """One acquisition of the lock: its session, and what the row holds."""
+
+    __slots__ = (
+        "answer_by", "begun", "depth", "has_written", "is_lost", "is_writing", "session", "state", "unmirrored",
+        "version",
+    )  # fmt: skip
+
+    session: Session
+    version: int
+    state: int
+    """The number of the member in the row. The mirror may not have it yet."""
+    begun: float
+    """When the lock was taken, by `time.monotonic`."""
+    answer_by: float
+    """The moment at which a write must be over, by `time.monotonic`."""
+    depth: int
+    """How often the lock was acquired and not released."""
+    unmirrored: list[RowChange]
+    """What was written and is not in the mirror yet."""
+    has_written: bool
+    is_lost: bool
+    """Whether an error has said that the lock was lost, or that it is not known whether a write was done."""
+    is_writing: bool
+
+    def __init__(self, session: Session, row: Row) -> None:
+        self.session, self.version, self.state = session, row.version, row.state
+        self.begun, self.answer_by, self.depth = time.monotonic(), math.inf, 1
+        self.unmirrored = []
+        self.has_written = self.is_lost = self.is_writing = False
+
+
+class RecordLock(OwnedLock):
+    """The lock of a record: it excludes the whole fleet. `get_lock()` of the value returns it.
+
+    It is re-entrant. Its holder finds the mirror up to date. If the connection is lost meanwhile, or the process is
+    killed, the server gives the lock to the next process; a write of the process that has lost it is refused.
+
+    The interface is that of `multiprocessing.RLock`.
+
+    Args:
+        source: the record in its database.
+        check: raises ValueError for a row with another enum.
+        file: the open mirror.
+        reduced: what `__reduce__` returns.
+    """
+
+    __slots__ = (
+        "__weakref__", "_file", "_hears", "_held", "_key", "_reduced", "_session", "_source", "_table", "_threads",
+        "_used", "check_enum", "mirror",
+    )  # fmt: skip
+
+    mirror: Mirror
+    check_enum: Callable[[Mapping[str, Any]], None]
+    """Raises ValueError for a row with another enum."""
+
+    def __init__(
+        self,
+        source: Source,
+        check: Callable[[Mapping[str, Any]], None],
+        file: FileLock,
+        reduced: tuple[Callable[..., Any], Any],
+    ) -> None:
+        self._source, self.check_enum, self._file, self._reduced = source, check, file, reduced
+        self.mirror, self._table = Mirror(file.body), source.table
+        # This lock excludes the threads of this process, which share a session. Processes queue up at the server, which
+        # is fair to them.
+        self._threads = ThreadsLock()
+        # Only the thread that holds it changes what follows.
+        self._held: Acquisition | None = None
+        self._session: Session | None = None
+        self._hears = False  # whether the session is notified of releases
+        self._key = 0
+        self._used = 0.0  # when the session was last needed, by time.monotonic()
+
+    def refuse_another(self, source: Source) -> None:
+        """Raise ValueError if this lock is of a record with another connection string."""
+        if source.parameters != self._source.parameters:
+            message = (
+                f"this process has {self._file.path!r} open as the mirror of a record of another database, or with "
+                "another connection string: give each record its own mirror, and always the same string"
+            )
+            raise ValueError(message)
+
+    @property
+    def held(self) -> Acquisition | None:
+        """The acquisition of the calling thread, or None if it does not hold the lock."""
+        return self._held if self._threads.is_mine() else None
+
+    def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
+        """Take the lock, or take it once more.
+
+        Args:
+            block: whether to wait while another thread or process holds it.
+            timeout: how many seconds to wait at most, for the network as well; None waits for ever for the lock, but
+                30 seconds for an answer of the server; zero or less does not wait for the lock.
+
+        Returns:
+            True if the lock is held now; False if it was not free in time.
+
+        Raises:
+            ConnectionError, TimeoutError: the database was not reached, or its table is locked. Nothing was written.
+            PermissionError, FileNotFoundError: something has to be set up in the database; or the server is a standby;
+                or the mirror was opened with `readonly=True`.
+            ValueError: the record is of another enum, or a pooler is in the way; or the timeout is not a number (NaN).
+            RuntimeError: a signal handler asks for it while its thread is about to take it.
+        """
+        deadline = math.inf if timeout is None else moment(timeout)
+        if not block or deadline <= time.monotonic():
+            deadline = -math.inf  # no wait for the lock, but the server needs some time to answer
+        fork.notice()
+        if self._threads.is_mine():
+            if self._held is None:
+                message = (
+                    "a signal handler can not take the lock of a record while its thread takes it or gives it back: "
+                    "try again later"
+                )
+                raise RuntimeError(message)
+            self._held.depth += 1
+            return True
+        try:
+            if not self._threads.acquire(block, timeout):
+                return False
+            if self._held is not None:  # a thread that held it has ended
+                self._drop()
+            self._held = self._lock(deadline)
+            if self._held is None:
+                self._give_up(close=False)
+                return False
+            return True
+        except BaseException:  # KeyboardInterrupt too, at any point
+            self._give_up()
+            raise
+
+    __enter__ = acquire
+
+    def release(self) -> None:
+        """Undo one `acquire`; the last one frees the lock.
+
+        Raises:
+            RuntimeError: the calling thread does not hold the lock.
+            ConnectionError: the lock was lost meanwhile, and no write has said so yet.
+        """
+        is_lost, has_written = self._free()
+        if is_lost:
+            raise self._loss("What was written under it before is done" if has_written else "Nothing was written")
+
+    def release_written(self) -> None:
+        """Do as `release` does, but raise no error if the lock was lost after a write was done."""
+        is_lost, has_written = self._free()
+        if is_lost and not has_written:
+            raise self._loss("Nothing was written")
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.release()
+        else:  # the error of the block comes first
+            self._free()
+
+    def _free(self) -> tuple[bool, bool]:
+        """Undo one `acquire`. Return whether the loss of the lock shows only now, and whether a write was done."""
+        held = self.held
+        if held is None:
+            message = f"cannot release {self!r}"
+            raise RuntimeError(message)
+        if held.depth > 1:
+            held.depth -= 1
+            return False, False
+        is_held = False
+        try:
+            self._held = None  # a signal handler that comes from here on gets an error
+            if not (held.session.is_closed or held.is_lost):
+                present = time.monotonic()
+                # Others may have left the server's queue by now.
+                tell = present - held.begun > _QUEUE
+                deadline = min(held.answer_by + GRACE, present + PROMPT)
+                with suppress(OSError):  # no answer: the lock is freed by closing the connection
+                    is_held = self._table.unlock(held.session, self._key, deadline, tell)
+            self._give_up(close=not is_held)
+        except BaseException:
+            self._give_up()
+            raise
+        return not (is_held or held.is_lost), held.has_written
+
+    def _is_mine(self) -> bool:
+        return self.held is not None
+
+    def _drop(self) -> None:
+        self._held = None
+        if self._session is not None:
+            self._session.close()  # closed first, then forgotten: an interrupt may come between
+        self._session = None
+
+    def _give_up(self, *, close: bool = True) -> None:
+        """Give everything back, whatever was done before."""
+        if not self._threads.is_mine():
+            return
+        try:
+            self._held = None
+            if close:
+                self._drop()
+            if self._session is not None:
+                self._used = time.monotonic()
+                idle.close_later(self)
+            self._threads.release()
+        except BaseException:  # KeyboardInterrupt, in the middle
+            if self._threads.is_mine():
+                self._drop()
+                self._threads.release()
+            raise
+
+    def close_if_idle(self) -> bool:
+        """Close the session if it was not used for a while. Return whether there is no session now."""
+        if self._threads.acquire(False):
+            try:
+                if self._held is None and time.monotonic() - self._used >= idle.IDLE:
+                    self._drop()
+            finally:
+                self._threads.release()
+        return self._session is None
+
+    def _lock(self, deadline: float) -> Acquisition | None:
+        """Take the lock of the fleet and bring the mirror up to date. Return None if the lock was not free in time."""
+        while True:
+            question = self.mirror.asking()
+            is_old = self._session is not None and not self._session.is_closed
+            try:
+                row = self._locked_row(deadline)
+            except ConnectionError:
+                if not (is_old and self._session is not None and self._session.is_closed):
+                    raise
+                # The server may have closed a connection that was not used for a while. A new connection shows whether
+                # the server is there.
+                row = self._locked_row(deadline)
+            if row is None:
+                return None
+            found = row
+            self.check_enum(found.description)
+            left = min(max(0.0, deadline - time.monotonic()), MIRRORING)
+            session = self._session
+            assert session is not None
+            if operations_of(self._file).try_to_hold(lambda: self.mirror.catch_up(found, question), left):  # noqa: B023 # it is called
+                return Acquisition(session, found)
+            # The rest of the fleet must not wait for a process that is stopped on this machine.
+            self._drop()
+            if time.monotonic() >= deadline:
+                return None
+
+    def _connected(self, deadline: float) -> Session:
+        """Return the session of this process. Make one if there is none."""
+        session = self._session
+        if session is None or session.is_closed:
+            begun = time.monotonic()
+            answer_by = begun + PROMPT if deadline == -math.inf else min(deadline, begun + PATIENCE)
+            session = self._session = self._source.session(answer_by)
+            self._hears = False
+            if session.is_standby:  # its lock would exclude nobody
+                raise PermissionError(NEEDS_PRIMARY)
+            self._key = self._table.key(session, answer_by)
+        return session
+
+    def _locked_row(self, deadline: float) -> Row | None:
+        """Take the lock of the fleet, and return the row. Return None if the lock was not free in time."""
+        session = self._connected(deadline)
+        try:
+            row = self._ask_for_lock(session, deadline, wait=False)
+            while row is None and time.monotonic() < deadline:
+                row = self._ask_for_lock(session, deadline, wait=True)
+                if row is None:
+                    row = self._stand_aside(session, deadline)
+        except (ConnectionError, TimeoutError) as error:
+            if not session.is_closed:  # the server has answered, and the text says what
+                raise
+            message = f"{error}. Nothing was written"
+            raise type(error)(message) from None
+        return row
+
+    def _ask_for_lock(self, session: Session, deadline: float, *, wait: bool) -> Row | None:
+        """Ask for the lock once, and return the row if the lock was granted within `_QUEUE` seconds."""
+        begun = time.monotonic()
+        if deadline == -math.inf:
+            limit, answer_by = PROMPT, begun + PROMPT
+        else:
+            limit, answer_by = min(deadline - begun, _QUEUE), min(deadline + GRACE, begun + PATIENCE)
+        try:
+            return self._table.lock(session, self._key, limit, answer_by, wait=wait)
+        except TimeoutError:
+            if session.is_closed or time.monotonic() >= deadline:
+                raise
+            return None  # the table is locked, and the fleet's lock was given back
+
+    def _stand_aside(self, session: Session, deadline: float) -> Row | None:
+        """Wait for a while, with no statement at the server. Return the row if this process got the lock."""
+        end = min(deadline, time.monotonic() + _ASIDE)
+        if not self._hears and end > time.monotonic():
+            self._table.listen_for_release(session, self._key, min(deadline + GRACE, time.monotonic() + PATIENCE))
+            self._hears = True
+        while time.monotonic() < end:
+            if session.notified(min(end, time.monotonic() + _LOOK)):
+                return None
+            row = self._ask_for_lock(session, deadline, wait=False)
+            if row is not None:
+                return row
+        return None
+
+    def write(self, number: int) -> None:
+        """Store a state in the database, and then in the mirror. The lock must be held.
+
+        Raises:
+            ConnectionError, TimeoutError: it was not written, or that is not known. The text says which.
+            FileNotFoundError: the row was deleted.
+            RuntimeError: a signal handler writes while its thread writes.
+        """
+        held = self._held
+        assert held is not None
+        if held.is_writing:
+            message = "a signal handler can not write to a record while its thread writes to it: try again later"
+            raise RuntimeError(message)
+        held.is_writing = True
+        try:
+            self._write(held, number)
+            left = min(max(0.0, held.answer_by - time.monotonic()), MIRRORING)
+            if not operations_of(self._file).try_to_hold(lambda: self._mirror(held), left):
+                _log.warning(
+                    "the record %r was written, but not its mirror %r, because the lock of the mirror was not free: "
+                    "its holder may be stopped. The process that follows the record will write to the mirror",
+                    self._source.name,
+                    self._file.path,
+                )
+        finally:
+            held.is_writing = False
+
+    def _mirror(self, held: Acquisition) -> None:
+        version = self.mirror.asking().version
+        self.mirror.add([entry for entry in held.unmirrored if entry.version > version], version)
+        held.unmirrored = []
+
+    def _write(self, held: Acquisition, number: int) -> None:
+        session = held.session
+        if held.is_lost or session.is_closed:
+            held.is_lost = True
+            raise self._loss("This was not written")
+        begun = time.monotonic()
+        answer_by = min(held.answer_by, begun + PATIENCE)
+        if answer_by <= begun:
+            message = "the time was over before the write was sent to PostgreSQL: nothing was written"
+            raise TimeoutError(message)
+        held.is_lost = True  # until the outcome is known: an interrupt may come at any point
+        failure: OSError
+        try:
+            entry = self._table.write(session, self._key, held.version, number, os.getpid(), answer_by)
+        except (OSError, RuntimeError) as error:
+            held.is_lost = session.is_closed
+            if not (session.is_closed and isinstance(error, (ConnectionError, TimeoutError))):
+                raise
+            failure = error
+        else:
+            if entry is None:
+                raise self._refusal(held, answer_by)
+            held.unmirrored.append(entry)
+            held.version, held.state = entry.version, number
+            held.has_written, held.is_lost = True, False
+            return
+        message = (
+            f"{failure}. It is not known whether this write was done: look at the value when the database is back, and "
+            "write again if need be"
+        )
+        raise type(failure)(message)
+
+    def _refusal(self, held: Acquisition, answer_by: float) -> OSError:
+        """Return the error that says why the server has found no row to write to."""
+        with suppress(ConnectionError, TimeoutError):
+            row = self._table.find(held.session, answer_by)
+            if row is None:
+                return FileNotFoundError(
+                    f"the row of the record {self._source.name!r} was deleted while its lock was held. This was not "
+                    "written: start the process that makes it, with a first member"
+                )
+            if row.version != held.version:
+                return ConnectionError(
+                    f"the row of the record {self._source.name!r} has changed since its lock was taken: its version is "
+                    f"{row.version}, expected {held.version}. It was written by hand, or its table was restored, so "
+                    "that another machine may have written meanwhile. This was not written: take the lock again"
+                )
+        return self._loss("This was not written")
+
+    def _loss(self, consequence: str) -> ConnectionError:
+        """Return the error for a lost lock. Another thread may hold the lock by now, with a new session."""
+        return ConnectionError(
+            f"the lock of the record {self._source.name!r} was lost with the connection to PostgreSQL: another machine "
+            f"may have written meanwhile. {consequence}"
+        )
+
+    def __repr__(self) -> str:
+        held = "" if self._is_mine() else "not "
+        return f"<{type(self).__name__} of the record {self._source.name!r} {held}held by this thread>"
+
+    def __reduce__(self) -> tuple[Callable[..., Self], Any]:
+        return self._reduced

@@ -1,0 +1,294 @@
+"""The row of a record in PostgreSQL, and every statement on it."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import Any, NamedTuple, cast
+
+from multiprocessing_intenum.by_path.mirror import Row, RowChange
+from multiprocessing_intenum.postgres.session import ServerError, Session
+
+__all__ = [
+    "CREATE_TABLE",
+    "GRACE",
+    "NEEDS_PRIMARY",
+    "Found",
+    "Table",
+    "find_all",
+    "listen",
+]
+
+CREATE_TABLE = """\
+CREATE TABLE IF NOT EXISTS multiprocessing_intenum (
+    name text PRIMARY KEY,
+    enum jsonb NOT NULL,      -- its name, and the names and numbers of its members
+    state bigint NOT NULL,    -- the number of the member
+    version bigint NOT NULL,  -- how often it has changed
+    history jsonb NOT NULL    -- the last changes: [version, state, seconds since the epoch, process id]
+)"""
+
+_SELECT = "SELECT enum, state, version, history FROM multiprocessing_intenum WHERE name = "
+
+_KEPT = 16
+"""Changes in the history, besides the one before them."""
+
+GRACE = 0.5
+"""Seconds by which a write may outlast its timeout, whatever the server does."""
+
+
+NEEDS_PRIMARY = (
+    "Nobody can write to this server: it is a standby, or default_transaction_read_only is on. A write needs the "
+    "primary: leave target_session_attrs out of the connection string, and name the host of the primary in it"
+)
+
+
+def _key_of(name: str) -> str:
+    """Return the SQL of a record's key.
+
+    The key comes from names, not from the table's OID: a table that was dropped and restored has another OID, but
+    processes that opened it before must exclude processes that opened it afterwards.
+    """
+    return (
+        f"hashtextextended({name}, hashtextextended((SELECT nspname FROM pg_class JOIN pg_namespace "
+        "ON pg_namespace.oid = relnamespace WHERE pg_class.oid = 'multiprocessing_intenum'::regclass), 0))"
+    )
+
+
+class Table:
+    """The statements on one record's row.
+
+    Args:
+        name: the name of the record.
+
+    All methods raise ConnectionError or TimeoutError if the server does not answer, and PermissionError or
+    FileNotFoundError for what has to be set up there.
+    """
+
+    __slots__ = ("name",)
+
+    name: str
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def create(self, session: Session, deadline: float) -> None:
+        """Make the table if there is none."""
+        # Two processes that create it at once would both find no table, so they take turns.
+        script = f"SELECT pg_advisory_xact_lock(hashtextextended('multiprocessing_intenum', 0)); {CREATE_TABLE}"
+        try:
+            session.script(script, deadline)
+        except ServerError as error:
+            raise _meaning(error) from None
+
+    def find(self, session: Session, deadline: float) -> Row | None:
+        """Return the row, or None if there is none."""
+        return _row(self._query(session, _SELECT + "$1", (self.name,), deadline))
+
+    def make(self, session: Session, description: Mapping[str, Any], state: int, pid: int, deadline: float) -> None:
+        """Make the row, unless another process was faster."""
+        self._query(
+            session,
+            "INSERT INTO multiprocessing_intenum VALUES ($1, $2, $3, 0, jsonb_build_array("
+            "jsonb_build_array(0, $3::bigint, extract(epoch FROM clock_timestamp()), $4::bigint))) "
+            "ON CONFLICT DO NOTHING",
+            (self.name, json.dumps(description), state, pid),
+            deadline,
+        )
+
+    def key(self, session: Session, deadline: float) -> int:
+        """Return the number of the record's advisory lock and of its channel. Each schema has another number."""
+        ((key,),) = self._query(session, f"SELECT {_key_of('$1')}", (self.name,), deadline)
+        return int(cast("bytes", key))
+
+    def lock(self, session: Session, key: int, limit: float, deadline: float, *, wait: bool) -> Row | None:
+        """Take the lock of the fleet, and return the row as it is then. Return None if the lock was not free in time.
+
+        Unless a row is returned, the lock is given back, or the session is closed: the lock may have been granted
+        before the failure, or at the same moment.
+
+        Args:
+            session: the session that is to have the lock.
+            key: what `key` has returned.
+            limit: seconds that the server waits for the lock, if `wait` is true, and for the table.
+            deadline: when the server's answer must be there.
+            wait: whether to queue up. The server is fair to the queue: a session that only tries can not overtake it.
+
+        Raises:
+            TimeoutError: also if the lock was free, but the table is locked.
+        """
+        limit_ms = min(max(1, math.ceil(1000 * limit)), 2**31 - 1)  # 0 would be no limit
+        script = (
+            f"SET LOCAL lock_timeout = {limit_ms}; "
+            f"SELECT {f'true FROM pg_advisory_lock({key})' if wait else f'pg_try_advisory_lock({key})'}; "
+            f"{_SELECT}{session.literal(self.name)}"
+        )
+        try:
+            _, ((is_granted,),), rows = session.scripts(script, deadline)
+            if is_granted == b"t":
+                return self.required(_row(rows))
+        except ServerError as error:
+            self._give_back(session, deadline)
+            if error.state != "55P03":  # lock_not_available
+                raise _meaning(error) from None
+            if error.done > 1:
+                message = (
+                    "the table multiprocessing_intenum is locked by another session (ALTER TABLE, VACUUM FULL, LOCK "
+                    "TABLE): nothing was written"
+                )
+                raise TimeoutError(message) from None
+        except BaseException:  # there is no row; or an interrupt, at any point
+            session.close()
+            raise
+        return None
+
+    def _give_back(self, session: Session, deadline: float) -> None:
+        """Give back all locks, whether or not one was granted."""
+        try:
+            session.script("SELECT pg_advisory_unlock_all()", deadline)
+        except BaseException as error:
+            session.close()
+            if not isinstance(error, (ServerError, OSError)):
+                raise
+
+    def unlock(self, session: Session, key: int, deadline: float, tell: bool = False) -> bool:
+        """Give the lock back. Return False if it was lost before.
+
+        Args:
+            session: the session that has the lock.
+            key: what `key` has returned.
+            deadline: when the server's answer must be there.
+            tell: whether to notify the processes that wait outside the server's queue.
+        """
+        told = f", pg_notify('{_channel_of_releases(key)}', '')" if tell else ""
+        ((was_held, *_),) = self._query(session, f"SELECT pg_advisory_unlock({key}){told}", (), deadline)
+        return bool(was_held == b"t")
+
+    def listen_for_release(self, session: Session, key: int, deadline: float) -> None:
+        """Have the session notified when `unlock` says that the lock is free."""
+        self._query(session, f"LISTEN {_channel_of_releases(key)}", (), deadline)
+
+    def write(
+        self, session: Session, key: int, version: int, state: int, pid: int, deadline: float
+    ) -> RowChange | None:
+        """If the row still has this version, store a state and notify the followers; else return None."""
+        # If the table is locked, the server says before the deadline that it has not written.
+        left = max(1, math.floor(1000 * (deadline - time.monotonic())))
+        script = (
+            f"SET LOCAL lock_timeout = {left}; "
+            f"WITH written AS (UPDATE multiprocessing_intenum SET state = {state}, version = version + 1, history = "
+            f"CASE WHEN jsonb_array_length(history) > {_KEPT} THEN history - 0 ELSE history END || "
+            "jsonb_build_array(jsonb_build_array("
+            f"version + 1, ({state})::bigint, extract(epoch FROM clock_timestamp()), {pid})) "
+            f"WHERE name = {session.literal(self.name)} AND version = {version} AND pg_backend_pid() = {session.pid} "
+            "RETURNING history -> -1 AS entry) "
+            f"SELECT entry, pg_notify('{channel_of(key)}', '') FROM written"
+        )
+        try:
+            rows = session.script(script, deadline + GRACE / 2)
+        except ServerError as error:
+            raise _meaning(error) from None
+        return _change(*json.loads(cast("bytes", rows[0][0]))) if rows else None
+
+    def required(self, row: Row | None) -> Row:
+        """Return the row; FileNotFoundError if there is none."""
+        if row is None:
+            message = f"there is no record {self.name!r}: start the process that makes it, with a first member"
+            raise FileNotFoundError(message)
+        return row
+
+    @staticmethod
+    def _query(session: Session, sql: str, arguments: Sequence[object], deadline: float) -> Any:
+        try:
+            return session.query(sql, arguments, deadline)
+        except ServerError as error:
+            raise _meaning(error) from None
+
+
+def channel_of(key: int) -> str:
+    """Return the name of the channel on which writes are notified."""
+    return f"multiprocessing_intenum_{key % 2**64:016x}"
+
+
+def _channel_of_releases(key: int) -> str:
+    return f"{channel_of(key)}_free"
+
+
+def _change(version: int, state: int, at: float, pid: int) -> RowChange:
+    return RowChange(version, state, at, pid & 0xFFFFFFFF)  # a mirror has 32 bits for it
+
+
+def _row(rows: list[list[Any]]) -> Row | None:
+    if not rows:
+        return None
+    ((description, state, version, history),) = rows
+    row = Row(json.loads(description), int(state), int(version), [_change(*each) for each in json.loads(history)])
+    if [(each.version, each.state) for each in row.history[-1:]] != [(row.version, row.state)]:
+        # The state was written by hand, at an unknown time.
+        row.history.append(RowChange(row.version, row.state, time.time(), 0))
+    return row
+
+
+def _meaning(error: ServerError) -> OSError:
+    """Return what a refusal means to the user."""
+    if error.state == "42P01":  # undefined_table
+        return FileNotFoundError(
+            "the database has no table multiprocessing_intenum (in the schemas of its search_path): make it once with "
+            "the statement in the documentation, or give PostgresRecord(..., create=True)"
+        )
+    if error.state == "42501":  # insufficient_privilege
+        return PermissionError(
+            f"PostgreSQL refuses: {error}. The user needs SELECT, INSERT and UPDATE on the table "
+            "multiprocessing_intenum; with create=True also CREATE on the schema"
+        )
+    if error.state == "25006":  # read_only_sql_transaction
+        return PermissionError(f"PostgreSQL refuses: {error}. {NEEDS_PRIMARY}")
+    if error.state == "55P03":
+        return TimeoutError(
+            f"the table multiprocessing_intenum is locked by another session, nothing was written: {error}"
+        )
+    return ConnectionError(f"PostgreSQL refuses, nothing was written: {error}")
+
+
+class Found(NamedTuple):
+    """What the database has of one record."""
+
+    channel: str
+    columns: list[Any]
+    """The columns of the row; all None if there is none."""
+
+    def row(self) -> Row | None:
+        """Return the row, or None if there is none.
+
+        Raises:
+            ValueError: the row holds something that this library does not write.
+        """
+        try:
+            return None if self.columns[0] is None else _row([self.columns])
+        except (LookupError, TypeError, ValueError) as error:
+            message = f"its row holds something that this library does not write ({error})"
+            raise ValueError(message) from None
+
+
+def find_all(session: Session, names: Sequence[str], deadline: float) -> dict[str, Found]:
+    """Return what the database has of each of these records. Errors are those of `Table`."""
+    asked = ", ".join(f"${number}" for number in range(1, len(names) + 1))
+    sql = (
+        f"SELECT name, {_key_of('name')}, enum, state, version, history "
+        f"FROM unnest(ARRAY[{asked}]::text[]) AS asked (name) LEFT JOIN multiprocessing_intenum USING (name)"
+    )
+    rows = Table._query(session, sql, names, deadline)
+    return {name.decode(): Found(channel_of(int(key)), columns) for name, key, *columns in rows}
+
+
+def listen(session: Session, channels: AbstractSet[str], no_more: AbstractSet[str], deadline: float) -> None:
+    """Have the session notified of each write on `channels`, and no longer on `no_more`."""
+    statements = [f"UNLISTEN {each}" for each in no_more] + [f"LISTEN {each}" for each in channels]
+    try:
+        session.script("; ".join(statements), deadline)
+    except ServerError as error:
+        if error.state != "25006":  # a standby notifies nobody: the follower has to ask again and again
+            raise _meaning(error) from None
