@@ -10,15 +10,7 @@ from typing import Any, cast
 
 from multiprocessing_intenum.enums.members import Members
 
-__all__ = [
-    "ValueByText",
-    "description_of_enum",
-    "enum_difference",
-    "is_enum",
-    "literal_of",
-    "printable",
-    "what_is_in",
-]
+__all__ = ["ValueByText", "description_of_enum", "enum_difference", "is_enum", "literal_of", "printable", "what_is_in"]
 
 
 def printable(text: str) -> str:
