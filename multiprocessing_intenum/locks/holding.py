@@ -1,4 +1,4 @@
-"""The operations on a lock of any kind: acquire it, release it, ask whether the calling thread holds it."""
+"""What a writer does with a lock of any kind: take it, release it, ask for its owner; and a lock of threads."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def guarded(
         lock: the lock.
         operations: what a writer needs of it.
         store: what to do with the lock held. After an exception in it the lock is as it was before.
-        waiting: a word that is not zero if a process may wait for what `store` does.
+        waiting: a word that is not zero if a process may be waiting for what `store` does.
         wake: called if `waiting` is not zero, after the release if there is one: a woken process may want the lock.
     """
     faster = lock._guard(store, waiting, wake) if isinstance(lock, OwnedLock) else None
@@ -372,4 +372,4 @@ def seconds(timeout: float | None, name: str = "timeout") -> float | None:
     if not limit >= 0:  # NaN compares false
         message = f"{name} must not be negative or NaN, but is {limit!r}: give seconds, or None for no limit"
         raise ValueError(message)
-    return None if limit > threading.TIMEOUT_MAX else limit  # 292 years, the limit of every lock
+    return None if limit > threading.TIMEOUT_MAX else limit  # the limit of every lock: 292 years; 49 days on Windows

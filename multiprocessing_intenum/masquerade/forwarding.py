@@ -361,7 +361,7 @@ class MemberProxy(ObjectProxy, HasCell, metaclass=_metaclass):  # type: ignore[m
     __ior__ = in_place(operator.ior)
     __imatmul__ = in_place(operator.imatmul)
 
-    # A copy is the member. Pickling shares the cell: see IntEnumValue.__reduce__.
+    # A copy is the member. Pickling shares the cell: see EnumValue.__reduce__.
     __copy__ = unary(copy.copy)
 
     def __deepcopy__(self: Any, memo: dict[int, Any]) -> Any:

@@ -22,7 +22,7 @@ def methods_of(members: Members[Any], cls: type) -> dict[str, Any]:
 
     Args:
         members: the table of the enum.
-        cls: the class that is being bound to the enum, `IntEnumValue` or a subclass.
+        cls: the class that is being bound to the enum: `EnumValue`, `IntEnumValue` or a subclass.
     """
     hot = {
         name: method

@@ -5,13 +5,13 @@ The layout, in bytes. All words are in the processor's own byte order.
     0   state: 64 bits, the number of a member. A read loads this word and nothing else
     8   count: 64 bits, how often the state has changed. Waiters sleep on its lower half
     16  sleepers: 32 bits, not zero if a waiter may be sleeping
-    20  32 bits that only the mirror of a record uses: see mirror.py
+    20  32 bits that only the mirror of a record uses: see by_path/mirror.py
     24  settled: 64 bits, the state that the count belongs to
     32  base: 64 bits, the count when the value was last begun anew; the changes are numbered from there
-    40  three words of 64 bits that only the mirror of a record uses: see mirror.py
+    40  three words of 64 bits that only the mirror of a record uses: see by_path/mirror.py
     64  the ring of the last changes, 32 entries of 32 bytes: state after the change, time, number, process id
 
-Everything but the sleepers' word is written with the lock held. A writer may be killed between any two stores:
+All but the two words of 32 bits is written with the lock held. A writer may be killed between any two stores:
 
 1. It writes the new entry into the ring, behind the entries that the count covers. No reader looks at it yet.
 2. It stores the state. From now on the change has happened, but it is not counted.
