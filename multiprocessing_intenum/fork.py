@@ -116,7 +116,7 @@ def _new_word() -> Any:
     return _ProcessId()
 
 
-here = _new_word()
+here: Any = _new_word()
 """`here[()]` is false in a child that has not yet noticed its fork: call `notice` then."""
 here[()] = 1
 

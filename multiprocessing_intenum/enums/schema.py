@@ -54,7 +54,7 @@ class ValueByText:
     """The value of a member, known only by its text in a description. Two values with one text may differ."""
 
     def __init__(self, text: object) -> None:
-        self.text = str(text)
+        self.text: str = str(text)
 
     def __repr__(self) -> str:
         return self.text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import sys
 import threading
 import time
 import weakref
@@ -292,7 +293,8 @@ class ThreadsLock:
 
     def _take(self, me: weakref.ref[Any]) -> bool:
         lock = weakref.ref(self)
-        mine = me, weakref.ref(cast("Any", me()), lambda _: _end(lock, me))
+        end = _end  # bound, as there
+        mine = me, weakref.ref(cast("Any", me()), lambda _: end(lock, me))
         return self._owner.setdefault("owner", mine) is mine
 
     def _is_of(self, execution: weakref.ref[Any]) -> bool:
@@ -312,8 +314,15 @@ def _leave(waiters: deque[threading.Lock], waiter: threading.Lock) -> None:
 _threads_locks: weakref.WeakSet[ThreadsLock] = weakref.WeakSet()
 
 
-def _end(reference: weakref.ref[Any], execution: weakref.ref[Any]) -> None:
+# What it needs is bound, because it also runs while the interpreter ends, which leaves no globals.
+def _end(
+    reference: weakref.ref[Any],
+    execution: weakref.ref[Any],
+    is_ending: Callable[[], bool] = sys.is_finalizing,
+) -> None:
     """Give a lock back, because its owner has ended."""
+    if is_ending():
+        return
     lock: ThreadsLock | None = reference()
     if lock is not None and lock._is_of(execution):
         lock.release()

@@ -78,6 +78,9 @@ class ServerError(Exception):
             still held.
     """
 
+    state: str
+    done: int
+
     def __init__(self, state: str, text: str, done: int) -> None:
         super().__init__(f"{text} (SQLSTATE {state})")
         self.state, self.done = state, done
