@@ -242,7 +242,7 @@ def changes(status: HasCell[T], *, timeout: float | None = None) -> AsyncIterato
         An asynchronous iterator of `Change`.
 
     Raises:
-        TypeError: `status` is no `IntEnumValue`, or `timeout` no number.
+        TypeError: `status` is no shared value, or `timeout` no number.
         ValueError: `timeout` is negative, or another program has written to the shared memory.
 
     Example:

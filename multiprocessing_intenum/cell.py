@@ -207,7 +207,7 @@ def default_lock(ctx: BaseContext | None) -> LockLike:
 if TYPE_CHECKING:
 
     class HasCell(Generic[T]):
-        """An object with a cell, which only a shared value is. The modules below `proxy` use this name for it."""
+        """An object with a cell, which only a shared value is. The modules on which `proxy` is built use this name."""
 
         _self_view: memoryview[int]
         _self_cell: Cell[T]
@@ -244,7 +244,7 @@ def snapshot(status: HasCell[T]) -> T:
         The member, of the enum's type. No lock is taken.
 
     Raises:
-        TypeError: `status` is no `IntEnumValue`.
+        TypeError: `status` is no shared value.
         ValueError: the shared integer is no member: another program wrote to it.
 
     Example:
@@ -264,7 +264,7 @@ def cell_of(status: HasCell[T]) -> Cell[T]:
     """Return the cell of a shared value.
 
     Raises:
-        TypeError: `status` is no `IntEnumValue`.
+        TypeError: `status` is no shared value.
     """
     if not has_cell(status):
         _refuse_target(status)

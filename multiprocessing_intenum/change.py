@@ -71,7 +71,7 @@ def last_change(status: HasCell[T]) -> Change[T]:
         The change. Its number is 0 if the value has not changed since it was made.
 
     Raises:
-        TypeError: `status` is no `IntEnumValue`.
+        TypeError: `status` is no shared value.
         ValueError: another program has written to the shared memory, and what is there makes no sense.
 
     Example:
@@ -95,7 +95,7 @@ def history(status: HasCell[T]) -> list[Change[T]]:
         The changes, at least one.
 
     Raises:
-        TypeError: `status` is no `IntEnumValue`.
+        TypeError: `status` is no shared value.
         ValueError: another program has written to the shared memory, and what is there makes no sense.
 
     Example:
@@ -147,7 +147,7 @@ def changes(status: HasCell[T], *, timeout: float | None = None) -> Iterator[Cha
         An iterator of `Change`.
 
     Raises:
-        TypeError: `status` is no `IntEnumValue`, or `timeout` no number.
+        TypeError: `status` is no shared value, or `timeout` no number.
         ValueError: `timeout` is negative, or another program has written to the shared memory.
 
     Example:

@@ -31,11 +31,12 @@ class Step(enum.IntEnum):
     """Ask for the process id, which is written beside each change."""
     FILES = 3
     """Close the open files that hold, or wait for, a lock of the parent. This step comes before OWNERS, which ends the
-    threads of the parent for this process: a thread that ends gives its lock back."""
+    threads of the parent for this process: a thread that ends gives its lock back, which here is the parent's."""
     OWNERS = 4
     """Own nothing: the thread of the child is not the thread that forked."""
     SEMAPHORES = 5
-    """Hold nothing: the same for the locks of `multiprocessing`, and for locks that cannot tell their owner."""
+    """Hold nothing: the same for the locks of `multiprocessing`, for locks that cannot tell their owner, and for
+    `holding.ThreadsLock`."""
     SESSIONS = 6
     """Close the connections of the parent to a database."""
     WATCHERS = 7
@@ -115,7 +116,7 @@ def _new_word() -> Any:
     return _ProcessId()
 
 
-here = _new_word()
+here: Any = _new_word()
 """`here[()]` is false in a child that has not yet noticed its fork: call `notice` then."""
 here[()] = 1
 

@@ -103,10 +103,7 @@ def exchange(status: HasCell[T], new: T | str | HasCell[T], timeout: float | Non
 
 
 def compare_and_set(
-    status: HasCell[T],
-    expected: T | str | HasCell[T],
-    new: T | str | HasCell[T],
-    timeout: float | None = None,
+    status: HasCell[T], expected: T | str | HasCell[T], new: T | str | HasCell[T], timeout: float | None = None
 ) -> bool:
     """Set a shared value if it is the expected member, and return whether it was.
 
@@ -135,10 +132,7 @@ def compare_and_set(
 
 
 def compare_and_exchange(
-    status: HasCell[T],
-    expected: T | str | HasCell[T],
-    new: T | str | HasCell[T],
-    timeout: float | None = None,
+    status: HasCell[T], expected: T | str | HasCell[T], new: T | str | HasCell[T], timeout: float | None = None
 ) -> T:
     """Set a shared value if it is the expected member, and return the member that was found.
 

@@ -28,7 +28,8 @@ from multiprocessing_intenum.masquerade.methods import methods_of
 if TYPE_CHECKING:
     from multiprocessing_intenum.masquerade.declared import IntProxy, MemberProxy  # pyright: ignore[reportMissingModuleSource]
 else:
-    from multiprocessing_intenum.masquerade.forwarding import IntProxy, MemberProxy
+    from multiprocessing_intenum.masquerade.forwarding import _IntProxy as IntProxy
+    from multiprocessing_intenum.masquerade.forwarding import _MemberProxy as MemberProxy
 
 __all__ = ["EnumValue", "IntEnumValue", "copied"]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from enums import FrutEnum, LoggingStatus, Perm, Permissions, WorkerState, WorkerStatus, WorkerStatusEnum
-from helpers import DEADLINE, is_free, run
+from helpers import DEADLINE, in_a_thread, is_free, run
 
 from multiprocessing_intenum import IntEnumAttribute, IntEnumValue, compare_and_set, exchange, snapshot, update
 
@@ -241,6 +241,26 @@ def test_of_threads_that_assign_for_the_first_time_at_once_none_loses_its_write(
         for thread in threads:
             thread.join(DEADLINE)
         assert seen[0] is seen[1] is Empty.status.proxy_of(state)
+
+
+def test_a_first_assignment_that_is_overtaken_writes_to_the_value_of_the_faster_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    state = Empty()
+    attribute: Any = vars(Empty)["status"]
+    first = type(attribute)._first
+
+    def overtaken(self: Any, *given: Any) -> Any:
+        monkeypatch.undo()
+        in_a_thread(lambda: setattr(state, "status", "CALCULATING"))
+        faster.append(Empty.status.proxy_of(state))
+        return first(self, *given)
+
+    faster: list[Any] = []
+    monkeypatch.setattr(type(attribute), "_first", overtaken)
+    state.status = "UNAVAILABLE"
+    assert Empty.status.proxy_of(state) is faster[0]
+    assert state.status is WorkerStatusEnum.UNAVAILABLE
 
 
 def test_a_first_assignment_that_fails_tells_of_nothing_else() -> None:

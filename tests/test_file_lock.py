@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -290,6 +291,16 @@ def opened_anew(path: str) -> Any:
         life._opened.update(known)
 
 
+def test_what_ends_with_the_interpreter_is_left_to_the_kernel(path: str) -> None:
+    """The globals of the module are gone by then."""
+    lock: Any = WorkerStatus(IDLE, at=path).get_lock()
+    lock.acquire()
+    (turn,) = lock._turns.values()
+    turn.end.__callback__(None, lambda: True)
+    assert lock._is_mine()
+    lock.release()
+
+
 @pytest.mark.parametrize("byte", [MAKING, WRITING], ids=["makers", "writers"])
 def test_set_ends_in_time_whatever_is_locked(path: str, byte: int) -> None:
     status = WorkerStatus(IDLE, at=path)
@@ -368,9 +379,9 @@ def test_set_writes_without_being_a_user(path: str) -> None:
     holder = OpenFile(path, os.O_RDWR)
     assert holder.lock(WRITING)  # so that the command waits in the middle of its work
     command = [sys.executable, "-m", "multiprocessing_intenum", "set", path, "UNAVAILABLE"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process, closing(holder):
         deadline = time.monotonic() + DEADLINE
-        while not any(path in os.path.realpath(f"/proc/{process.pid}/fd/{fd}") for fd in fds_of(process.pid)):
+        while path not in files_of(process.pid):
             assert time.monotonic() < deadline
         assert not holder.is_locked(USE)
         assert WorkerStatus(IDLE, at=path) == IDLE  # the next service begins anew
@@ -380,11 +391,14 @@ def test_set_writes_without_being_a_user(path: str) -> None:
     assert status == UNAVAILABLE
 
 
-def fds_of(pid: int) -> list[str]:
-    try:
-        return os.listdir(f"/proc/{pid}/fd")
-    except FileNotFoundError:
-        return []
+def files_of(pid: int) -> set[str]:
+    """The files that a process has open."""
+    found: set[str] = set()
+    with suppress(FileNotFoundError):  # it has ended
+        for fd in os.listdir(f"/proc/{pid}/fd"):
+            with suppress(FileNotFoundError):  # it was closed meanwhile
+                found.add(os.readlink(f"/proc/{pid}/fd/{fd}"))
+    return found
 
 
 def test_set_writes_to_no_file_that_was_replaced_meanwhile(path: str) -> None:

@@ -536,3 +536,14 @@ def test_an_interrupt_leaves_the_lock_of_threads_free() -> None:
 
     for _ in range(5):
         interrupt_at_random(take_and_release, lambda: in_a_thread(lambda: lock.acquire(timeout=DEADLINE)))
+
+
+def test_a_threads_lock_that_ends_with_the_interpreter_does_nothing() -> None:
+    """The globals of the module are gone by then."""
+    lock = ThreadsLock()
+    assert lock.acquire()
+    (me, end) = lock._owner["owner"]
+    assert end.__callback__ is not None
+    holding._end(weakref.ref(lock), me, lambda: True)
+    assert lock.is_mine()
+    lock.release()

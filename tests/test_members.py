@@ -71,7 +71,7 @@ def test_what_is_no_member_is_refused_by_every_writer_and_the_value_stays(
 @pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
 def test_what_has_the_enums_type_but_is_no_member_of_it_is_refused_where_the_enum_can_grow(write: Any) -> None:
     permissions = IntEnumValue(Strict.R)
-    with pytest.raises(ValueError, match="to 64: it has the enum's type but is none of its members"):
+    with pytest.raises(ValueError, match=r"64: it has the type '<\w+ 'Strict'>', but is none of its members"):
         write(permissions, int.__new__(Strict, 64))
     assert snapshot(permissions) is Strict.R
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import math
 import os
+import sys
 import time
 import weakref
 from collections.abc import Callable
@@ -324,7 +325,10 @@ class _End:
     def __init__(self, lock: weakref.ref[FileLock], me: weakref.ref[Any]) -> None:
         self._lock, self._me = lock, me
 
-    def __call__(self, _: object) -> None:
+    # What it needs is bound, because it also runs while the interpreter ends: then the kernel gives everything back.
+    def __call__(self, _: object, is_ending: Callable[[], bool] = sys.is_finalizing) -> None:
+        if is_ending():
+            return
         # In a forked child the threads of the parent end before the child's first step. What they have is the parent's,
         # so the child must not give it back.
         lock = self._lock()

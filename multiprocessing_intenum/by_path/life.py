@@ -1,10 +1,10 @@
-"""How the file of a value by path is made, opened, begun anew and refused.
+"""How the file of a value by path is opened, and begun anew.
 
-A file never changes, except for its body. It gets its name when it is complete: it is filled under a temporary name,
-and then linked. A process that makes it, opens it or begins it anew holds the kernel's lock on MAKING meanwhile, so
-only one process does so at a time. A process that uses it holds a shared lock on USE, which it takes while it holds
-MAKING. So a process that holds MAKING, and finds USE free, knows that nobody uses the file. If a process dies, the
-kernel frees its locks.
+Only two things in a file ever change: its body, and the mark in its header that the body is being begun anew. A file
+gets its name when it is complete: see `making`. A process that makes it, begins to use it or begins it anew holds the
+kernel's lock on MAKING meanwhile, so only one process does so at a time. A process that uses it holds a shared lock on
+USE, which it takes while it holds MAKING. So a process that holds MAKING, and finds USE free, knows that nobody uses
+the file. If a process dies, the kernel frees its locks.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def open_file(
 
     Raises:
         NotImplementedError: the platform, the kernel or the file system lacks what this needs.
-        FileNotFoundError: there is no such directory; or no first value, and no file that is in use.
+        FileNotFoundError: there is no such directory; or no first value was given, and there is none to go on with.
         ValueError: the file holds something else. It is left as it is.
         TimeoutError: another process did not finish opening it in time.
         OSError: the path names no regular file, or one that is not safe to use; or the system refuses.

@@ -93,7 +93,7 @@ def _put_in_place(made: OpenFile, file: SharedFile, contents: Contents, replaced
     """
     temporary = made.path
     try:
-        # The temporary file comes first: this may ask a database for the first value, and store it there.
+        # The temporary file is there by now, so the path is a good one: this call may make the row of a record.
         content, header = content_of(contents)
         _fill(made.fd, content, file)
         os.fchmod(made.fd, file.mode)

@@ -25,7 +25,7 @@ _DUTY, _VERSION, _CONFIRMED, _BOOT = 20, 40, 48, 56
 
 
 def now() -> int:
-    """Return the nanoseconds since the machine was started. Time of day may be set, and differs between machines."""
+    """Return the nanoseconds since the machine was started. The time of day would not do, because it may be set."""
     return time.clock_gettime_ns(_CLOCK) if _CLOCK is not None else time.monotonic_ns()
 
 

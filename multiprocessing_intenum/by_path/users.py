@@ -16,7 +16,7 @@ _PROC = "/proc"
 def users_of(path: str) -> list[int]:
     """Return the ids of the processes that use the value in this file, or have mapped its memory for writing.
 
-    Only Linux tells them, and only the processes of this user, or all of them to root. Processes of another PID
+    Only Linux tells them: to root all of them, to another user only those of that user. Processes of another PID
     namespace are missing. It never raises.
     """
     return sorted({pid for pid, locked in _found(path) if locked is None or ("READ", USE) in locked})
@@ -46,7 +46,7 @@ def listed(path: str) -> str:
 
 
 def _found(path: str) -> Iterator[tuple[int, list[tuple[str, int]] | None]]:
-    """Yield a process for each of its descriptors of the file, with its locks; with None if it maps the file."""
+    """Yield a process and the locks of a descriptor, for each descriptor of the file; with None if it maps the file."""
     try:
         info = os.stat(path, follow_symlinks=False)
         entries = os.listdir(_PROC)

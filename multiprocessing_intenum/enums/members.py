@@ -133,7 +133,7 @@ class Members(Generic[T]):
 
         Args:
             value: a member of the enum, or the name of a member as str.
-            doing: what the caller does with the member, for the text of an error: "set", "expect" or "wait for".
+            doing: what the caller does with the member, for the text of an error: "set", "expect", "wait for" or "use".
 
         Raises:
             TypeError: `value` is neither. For example, it is another enum's member, an int, a bool or None.
@@ -157,9 +157,7 @@ class Members(Generic[T]):
             raise OverflowError(message)
         found = self._find(number)
         if found is None:
-            message = (
-                f"Can not {doing} '{self.enum_type}' to {number}: it has the enum's type but is none of its members"
-            )
+            message = f"Can not {doing} {number}: it has the type '{self.enum_type}', but is none of its members"
             raise ValueError(message)
         return found
 

@@ -10,15 +10,7 @@ from typing import Any, cast
 
 from multiprocessing_intenum.enums.members import Members
 
-__all__ = [
-    "ValueByText",
-    "description_of_enum",
-    "enum_difference",
-    "is_enum",
-    "literal_of",
-    "printable",
-    "what_is_in",
-]
+__all__ = ["ValueByText", "description_of_enum", "enum_difference", "is_enum", "literal_of", "printable", "what_is_in"]
 
 
 def printable(text: str) -> str:
@@ -62,7 +54,7 @@ class ValueByText:
     """The value of a member, known only by its text in a description. Two values with one text may differ."""
 
     def __init__(self, text: object) -> None:
-        self.text = str(text)
+        self.text: str = str(text)
 
     def __repr__(self) -> str:
         return self.text

@@ -14,7 +14,7 @@ __all__ = ["Execution", "Pauses", "execution", "greenlets_share_a_thread", "mome
 
 
 class Execution:
-    """What can own a lock: a thread, or with gevent or eventlet a greenlet. The object lives as long."""
+    """What can own a lock: a thread, or with gevent or eventlet a greenlet. This object ends with it."""
 
     __slots__ = ("__weakref__",)
 
@@ -59,7 +59,7 @@ def greenlets_share_a_thread() -> bool:
 
 
 def moment(timeout: float) -> float:
-    """Return the moment `timeout` seconds from now, by `time.monotonic`; ValueError if that is not a number."""
+    """Return the moment `timeout` seconds from now, by `time.monotonic`; ValueError for a NaN."""
     end = time.monotonic() + timeout
     if math.isnan(end):
         message = "timeout is not a number"

@@ -1,9 +1,10 @@
-"""The operations on a lock of any kind: acquire it, release it, ask whether the calling thread holds it."""
+"""What a writer does with a lock of any kind: take it, release it, ask for its owner; and a lock of threads."""
 
 from __future__ import annotations
 
 import inspect
 import math
+import sys
 import threading
 import time
 import weakref
@@ -176,7 +177,7 @@ def guarded(
         lock: the lock.
         operations: what a writer needs of it.
         store: what to do with the lock held. After an exception in it the lock is as it was before.
-        waiting: a word that is not zero if a process may wait for what `store` does.
+        waiting: a word that is not zero if a process may be waiting for what `store` does.
         wake: called if `waiting` is not zero, after the release if there is one: a woken process may want the lock.
     """
     faster = lock._guard(store, waiting, wake) if isinstance(lock, OwnedLock) else None
@@ -292,7 +293,8 @@ class ThreadsLock:
 
     def _take(self, me: weakref.ref[Any]) -> bool:
         lock = weakref.ref(self)
-        mine = me, weakref.ref(cast("Any", me()), lambda _: _end(lock, me))
+        end = _end  # bound, as there
+        mine = me, weakref.ref(cast("Any", me()), lambda _: end(lock, me))
         return self._owner.setdefault("owner", mine) is mine
 
     def _is_of(self, execution: weakref.ref[Any]) -> bool:
@@ -312,8 +314,15 @@ def _leave(waiters: deque[threading.Lock], waiter: threading.Lock) -> None:
 _threads_locks: weakref.WeakSet[ThreadsLock] = weakref.WeakSet()
 
 
-def _end(reference: weakref.ref[Any], execution: weakref.ref[Any]) -> None:
+# What it needs is bound, because it also runs while the interpreter ends, which leaves no globals.
+def _end(
+    reference: weakref.ref[Any],
+    execution: weakref.ref[Any],
+    is_ending: Callable[[], bool] = sys.is_finalizing,
+) -> None:
     """Give a lock back, because its owner has ended."""
+    if is_ending():
+        return
     lock: ThreadsLock | None = reference()
     if lock is not None and lock._is_of(execution):
         lock.release()
@@ -372,4 +381,4 @@ def seconds(timeout: float | None, name: str = "timeout") -> float | None:
     if not limit >= 0:  # NaN compares false
         message = f"{name} must not be negative or NaN, but is {limit!r}: give seconds, or None for no limit"
         raise ValueError(message)
-    return None if limit > threading.TIMEOUT_MAX else limit  # 292 years, the limit of every lock
+    return None if limit > threading.TIMEOUT_MAX else limit  # the limit of every lock: 292 years; 49 days on Windows

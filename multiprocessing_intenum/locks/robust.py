@@ -256,8 +256,8 @@ class RobustRLock(OwnedLock):
                 return 0
             owner = self._owner
             if owner is not None and owner() is None and self._is_held_by_this_thread():
-                # A greenlet of this thread has ended while it held the lock. Or a thread of this process has, and this
-                # is a signal handler: the interrupted frame is just learning of the death.
+                # The owner has ended while it held the lock. Either it was a greenlet of this thread. Or it was another
+                # thread, and this is a signal handler: the interrupted frame is just learning of the death.
                 depth = -1 if self._c.consistent(self._mutex) == 0 else 1
                 self._repairer = me
                 self._own(me, depth)

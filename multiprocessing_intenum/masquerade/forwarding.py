@@ -28,7 +28,7 @@ from multiprocessing_intenum.enums.members import refuse
 from multiprocessing_intenum.masquerade import hooks
 from multiprocessing_intenum.mutator import update
 
-__all__ = ["OWN_NAMES", "IntProxy", "MemberProxy", "Refused", "binary", "named", "unary"]
+__all__ = ["OWN_NAMES", "Refused", "binary", "named", "unary"]
 
 R = TypeVar("R")
 
@@ -157,7 +157,9 @@ class UnsupportedError(AttributeError, TypeError):
 
 
 class Refused:
-    """A special method that the member lacks, but wrapt's type or `MemberProxy` has. No ABC looks for it."""
+    """A special method that the member lacks, but wrapt's type or `_MemberProxy` has. No ABC looks for it."""
+
+    name: str
 
     def __init__(self, name: str = "") -> None:
         self.name = name
@@ -192,7 +194,7 @@ if _metaclass is not type:  # the pure-Python wrapt
     _metaclass = _Metaclass
 
 
-class MemberProxy(ObjectProxy, HasCell, metaclass=_metaclass):  # type: ignore[metaclass,type-arg]
+class _MemberProxy(ObjectProxy, HasCell, metaclass=_metaclass):  # type: ignore[metaclass,type-arg]
     """The part of a shared value that behaves like its member."""
 
     __slots__ = SLOTS
@@ -361,7 +363,7 @@ class MemberProxy(ObjectProxy, HasCell, metaclass=_metaclass):  # type: ignore[m
     __ior__ = in_place(operator.ior)
     __imatmul__ = in_place(operator.imatmul)
 
-    # A copy is the member. Pickling shares the cell: see IntEnumValue.__reduce__.
+    # A copy is the member. Pickling shares the cell: see EnumValue.__reduce__.
     __copy__ = unary(copy.copy)
 
     def __deepcopy__(self: Any, memo: dict[int, Any]) -> Any:
@@ -391,7 +393,7 @@ class MemberProxy(ObjectProxy, HasCell, metaclass=_metaclass):  # type: ignore[m
     __aexit__ = None  # type: ignore[assignment]
 
 
-class IntProxy(HasCell[Any]):
+class _IntProxy(HasCell[Any]):  # pyright: ignore[reportUnusedClass]
     """What makes a shared value an int to type checkers: see declared.pyi."""
 
     __slots__ = ()

@@ -8,7 +8,7 @@ from inspect import getattr_static
 from typing import Any
 
 from multiprocessing_intenum.enums.members import Members
-from multiprocessing_intenum.masquerade.forwarding import MemberProxy, Refused, binary, named, unary
+from multiprocessing_intenum.masquerade.forwarding import Refused, _MemberProxy, binary, named, unary
 from multiprocessing_intenum.masquerade.hot import hot_reads_of
 
 __all__ = ["methods_of"]
@@ -18,16 +18,16 @@ def methods_of(members: Members[Any], cls: type) -> dict[str, Any]:
     """Return the methods in which the class of one enum's values differs from its base, `cls`.
 
     This function decides which method Python finds. A method that a subclass defines comes first, then a hot read, then
-    the methods of `MemberProxy`. If the enum defines special methods that an int does not have, they are forwarded.
+    the methods of `_MemberProxy`. If the enum defines special methods that an int does not have, they are forwarded.
 
     Args:
         members: the table of the enum.
-        cls: the class that is being bound to the enum, `IntEnumValue` or a subclass.
+        cls: the class that is being bound to the enum: `EnumValue`, `IntEnumValue` or a subclass.
     """
     hot = {
         name: method
-        for name, method in hot_reads_of(members, MemberProxy).items()
-        if getattr_static(cls, name) is getattr_static(MemberProxy, name)
+        for name, method in hot_reads_of(members, _MemberProxy).items()
+        if getattr_static(cls, name) is getattr_static(_MemberProxy, name)
     }
     # Python makes a class unhashable if its `__dict__` has __eq__ but not __hash__. So __hash__ is always included.
     return {"__hash__": cls.__hash__, **hot, **_special_methods_of(members.enum_type, cls)}
@@ -48,7 +48,7 @@ _IMPLIED: dict[str, dict[str, Callable[..., Any] | None]] = {
 }
 
 
-# For a method of `MemberProxy`: the methods that Python tries for its operation. If the enum has none of them, the
+# For a method of `_MemberProxy`: the methods that Python tries for its operation. If the enum has none of them, the
 # method is refused, so that the value does not claim to be a number. int(), float() and complex() also read text, which
 # has isascii(). Before Python 3.11 a complex number has no __complex__(), but conjugate(), as all numbers.
 _TRIED = {
@@ -76,7 +76,7 @@ def _special_methods_of(enum_type: type, cls: type) -> dict[str, Any]:
         elif found is None and callable(own.get(name)):
             methods[name] = None  # such as `__hash__` of an enum that defines only `__eq__`
     for name, tried in _TRIED.items():
-        if own[name] is vars(MemberProxy)[name] and not any(hasattr(enum_type, each) for each in tried):
+        if own[name] is vars(_MemberProxy)[name] and not any(hasattr(enum_type, each) for each in tried):
             methods[name] = Refused(name)
     return methods
 

@@ -5,13 +5,13 @@ The layout, in bytes. All words are in the processor's own byte order.
     0   state: 64 bits, the number of a member. A read loads this word and nothing else
     8   count: 64 bits, how often the state has changed. Waiters sleep on its lower half
     16  sleepers: 32 bits, not zero if a waiter may be sleeping
-    20  32 bits that only the mirror of a record uses: see mirror.py
+    20  32 bits that only the mirror of a record uses: see by_path/mirror.py
     24  settled: 64 bits, the state that the count belongs to
     32  base: 64 bits, the count when the value was last begun anew; the changes are numbered from there
-    40  three words of 64 bits that only the mirror of a record uses: see mirror.py
+    40  three words of 64 bits that only the mirror of a record uses: see by_path/mirror.py
     64  the ring of the last changes, 32 entries of 32 bytes: state after the change, time, number, process id
 
-Everything but the sleepers' word is written with the lock held. A writer may be killed between any two stores:
+All but the two words of 32 bits is written with the lock held. A writer may be killed between any two stores:
 
 1. It writes the new entry into the ring, behind the entries that the count covers. No reader looks at it yet.
 2. It stores the state. From now on the change has happened, but it is not counted.
@@ -39,7 +39,7 @@ from typing import Any, NamedTuple
 from multiprocessing_intenum import fork
 from multiprocessing_intenum.memory import futex
 
-__all__ = ["READABLE", "SIZE", "Entry", "Found", "Words"]
+__all__ = ["READABLE", "SIZE", "Entry", "Found", "Words", "is_change"]
 
 _STATE, _COUNT, _SLEEPERS, _SETTLED, _BASE, _RING = 0, 8, 16, 24, 32, 64
 _ENTRY = struct.Struct("@qdQI4x")  # native: struct then stores each field in one piece
@@ -112,6 +112,24 @@ def _fence() -> None:
 _NEEDS_FENCE = platform.machine().lower() not in ("x86_64", "amd64", "s390x")
 
 
+def is_change(
+    member_of: Callable[[int], Any], before: int, member: Any, check: Callable[[int, Any], None] | None
+) -> bool:
+    """Return whether a write of a member changes the state. Staying is no change.
+
+    Args:
+        member_of: returns the member of a number.
+        before: the state.
+        member: what is to be written.
+        check: as for `Words.writer`. It is called for a change only.
+    """
+    if member_of(before) is member:
+        return False
+    if check is not None:
+        check(before, member)
+    return True
+
+
 class Words:
     """The words of one cell.
 
@@ -182,10 +200,7 @@ class Words:
         return ValueError(f"{why}: another program may have written to the shared memory. {self.remedy}")
 
     def writer(
-        self,
-        members: dict[int, Any],
-        number_of: Callable[[Any], int],
-        check: Callable[[int, Any], None] | None = None,
+        self, members: dict[int, Any], number_of: Callable[[Any], int], check: Callable[[int, Any], None] | None = None
     ) -> Callable[[Any], None]:
         """Return the function that stores a member. It must be called with the lock held.
 
@@ -201,7 +216,8 @@ class Words:
         def store(member: Any) -> None:
             while True:
                 before = state[()]
-                if member_of(before) is member:  # staying is no change
+                # is_change(), spelled out: a call would add 40 ns to the 510 of a write.
+                if member_of(before) is member:
                     return
                 if check is not None:
                     check(before, member)

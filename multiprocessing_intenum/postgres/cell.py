@@ -15,7 +15,8 @@ from multiprocessing_intenum.by_path.mirror import Mirror, Row, now
 from multiprocessing_intenum.by_path.shared_file import SharedFile
 from multiprocessing_intenum.cell import Cell, OpensCell
 from multiprocessing_intenum.enums.members import EnumMember, Members, members_of
-from multiprocessing_intenum.locks.holding import guarded, operations_of, seconds
+from multiprocessing_intenum.locks.holding import Operations, guarded, operations_of, seconds
+from multiprocessing_intenum.memory.words import is_change
 from multiprocessing_intenum.postgres.follower import follow
 from multiprocessing_intenum.postgres.lock import MIRRORING, RecordLock
 from multiprocessing_intenum.postgres.session import PATIENCE, PROMPT
@@ -132,14 +133,10 @@ class RecordCell(FileCell[T]):
         def store(member: T) -> None:
             held = lock.held
             assert held is not None
-            before = held.state
-            if member_of(before) is member:  # staying is no change
-                return
-            if check is not None:
-                check(before, member)
-            lock.write(number_of(member))
+            if is_change(member_of, held.state, member, check):
+                lock.write(number_of(member))
 
-        self.operations = self.operations._replace(release=lock.release_written)
+        self.operations: Operations = self.operations._replace(release=lock.release_written)
         self.write = guarded(lock, self.operations, store, words.sleepers, words.wake)
 
     def locked(self, action: Callable[[], R], timeout: float | None) -> R:

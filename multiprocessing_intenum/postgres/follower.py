@@ -179,7 +179,7 @@ class _Followed:
         self._since = time.monotonic()
 
     def give_sign(self, silence: int) -> None:
-        """Give a sign of life, which is enough for so many seconds."""
+        """Give a sign of life. The next one must come within `silence` seconds."""
         token, records = self._sign
         self.mirror.duty = Duty(token, self.mirror.duty.beat + 1, silence, records)
 

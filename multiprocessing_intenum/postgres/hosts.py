@@ -126,12 +126,8 @@ class _LookUp:
         try:
             found = conninfo.conninfo_attempts(cast("Any", self._parameters))
             self.addresses = list(dict.fromkeys(str(each["hostaddr"]) for each in found))
-        except (
-            psycopg.Error,
-            OSError,
-            ValueError,
-        ) as error:  # ValueError: the host can be no name. The text may show names
-            self.failure = str(error)
+        except (psycopg.Error, OSError, ValueError) as error:  # ValueError: the host can be no name
+            self.failure = str(error)  # it may show names, which the session takes out
         finally:
             _unanswered.pop(self._key, None)
 

@@ -1,8 +1,9 @@
 """One session with a PostgreSQL server, by psycopg's wrapper of libpq. Every step has a deadline.
 
 `psycopg.Connection` has no deadline for a query before psycopg 3.3, takes up to five seconds to cancel one on Ctrl-C,
-and its lock would block a signal handler for ever if the handler interrupts a query of its own thread. psycopg looks up
-the names of hosts (`conninfo_attempts`), and exchanges a query and its results (`generators.execute`). Done here are:
+and its lock would block a signal handler for ever if the handler interrupts a query of its own thread. What is left
+to psycopg is to look up the names of hosts (`conninfo_attempts`, in `hosts`), and to exchange a query and its results
+(`generators.execute`). Done here are:
 
 - the waiting, because psycopg's own has no deadline before psycopg 3.3;
 - connecting, because `generators.connect` keeps the connection to itself until it is made, and a child that is forked
@@ -50,7 +51,7 @@ _SETTINGS = {
     "tcp_keepalives_interval": "3",
     "tcp_keepalives_count": "3",
     "tcp_user_timeout": "15000",
-    # It ends the session of a killed client, even while this waits for a lock. PostgreSQL 14; not on Windows.
+    # It ends the session of a killed client, even while the session waits for a lock. PostgreSQL 14; not on Windows.
     "client_connection_check_interval": "1000",
     # Only the deadline of a step may end it. The administrator may have set one of these.
     "statement_timeout": "0",
@@ -76,6 +77,9 @@ class ServerError(Exception):
         done: how many statements before it were done. Their changes to rows were undone; the locks that they took are
             still held.
     """
+
+    state: str
+    done: int
 
     def __init__(self, state: str, text: str, done: int) -> None:
         super().__init__(f"{text} (SQLSTATE {state})")

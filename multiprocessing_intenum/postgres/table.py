@@ -12,15 +12,7 @@ from typing import Any, NamedTuple, cast
 from multiprocessing_intenum.by_path.mirror import Row, RowChange
 from multiprocessing_intenum.postgres.session import ServerError, Session
 
-__all__ = [
-    "CREATE_TABLE",
-    "GRACE",
-    "NEEDS_PRIMARY",
-    "Found",
-    "Table",
-    "find_all",
-    "listen",
-]
+__all__ = ["CREATE_TABLE", "GRACE", "NEEDS_PRIMARY", "Found", "Table", "find_all", "listen"]
 
 CREATE_TABLE = """\
 CREATE TABLE IF NOT EXISTS multiprocessing_intenum (
