@@ -126,13 +126,10 @@ class OpenFile:
         """
         self.ensure_ours()
         try:
-            return OpenFile(self.path, flags, through=f"/proc/self/fd/{self.fd}")
-        except FileNotFoundError:  # no /proc: macOS, some containers
-            pass
-        except OSError as error:
-            raise _meaning(error, self.path) from None
-        try:
-            found = OpenFile(self.path, flags)
+            try:
+                return OpenFile(self.path, flags, through=f"/proc/self/fd/{self.fd}")
+            except FileNotFoundError:  # no /proc: macOS, some containers
+                found = OpenFile(self.path, flags)
         except OSError as error:
             raise _meaning(error, self.path) from None
         if found.identity != self.identity:
