@@ -185,8 +185,6 @@ class OpenFile:
 
     def lock_until(self, byte: int, deadline: float) -> bool:
         """Wait for the lock on a byte. Return False at the deadline, a moment by `time.monotonic`."""
-        if self.lock(byte):
-            return True
         pauses = Pauses()
         while not self.lock(byte):
             left = deadline - time.monotonic()
