@@ -34,12 +34,7 @@ _THREAD_NAME = "multiprocessing_intenum.aio"
 _watching = fork.lock_of_threads()  # guards the watchers and what each of them has
 _watchers: dict[Cell[Any], _Watcher] = {}
 
-
-def _watch_anew() -> None:
-    _watchers.clear()  # their threads are not in a forked child
-
-
-fork.in_child(fork.Step.WATCHERS, _watch_anew)
+fork.in_child(fork.Step.WATCHERS, _watchers.clear)  # their threads are not in a forked child
 
 
 class _Watcher:
@@ -144,12 +139,8 @@ class _Watcher:
 
 def _set_results(futures: Iterable[asyncio.Future[None]]) -> None:
     for future in futures:
-        _set_result(future)
-
-
-def _set_result(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
+        if not future.done():
+            future.set_result(None)
 
 
 async def _change_of(cell: Cell[Any], count: int, limit: float) -> None:
@@ -163,7 +154,7 @@ async def _change_of(cell: Cell[Any], count: int, limit: float) -> None:
             watcher = _watchers[cell] = _Watcher(cell)
         watcher.add(future, count)
     watcher.start()
-    timer = loop.call_later(limit, _set_result, future) if limit < TIMEOUT_MAX else None
+    timer = loop.call_later(limit, _set_results, (future,)) if limit < TIMEOUT_MAX else None
     try:
         await future
     finally:
