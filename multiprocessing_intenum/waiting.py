@@ -46,9 +46,7 @@ class Deadline:
 class Sleeper:
     """Sleeps until the count of changes is another one: in the kernel or, where that is impossible, between looks.
 
-    Args:
-        words: the words of the value.
-        longest: seconds of the longest sleep between two looks, where the kernel cannot wake a sleeper.
+    `longest` is how many seconds it sleeps at most between two looks.
     """
 
     __slots__ = ("_is_woken", "_pauses", "_words")
@@ -71,15 +69,7 @@ class Sleeper:
 
 
 class Look(Generic[T]):
-    """Looks whether a value meets a condition, or has met it since the last look.
-
-    Args:
-        cell: the cell of the value.
-        condition: what `wait_for` was given.
-
-    Raises:
-        TypeError, KeyError, ValueError: as `wait_for`.
-    """
+    """Looks whether a value meets the condition of a `wait_for`, or has met it since the last look."""
 
     __slots__ = ("_cell", "_is_met", "_last", "count", "wanted")
 
@@ -154,12 +144,10 @@ def wait_for(
     look = Look(cell, condition)
     deadline = Deadline(timeout)
     longest = seconds(max_interval, "max_interval")
-    if longest is None:
-        longest = TIMEOUT_MAX
-    if not longest:
+    if longest == 0:
         message = f"max_interval must be a positive number of seconds, not {max_interval!r}"
         raise ValueError(message)
-    sleeper = Sleeper(cell.words, longest)
+    sleeper = Sleeper(cell.words, TIMEOUT_MAX if longest is None else longest)
     while True:
         # The clock comes before the look: a write in time is seen, however late this process is woken.
         left = deadline.left()
