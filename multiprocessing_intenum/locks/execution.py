@@ -67,21 +67,13 @@ def moment(timeout: float) -> float:
     return end
 
 
-_SHORTEST = 50e-6
-"""Seconds of the first pause."""
-
-
 class Pauses:
-    """Sleeps between looks, each sleep twice as long as the one before.
-
-    Args:
-        longest: seconds of the longest sleep.
-    """
+    """Sleeps between looks, each sleep twice as long as the one before, but no longer than `longest` seconds."""
 
     __slots__ = ("_longest", "_next")
 
     def __init__(self, longest: float = 0.005) -> None:
-        self._next, self._longest = min(_SHORTEST, longest), longest
+        self._next, self._longest = min(50e-6, longest), longest
 
     def sleep(self, limit: float) -> None:
         """Sleep, but no longer than `limit` seconds."""
