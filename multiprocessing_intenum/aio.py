@@ -21,7 +21,7 @@ from multiprocessing_intenum import fork
 from multiprocessing_intenum.cell import Cell, HasCell, cell_of
 from multiprocessing_intenum.change import Change, Feed
 from multiprocessing_intenum.enums.members import EnumMember
-from multiprocessing_intenum.waiting import LONGEST_PAUSE, Deadline, Look, Sleeper, too_late
+from multiprocessing_intenum.waiting import LONGEST_PAUSE, Deadline, Look, Sleeper
 
 __all__ = ["changes", "wait_for"]
 
@@ -215,7 +215,7 @@ async def wait_for(
         if member is not None:
             return member
         if left <= 0:
-            raise _timeout_error(too_late(cell, look, timeout))
+            raise _timeout_error(look.too_late(timeout))
         await _change_of(cell, look.count, left)
 
 

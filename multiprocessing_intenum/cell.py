@@ -132,10 +132,18 @@ class Cell(Generic[T]):
                 "of a Pool or an executor): send snapshot(status), its member, to any other process"
             )
             raise RuntimeError(message)
-        _refuse_fork_only(self.lock)
+        lock: Any = self.lock
+        # The semaphore of a lock of the fork context has no name by which a child that is not forked could open it.
+        # multiprocessing refuses it as well, but its error does not mention `ctx=`; on Python 3.10 the child crashes.
+        if issubclass(type(lock), synchronize.SemLock) and os.name != "nt" and lock._semlock.name is None:
+            message = (
+                "the lock of this value was made for children that are forked: give ctx= or lock= when you make the "
+                "value, IntEnumValue(..., ctx=multiprocessing.get_context('spawn')), to send it by spawn or forkserver"
+            )
+            raise RuntimeError(message)
         keepalive.pin(self._block)
-        keepalive.pin(self.lock)
-        return _unpickled, (self.members.enum_type, self._block, self.lock)
+        keepalive.pin(lock)
+        return _unpickled, (self.members.enum_type, self._block, lock)
 
 
 def _unpickled(enum_type: type[Any], block: Any, lock: LockLike) -> Cell[Any]:
@@ -156,20 +164,6 @@ class OpensCell(Protocol):
     def _open_cell(self, members: Members[T], number: int | None, lock: LockLike | None) -> Cell[T]:
         """Return a cell. `number` is the first state, if one was given."""
         ...
-
-
-def _refuse_fork_only(lock: LockLike) -> None:
-    """Raise RuntimeError for a lock of the fork context that is being sent to a child that is not forked.
-
-    Its semaphore has no name by which the child could open it. multiprocessing refuses it as well, but its error does
-    not mention `ctx=`; and on Python 3.10 the child would crash.
-    """
-    if issubclass(type(lock), synchronize.SemLock) and os.name != "nt" and cast("Any", lock)._semlock.name is None:
-        message = (
-            "the lock of this value was made for children that are forked: give ctx= or lock= when you make the value, "
-            "IntEnumValue(..., ctx=multiprocessing.get_context('spawn')), to send it by spawn or forkserver"
-        )
-        raise RuntimeError(message)
 
 
 def default_lock(ctx: BaseContext | None) -> LockLike:
@@ -231,7 +225,9 @@ def snapshot(status: HasCell[T]) -> T:
         >>> snapshot(WorkerStatus("IDLE")) is WorkerStatusEnum.IDLE
         True
     """
-    cell = status._self_cell if has_cell(status) else cell_of(status)  # which raises the error
+    if not has_cell(status):
+        cell_of(status)  # raises the error
+    cell = status._self_cell
     try:  # the lines of Cell.load(), without the call
         return cell.by_number[cell.view[()]]
     except KeyError:

@@ -17,7 +17,7 @@ from multiprocessing_intenum.memory import futex
 from multiprocessing_intenum.memory.words import Words
 from multiprocessing_intenum.mutator import resolve
 
-__all__ = ["Deadline", "Look", "Sleeper", "too_late", "wait_for"]
+__all__ = ["Deadline", "Look", "Sleeper", "wait_for"]
 
 T = TypeVar("T", bound=EnumMember)
 
@@ -71,15 +71,13 @@ class Sleeper:
 class Look(Generic[T]):
     """Looks whether a value meets the condition of a `wait_for`, or has met it since the last look."""
 
-    __slots__ = ("_cell", "_is_met", "_last", "count", "wanted")
+    __slots__ = ("_cell", "_is_met", "_last", "_wanted", "count")
 
     count: int
     """The count of changes at the last look, or when this object was made. Changes up to then are taken as seen."""
-    wanted: str
-    """What the condition waits for, for the text of an error."""
 
     def __init__(self, cell: Cell[T], condition: object) -> None:
-        self._is_met, self.wanted = _condition(cell, condition)
+        self._is_met, self._wanted = _condition(cell, condition)
         self._cell = cell
         self.count = self._last = cell.words.count[()]
 
@@ -98,6 +96,10 @@ class Look(Generic[T]):
                 return member
         self.count, self._last = found.counted, found.last
         return None
+
+    def too_late(self, timeout: float | None) -> str:
+        """Return the text of the TimeoutError."""
+        return f"waited {timeout} s for {self._wanted}, the state is {self._cell.load()!r}"
 
 
 def wait_for(
@@ -155,13 +157,8 @@ def wait_for(
         if member is not None:
             return member
         if left <= 0:
-            raise TimeoutError(too_late(cell, look, timeout))
+            raise TimeoutError(look.too_late(timeout))
         sleeper.sleep(look.count, left)
-
-
-def too_late(cell: Cell[T], look: Look[T], timeout: float | None) -> str:
-    """Return the text of the TimeoutError."""
-    return f"waited {timeout} s for {look.wanted}, the state is {cell.load()!r}"
 
 
 def _condition(cell: Cell[T], condition: object) -> tuple[Callable[[T], object], str]:

@@ -156,9 +156,6 @@ class UnsupportedError(AttributeError, TypeError):
 class Refused:
     """A special method that the member lacks, but wrapt's type or `_MemberProxy` has. No ABC looks for it."""
 
-    def __init__(self, name: str = "") -> None:
-        self.name = name
-
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 

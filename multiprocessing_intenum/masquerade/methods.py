@@ -71,7 +71,7 @@ def _special_methods_of(enum_type: type, cls: type) -> dict[str, Any]:
             methods[name] = None  # such as `__hash__` of an enum that defines only `__eq__`
     for name, tried in _TRIED.items():
         if own[name] is vars(_MemberProxy)[name] and not any(hasattr(enum_type, each) for each in tried):
-            methods[name] = Refused(name)
+            methods[name] = Refused()
     return methods
 
 
