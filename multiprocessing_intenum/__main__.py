@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, NoReturn
 
@@ -177,13 +178,13 @@ def _member(status: EnumValue[Any], name: str) -> Any:
 def _value(member: Any) -> Any:
     """Return the value as JSON can show it."""
     value = member.value
-    if isinstance(value, ValueByText):
-        try:
-            literal = literal_of(value.text)
-        except ValueError:
-            literal = value.text
-        value = literal if isinstance(literal, (str, int, float, type(None))) else value.text
-    return value
+    if not isinstance(value, ValueByText):
+        return value
+    with suppress(ValueError):
+        literal = literal_of(value.text)
+        if isinstance(literal, (str, int, float, type(None))):
+            return literal
+    return value.text
 
 
 def _text(member: Any) -> str:
@@ -213,13 +214,7 @@ def _show(options: argparse.Namespace) -> None:
     age = mirror.age()
     if options.json:
         shown = [
-            {
-                "before": _name(each.before),
-                "after": _name(each.after),
-                "at": each.at.isoformat(),
-                "pid": each.pid,
-                "number": each.number,
-            }
+            {**each._asdict(), "before": _name(each.before), "after": _name(each.after), "at": each.at.isoformat()}
             for each in last_changes
         ]
         found = {
@@ -288,15 +283,14 @@ def _set(options: argparse.Namespace) -> None:
     new = _member(status, options.name)
     expected = None if options.expect is None else _member(status, options.expect)
 
-    def write() -> Any:
-        # If the service begins the value anew meanwhile, this write comes wholly before or wholly after that.
-        left = deadline.left()
-        return while_nobody_begins(_file_of(status), write_now, time.monotonic() + left)
-
     def write_now() -> Any:
         if expected is None:
             return mutator.exchange(status, new)
         return mutator.compare_and_exchange(status, expected, new)
+
+    def write() -> Any:
+        # If the service begins the value anew meanwhile, this write comes wholly before or wholly after that.
+        return while_nobody_begins(_file_of(status), write_now, time.monotonic() + deadline.left())
 
     try:
         found = status._self_cell.locked(write, options.timeout)

@@ -21,7 +21,7 @@ from multiprocessing_intenum import fork
 from multiprocessing_intenum.cell import Cell, HasCell, cell_of
 from multiprocessing_intenum.change import Change, Feed
 from multiprocessing_intenum.enums.members import EnumMember
-from multiprocessing_intenum.waiting import LONGEST_PAUSE, Deadline, Look, Sleeper, too_late
+from multiprocessing_intenum.waiting import LONGEST_PAUSE, Deadline, Look, Sleeper
 
 __all__ = ["changes", "wait_for"]
 
@@ -34,12 +34,7 @@ _THREAD_NAME = "multiprocessing_intenum.aio"
 _watching = fork.lock_of_threads()  # guards the watchers and what each of them has
 _watchers: dict[Cell[Any], _Watcher] = {}
 
-
-def _watch_anew() -> None:
-    _watchers.clear()  # their threads are not in a forked child
-
-
-fork.in_child(fork.Step.WATCHERS, _watch_anew)
+fork.in_child(fork.Step.WATCHERS, _watchers.clear)  # their threads are not in a forked child
 
 
 class _Watcher:
@@ -144,12 +139,8 @@ class _Watcher:
 
 def _set_results(futures: Iterable[asyncio.Future[None]]) -> None:
     for future in futures:
-        _set_result(future)
-
-
-def _set_result(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
+        if not future.done():
+            future.set_result(None)
 
 
 async def _change_of(cell: Cell[Any], count: int, limit: float) -> None:
@@ -163,7 +154,7 @@ async def _change_of(cell: Cell[Any], count: int, limit: float) -> None:
             watcher = _watchers[cell] = _Watcher(cell)
         watcher.add(future, count)
     watcher.start()
-    timer = loop.call_later(limit, _set_result, future) if limit < TIMEOUT_MAX else None
+    timer = loop.call_later(limit, _set_results, (future,)) if limit < TIMEOUT_MAX else None
     try:
         await future
     finally:
@@ -224,7 +215,7 @@ async def wait_for(
         if member is not None:
             return member
         if left <= 0:
-            raise _timeout_error(too_late(cell, look, timeout))
+            raise _timeout_error(look.too_late(timeout))
         await _change_of(cell, look.count, left)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from multiprocessing import process, synchronize
 from multiprocessing.context import BaseContext, get_spawning_popen
 from multiprocessing.sharedctypes import RawArray
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, TypeVar, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast, runtime_checkable
 
 from typing_extensions import TypeIs
 
@@ -36,16 +36,7 @@ R = TypeVar("R")
 
 
 class Cell(Generic[T]):
-    """A shared value without its masquerade: where its state lies, how a writer locks it and stores to it.
-
-    Args:
-        members: the table of the enum.
-        block: the shared memory of the words.
-        lock: the lock of the writers.
-
-    Raises:
-        TypeError: `lock` is no lock.
-    """
+    """A shared value without its masquerade: where its state lies, how a writer locks it and stores to it."""
 
     __slots__ = (
         "_block", "by_number", "exact_type", "lock", "members", "operations", "view", "words", "write",
@@ -96,11 +87,7 @@ class Cell(Generic[T]):
         return cell
 
     def locked(self, action: Callable[[], R], timeout: float | None) -> R:
-        """Call `action` with the lock held, and return its result. If this thread already holds the lock, it keeps it.
-
-        Raises:
-            TimeoutError: the lock was not free within `timeout` seconds.
-        """
+        """Call `action` as `Operations.hold` does; TimeoutError if the lock is not free within `timeout` seconds."""
         try:
             return self.operations.hold(action, seconds(timeout))
         except NotFreeError:
@@ -119,11 +106,7 @@ class Cell(Generic[T]):
             return self.members[self.view[()]]
 
     def member_in_history(self, number: int) -> T:
-        """Return the member of a number that is among the last changes.
-
-        Raises:
-            ValueError: the enum has no such member.
-        """
+        """Return the member of a number that is among the last changes; ValueError if the enum has no such member."""
         try:
             return self.members[number]
         except ValueError:
@@ -140,11 +123,8 @@ class Cell(Generic[T]):
     def pickled(self, name: str) -> tuple[Callable[..., Cell[Any]], tuple[Any, ...]]:
         """Return a function and its arguments. Another process calls it to make a cell that shares this state.
 
-        Args:
-            name: the class of the shared value, for the text of an error.
-
-        Raises:
-            RuntimeError: no process is being started, or it is started in a way that cannot share this lock.
+        RuntimeError, which names the class `name`: no process is being started, or not in a way that can share the
+        lock.
         """
         if get_spawning_popen() is None:
             message = (
@@ -152,10 +132,18 @@ class Cell(Generic[T]):
                 "of a Pool or an executor): send snapshot(status), its member, to any other process"
             )
             raise RuntimeError(message)
-        _refuse_fork_only(self.lock)
+        lock: Any = self.lock
+        # The semaphore of a lock of the fork context has no name by which a child that is not forked could open it.
+        # multiprocessing refuses it as well, but its error does not mention `ctx=`; on Python 3.10 the child crashes.
+        if issubclass(type(lock), synchronize.SemLock) and os.name != "nt" and lock._semlock.name is None:
+            message = (
+                "the lock of this value was made for children that are forked: give ctx= or lock= when you make the "
+                "value, IntEnumValue(..., ctx=multiprocessing.get_context('spawn')), to send it by spawn or forkserver"
+            )
+            raise RuntimeError(message)
         keepalive.pin(self._block)
-        keepalive.pin(self.lock)
-        return _unpickled, (self.members.enum_type, self._block, self.lock)
+        keepalive.pin(lock)
+        return _unpickled, (self.members.enum_type, self._block, lock)
 
 
 def _unpickled(enum_type: type[Any], block: Any, lock: LockLike) -> Cell[Any]:
@@ -176,20 +164,6 @@ class OpensCell(Protocol):
     def _open_cell(self, members: Members[T], number: int | None, lock: LockLike | None) -> Cell[T]:
         """Return a cell. `number` is the first state, if one was given."""
         ...
-
-
-def _refuse_fork_only(lock: LockLike) -> None:
-    """Raise RuntimeError for a lock of the fork context that is being sent to a child that is not forked.
-
-    Its semaphore has no name by which the child could open it. multiprocessing refuses it as well, but its error does
-    not mention `ctx=`; and on Python 3.10 the child would crash.
-    """
-    if issubclass(type(lock), synchronize.SemLock) and os.name != "nt" and cast("Any", lock)._semlock.name is None:
-        message = (
-            "the lock of this value was made for children that are forked: give ctx= or lock= when you make the value, "
-            "IntEnumValue(..., ctx=multiprocessing.get_context('spawn')), to send it by spawn or forkserver"
-        )
-        raise RuntimeError(message)
 
 
 def default_lock(ctx: BaseContext | None) -> LockLike:
@@ -252,29 +226,21 @@ def snapshot(status: HasCell[T]) -> T:
         True
     """
     if not has_cell(status):
-        _refuse_target(status)
+        cell_of(status)  # raises the error
     cell = status._self_cell
-    try:  # the lines of cell_of() and Cell.load(), without the calls
+    try:  # the lines of Cell.load(), without the call
         return cell.by_number[cell.view[()]]
     except KeyError:
         return cell.members[cell.view[()]]
 
 
 def cell_of(status: HasCell[T]) -> Cell[T]:
-    """Return the cell of a shared value.
-
-    Raises:
-        TypeError: `status` is no shared value.
-    """
+    """Return the cell of a shared value; TypeError for anything else."""
     if not has_cell(status):
-        _refuse_target(status)
+        message = (
+            f"expected an IntEnumValue, not {type(status)}: a member or an attribute's value is a copy of the state; "
+            "give the shared value, an IntEnumValue or any other EnumValue; for an IntEnumAttribute or EnumAttribute "
+            "give Class.attribute.proxy_of(instance)"
+        )
+        raise TypeError(message)
     return status._self_cell
-
-
-def _refuse_target(target: object) -> NoReturn:
-    message = (
-        f"expected an IntEnumValue, not {type(target)}: a member or an attribute's value is a copy of the state; give "
-        "the shared value, an IntEnumValue or any other EnumValue; for an IntEnumAttribute or EnumAttribute give "
-        "Class.attribute.proxy_of(instance)"
-    )
-    raise TypeError(message)

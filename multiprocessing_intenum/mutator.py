@@ -177,10 +177,9 @@ def _compare(
 
     def step() -> tuple[bool, T]:
         found = cell.load()
+        wanted = expected_member if expected is expected_member else _now(members, expected, expected_member)
         # The table has one member for each number, so `is` compares them whatever the enum's own __eq__ does.
-        is_expected = found is (
-            expected_member if expected is expected_member else _now(members, expected, expected_member)
-        )
+        is_expected = found is wanted
         if is_expected:
             status.set(new_member if new is new_member else _now(members, new, new_member))
         return is_expected, found

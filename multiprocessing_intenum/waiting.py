@@ -17,7 +17,7 @@ from multiprocessing_intenum.memory import futex
 from multiprocessing_intenum.memory.words import Words
 from multiprocessing_intenum.mutator import resolve
 
-__all__ = ["Deadline", "Look", "Sleeper", "too_late", "wait_for"]
+__all__ = ["Deadline", "Look", "Sleeper", "wait_for"]
 
 T = TypeVar("T", bound=EnumMember)
 
@@ -46,9 +46,7 @@ class Deadline:
 class Sleeper:
     """Sleeps until the count of changes is another one: in the kernel or, where that is impossible, between looks.
 
-    Args:
-        words: the words of the value.
-        longest: seconds of the longest sleep between two looks, where the kernel cannot wake a sleeper.
+    `longest` is how many seconds it sleeps at most between two looks.
     """
 
     __slots__ = ("_is_woken", "_pauses", "_words")
@@ -71,25 +69,15 @@ class Sleeper:
 
 
 class Look(Generic[T]):
-    """Looks whether a value meets a condition, or has met it since the last look.
+    """Looks whether a value meets the condition of a `wait_for`, or has met it since the last look."""
 
-    Args:
-        cell: the cell of the value.
-        condition: what `wait_for` was given.
-
-    Raises:
-        TypeError, KeyError, ValueError: as `wait_for`.
-    """
-
-    __slots__ = ("_cell", "_is_met", "_last", "count", "wanted")
+    __slots__ = ("_cell", "_is_met", "_last", "_wanted", "count")
 
     count: int
     """The count of changes at the last look, or when this object was made. Changes up to then are taken as seen."""
-    wanted: str
-    """What the condition waits for, for the text of an error."""
 
     def __init__(self, cell: Cell[T], condition: object) -> None:
-        self._is_met, self.wanted = _condition(cell, condition)
+        self._is_met, self._wanted = _condition(cell, condition)
         self._cell = cell
         self.count = self._last = cell.words.count[()]
 
@@ -108,6 +96,10 @@ class Look(Generic[T]):
                 return member
         self.count, self._last = found.counted, found.last
         return None
+
+    def too_late(self, timeout: float | None) -> str:
+        """Return the text of the TimeoutError."""
+        return f"waited {timeout} s for {self._wanted}, the state is {self._cell.load()!r}"
 
 
 def wait_for(
@@ -154,12 +146,10 @@ def wait_for(
     look = Look(cell, condition)
     deadline = Deadline(timeout)
     longest = seconds(max_interval, "max_interval")
-    if longest is None:
-        longest = TIMEOUT_MAX
-    if not longest:
+    if longest == 0:
         message = f"max_interval must be a positive number of seconds, not {max_interval!r}"
         raise ValueError(message)
-    sleeper = Sleeper(cell.words, longest)
+    sleeper = Sleeper(cell.words, TIMEOUT_MAX if longest is None else longest)
     while True:
         # The clock comes before the look: a write in time is seen, however late this process is woken.
         left = deadline.left()
@@ -167,13 +157,8 @@ def wait_for(
         if member is not None:
             return member
         if left <= 0:
-            raise TimeoutError(too_late(cell, look, timeout))
+            raise TimeoutError(look.too_late(timeout))
         sleeper.sleep(look.count, left)
-
-
-def too_late(cell: Cell[T], look: Look[T], timeout: float | None) -> str:
-    """Return the text of the TimeoutError."""
-    return f"waited {timeout} s for {look.wanted}, the state is {cell.load()!r}"
 
 
 def _condition(cell: Cell[T], condition: object) -> tuple[Callable[[T], object], str]:

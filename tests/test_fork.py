@@ -374,14 +374,14 @@ def test_a_fork_does_not_wait_for_a_thread_that_opens_a_file(tmp_path: Path) -> 
         from enums import *
         from multiprocessing_intenum.by_path import life
         reached = threading.Event()
-        making = life.making
+        making = life._while_making
         def say(*args):
             reached.set()
             return making(*args)
-        life.making = say
+        life._while_making = say
         threading.Thread(target=lambda: WorkerStatus("IDLE", at={str(tmp_path / "status")!r}), daemon=True).start()
         reached.wait()
-        life.making = making
+        life._while_making = making
         if os.fork() == 0:
             WorkerStatus("IDLE", at={str(tmp_path / "other")!r}).set("CALCULATING")
             os._exit(0)

@@ -25,7 +25,7 @@ from helpers import DEADLINE, in_a_thread
 from path_targets import strangers
 
 from multiprocessing_intenum import EnumValue, IntEnumValue, SharedFile, history, last_change, snapshot
-from multiprocessing_intenum.by_path import contents, life, making, open_file
+from multiprocessing_intenum.by_path import contents, life, open_file
 from multiprocessing_intenum.by_path.open_file import MAKING, USE, OpenFile
 from multiprocessing_intenum.enums.members import members_of
 from multiprocessing_intenum.enums.schema import description_of_enum
@@ -370,14 +370,14 @@ def test_a_thread_that_is_overtaken_while_it_opens_gets_what_the_other_one_has_o
     made(path)
     other = OpenFile(str(path), os.O_RDWR)
     assert not is_used or other.lock(USE, exclusive=False)
-    lock, faster = life.making, []
+    lock, faster = life._while_making, []
 
     def overtaken(*given: Any) -> Any:
         monkeypatch.undo()
         faster.append(in_a_thread(lambda: WorkerStatus(CALCULATING, at=path)))
         return lock(*given)
 
-    monkeypatch.setattr(life, "making", overtaken)
+    monkeypatch.setattr(life, "_while_making", overtaken)
     status = WorkerStatus(UNAVAILABLE, at=path)
     assert status.get_lock() is faster[0].get_lock()
     assert status == (IDLE if is_used else CALCULATING)
@@ -418,7 +418,7 @@ def test_a_file_that_loses_its_name_while_it_is_opened_is_opened_anew(
 
 def test_who_was_faster_in_making_it_wins(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with strangers(1) as (stranger,):
-        put_in_place = making._put_in_place
+        put_in_place = life._put_in_place
 
         def be_too_late(*args: Any) -> Any:
             path.write_bytes(spare.read_bytes())  # a maker that does not know our lock: a restored backup
@@ -426,7 +426,7 @@ def test_who_was_faster_in_making_it_wins(path: Path, monkeypatch: pytest.Monkey
 
         spare = path.parent / "spare"
         stranger.ask(f"status = WorkerStatus('UNAVAILABLE', at={str(spare)!r})")
-        monkeypatch.setattr(making, "_put_in_place", be_too_late)
+        monkeypatch.setattr(life, "_put_in_place", be_too_late)
         assert WorkerStatus(IDLE, at=SharedFile(path, mode=0o644)) == IDLE
         assert sorted(os.listdir(path.parent)) == ["spare", "status"]
 
@@ -495,15 +495,15 @@ def test_another_maker_has_taken_the_temporary_name(path: Path, monkeypatch: pyt
 
 
 def test_a_leftover_that_another_maker_removes_is_no_error(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    find = making.found_file
+    find = life.found_file
 
     def find_nothing(file: SharedFile) -> Any:
         if file.path == str(temporary(path)):
-            monkeypatch.setattr(making, "found_file", find)
+            monkeypatch.setattr(life, "found_file", find)
             temporary(path).unlink()
         return find(file)
 
-    monkeypatch.setattr(making, "found_file", find_nothing)
+    monkeypatch.setattr(life, "found_file", find_nothing)
     temporary(path).touch()
     assert WorkerStatus(IDLE, at=path) == IDLE
 
@@ -753,7 +753,7 @@ def test_btrfs_is_told_to_write_in_place_while_the_file_is_empty(path: Path, mon
     monkeypatch.setattr(fcntl, "ioctl", ioctl)
     WorkerStatus(IDLE, at=path)
     no_copy_on_write = 0x00800000
-    assert calls == [(making._GET_FLAGS, 0), (making._SET_FLAGS, 0x10 | no_copy_on_write)]
+    assert calls == [(life._GET_FLAGS, 0), (life._SET_FLAGS, 0x10 | no_copy_on_write)]
 
 
 def test_no_other_platform_is_told_what_is_for_linux(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

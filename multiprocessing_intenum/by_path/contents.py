@@ -19,7 +19,8 @@ import stat
 import struct
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, NoReturn, cast
+from contextlib import suppress
+from typing import Any, NamedTuple, cast
 
 from multiprocessing_intenum.by_path import users
 from multiprocessing_intenum.by_path.open_file import OpenFile
@@ -135,36 +136,29 @@ def _refuse(info: os.stat_result, file: SharedFile) -> None:
 
 def read_header(fd: int, file: SharedFile) -> Header:
     """Return the header. Raise ValueError if this library has not written it."""
-    start = os.pread(fd, _TEXT_AT, 0)
+    start = os.pread(fd, _TEXT_AT, 0).ljust(_TEXT_AT, b"\0")  # a file may be shorter
     if not start.startswith(MAGIC):
-        _is_not_ours(file, "holds something else than a shared value: give another path")
+        raise _not_ours(file, "holds something else than a shared value: give another path")
     line = start[: start.find(b"\n") + 1]
     if line != LINE:
         found, expected = (printable(each[len(MAGIC) : -1].decode("ascii", "replace")) for each in (line, LINE))
-        _is_not_ours(
+        raise _not_ours(
             file,
             f"was made by another version of multiprocessing-intenum, or on another processor: it has layout {found}, "
             f"expected layout {expected}; stop the processes that use it{users.listed(file.path)}, and remove it",
         )
-    damaged = "is damaged: stop the processes that use it, and remove it"
-    if len(start) < _TEXT_AT:
-        _is_not_ours(file, damaged)
     length, begin, body, beginning = _NUMBERS.unpack_from(start, _NUMBERS_AT)
     is_whole = _TEXT_AT + length <= begin <= begin + body <= os.fstat(fd).st_size
-    if begin % 64 or length > _LONGEST_TEXT or not is_whole:
-        _is_not_ours(file, damaged)
-    try:
-        description = json.loads(os.pread(fd, length, _TEXT_AT))
-    except (ValueError, RecursionError):
-        description = None
-    if not isinstance(description, dict):
-        _is_not_ours(file, damaged)
-    return Header(description, begin, body, bool(beginning))
+    if is_whole and begin % 64 == 0 and length <= _LONGEST_TEXT:
+        with suppress(ValueError, RecursionError):
+            description = json.loads(os.pread(fd, length, _TEXT_AT))
+            if isinstance(description, dict):
+                return Header(cast("dict[str, Any]", description), begin, body, bool(beginning))
+    raise _not_ours(file, "is damaged: stop the processes that use it, and remove it")
 
 
-def _is_not_ours(file: SharedFile, why: str) -> NoReturn:
-    message = f"{file.path!r} {why}. It was left as it is"
-    raise ValueError(message)
+def _not_ours(file: SharedFile, why: str) -> ValueError:
+    return ValueError(f"{file.path!r} {why}. It was left as it is")
 
 
 def difference(header: Header, contents: Contents) -> str:
@@ -181,7 +175,7 @@ def refuse_other(header: Header, file: SharedFile, contents: Contents | None) ->
     if found:
         how = f"stop all processes that use this one{users.listed(file.path)}, and "
         how += "remove it, because it is kept" if file.keep else "then start with the new version"
-        _is_not_ours(file, f"holds another value: {found}. Give another path, or {how}")
+        raise _not_ours(file, f"holds another value: {found}. Give another path, or {how}")
 
 
 def content_of(contents: Contents) -> tuple[bytearray, Header]:

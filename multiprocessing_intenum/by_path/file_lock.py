@@ -10,6 +10,7 @@ import time
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, cast
 
 from typing_extensions import Self
@@ -171,7 +172,7 @@ class FileLock(OwnedLock):
             turn = self._turns[me] = _Turn()
             # A weak reference to this lock: a strong one would make a cycle, and the files would stay open until the
             # garbage collector runs.
-            turn.end = weakref.ref(cast("Any", me()), _End(weakref.ref(self), me))
+            turn.end = weakref.ref(cast("Any", me()), partial(_end, weakref.ref(self), me))
         return turn
 
     def _leave(self, turn: _Turn, depth: int) -> None:
@@ -317,23 +318,18 @@ class FileLock(OwnedLock):
         return self._reduced
 
 
-class _End:
-    """Called at the end of a thread or greenlet that has a turn of a lock."""
-
-    __slots__ = ("_lock", "_me")
-
-    def __init__(self, lock: weakref.ref[FileLock], me: weakref.ref[Any]) -> None:
-        self._lock, self._me = lock, me
-
-    # What it needs is bound, because it also runs while the interpreter ends: then the kernel gives everything back.
-    def __call__(self, _: object, is_ending: Callable[[], bool] = sys.is_finalizing) -> None:
-        if is_ending():
-            return
-        # In a forked child the threads of the parent end before the child's first step. What they have is the parent's,
-        # so the child must not give it back.
-        lock = self._lock()
-        if lock is not None and _here[()]:
-            lock.give_back(self._me)
+# What it needs is bound, because it also runs while the interpreter ends: then the kernel gives everything back.
+def _end(
+    lock_of: weakref.ref[FileLock], me: weakref.ref[Any], _: object, is_ending: Callable[[], bool] = sys.is_finalizing
+) -> None:
+    """Give back the turn of a thread or greenlet that has ended."""
+    if is_ending():
+        return
+    # In a forked child the threads of the parent end before the child's first step. What they have is the parent's, so
+    # the child must not give it back.
+    lock = lock_of()
+    if lock is not None and _here[()]:
+        lock.give_back(me)
 
 
 _reopening = fork.lock_of_threads()

@@ -1,10 +1,10 @@
-"""How the file of a value by path is opened, and begun anew.
+"""How the file of a value by path is made, opened, and begun anew.
 
-Only two things in a file ever change: its body, and the mark in its header that the body is being begun anew. A file
-gets its name when it is complete: see `making`. A process that makes it, begins to use it or begins it anew holds the
-kernel's lock on MAKING meanwhile, so only one process does so at a time. A process that uses it holds a shared lock on
-USE, which it takes while it holds MAKING. So a process that holds MAKING, and finds USE free, knows that nobody uses
-the file. If a process dies, the kernel frees its locks.
+Only two things in a file ever change: its body, and the mark in its header that the body is being begun anew. A file is
+filled under a temporary name, and gets its own name when it is complete. A process that makes it, begins to use it or
+begins it anew holds the kernel's lock on MAKING meanwhile, so only one process does so at a time. A process that uses
+it holds a shared lock on USE, which it takes while it holds MAKING. So a process that holds MAKING, and finds USE free,
+knows that nobody uses the file. If a process dies, the kernel frees its locks.
 """
 
 from __future__ import annotations
@@ -12,17 +12,21 @@ from __future__ import annotations
 import errno
 import mmap
 import os
+import struct
 import sys
 import time
 import weakref
 from collections.abc import Callable
-from functools import partial
+from contextlib import suppress
 from typing import Any, TypeVar, cast
 
 from multiprocessing_intenum import fork
 from multiprocessing_intenum.by_path.contents import (
+    LINE,
+    MAGIC,
     Contents,
     Header,
+    content_of,
     difference,
     found_file,
     read_header,
@@ -30,8 +34,7 @@ from multiprocessing_intenum.by_path.contents import (
     set_beginning,
 )
 from multiprocessing_intenum.by_path.file_lock import PATIENCE, FileLock
-from multiprocessing_intenum.by_path.making import make, making
-from multiprocessing_intenum.by_path.open_file import USE, OpenFile, private
+from multiprocessing_intenum.by_path.open_file import MAKING, USE, OpenFile, private
 from multiprocessing_intenum.by_path.shared_file import SharedFile
 from multiprocessing_intenum.locks.execution import execution
 from multiprocessing_intenum.memory import keepalive
@@ -94,7 +97,7 @@ def _try_to_open(file: SharedFile, contents: Contents | None, deadline: float, *
         if contents is None or contents.begin is None or file.readonly:
             message = "there is no shared value here yet: start the process that makes it, with a first value"
             raise FileNotFoundError(errno.ENOENT, message, file.path)
-        return make(file, contents, None, deadline, partial(_begun, file))
+        return _make(file, contents, None, deadline)
     try:
         lock = _attach(opened, file, contents, deadline, is_user=is_user)
         if lock is None:
@@ -122,7 +125,25 @@ def while_nobody_begins(lock: FileLock, action: Callable[[], R], deadline: float
             raise FileNotFoundError(errno.ENOENT, message, lock.path)
         return action()
 
-    return making(lock.open_again(), step, deadline)
+    return _while_making(lock.open_again(), step, deadline)
+
+
+def _while_making(maker: OpenFile, action: Callable[[], R], deadline: float) -> R:
+    """Lock MAKING by an opening, call a function, and close the opening.
+
+    The opening must not be the one whose memory is mapped: the memory keeps that one open, also in a child that is
+    forked meanwhile, and MAKING would stay locked.
+    """
+    try:
+        if not maker.lock_until(MAKING, deadline):
+            message = (
+                "could not be opened in time: another process has been opening it all the while, and may be stopped; "
+                "or a process that may only read the file has locked it"
+            )
+            raise TimeoutError(errno.ETIMEDOUT, message, maker.path)
+        return action()
+    finally:
+        maker.close()
 
 
 def _attach(
@@ -137,7 +158,7 @@ def _attach(
         refuse_other(header, file, contents)
         return _lock_of(opened, file, _mapped(opened, file, header), is_user=False)
     maker = private(lambda: opened.again(os.O_RDWR))
-    return making(maker, lambda: _use(opened, file, contents, deadline), deadline)
+    return _while_making(maker, lambda: _use(opened, file, contents, deadline), deadline)
 
 
 def _known(opened: OpenFile, file: SharedFile, contents: Contents | None) -> FileLock | None:
@@ -175,7 +196,7 @@ def _use(opened: OpenFile, file: SharedFile, contents: Contents | None, deadline
                 )
             raise FileNotFoundError(errno.ENOENT, message, file.path)
         if not file.keep and difference(header, contents):
-            lock = make(file, contents, opened, deadline, partial(_begun, file))
+            lock = _make(file, contents, opened, deadline)
             opened.close()
             return lock
         refuse_other(header, file, contents)
@@ -217,19 +238,145 @@ def _mapped(opened: OpenFile, file: SharedFile, header: Header) -> memoryview:
 
 
 def _lock_of(opened: OpenFile, file: SharedFile, body: memoryview, *, is_user: bool = True) -> FileLock:
-    is_known = is_user or file.readonly
-    lock = FileLock(opened, body, readonly=file.readonly, is_user=is_user, reduced=(_open_lock, (file,)))
-    if is_known:
-        key = *opened.identity, file.readonly
+    lock = FileLock(opened, body, readonly=file.readonly, is_user=is_user, reduced=(open_file, (file, None)))
+    if is_user or file.readonly:
+        key = (*opened.identity, file.readonly)
         _opened[key] = lock
     return lock
 
 
-def _begun(file: SharedFile, made: OpenFile, header: Header) -> FileLock:
-    """Return the lock of a new file, which is marked as in use."""
-    return _lock_of(made, file, _mapped(made, file, header))
+def _make(file: SharedFile, contents: Contents, replaced: OpenFile | None, deadline: float) -> FileLock | None:
+    """Make the file, and mark it as in use. Return its lock, or None if the caller has to look at the path again.
+
+    Args:
+        file: the file.
+        contents: what it is to hold.
+        replaced: the file that has this name, if it has another description and nobody uses it.
+        deadline: until when to wait for another process that makes it, by `time.monotonic`.
+    """
+    path = _temporary(file.path)
+    try:
+        made = OpenFile(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        _remove_leftover(path, replaced, deadline)
+        return None
+
+    def fill_and_use() -> FileLock | None:
+        # Another maker may have taken it for a leftover, or may have been faster.
+        header = _put_in_place(made, file, contents, replaced) if made.is_named() else None
+        return None if header is None else _lock_of(made, file, _mapped(made, file, header))
+
+    try:
+        _forbid_copy_on_write(made.fd)
+        lock = _while_making(private(lambda: made.again(os.O_RDWR)), fill_and_use, deadline)
+    except BaseException:
+        made.close()
+        raise
+    if lock is None:
+        made.close()
+    return lock
 
 
-def _open_lock(file: SharedFile) -> FileLock:
-    """Open a pickled lock."""
-    return open_file(file, None)
+def _put_in_place(made: OpenFile, file: SharedFile, contents: Contents, replaced: OpenFile | None) -> Header | None:
+    """Fill the temporary file, and give it its name. Return its header, or None if another process was faster.
+
+    The temporary name is gone afterwards, also after an error.
+    """
+    temporary = made.path
+    try:
+        # The temporary file is there by now, so the path is a good one: this call may make the row of a record.
+        content, header = content_of(contents)
+        _fill(made.fd, content, file)
+        os.fchmod(made.fd, file.mode)
+        made.lock(USE, exclusive=False)
+        os.fsync(made.fd)  # else a power cut may leave the name with a file of zeros
+        if replaced is not None:
+            os.rename(temporary, file.path)
+        else:
+            _link(temporary, file.path)
+    except FileExistsError:
+        return None
+    finally:
+        with suppress(FileNotFoundError):  # renamed
+            os.unlink(temporary)
+    made.path = file.path
+    return header
+
+
+def _link(temporary: str, path: str) -> None:
+    try:
+        os.link(temporary, path)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS):
+            raise
+        message = (
+            "this file system has no hard links (FAT and exFAT have none), by which a file gets its name only when it "
+            "is complete: give a path on another file system, such as /run or /dev/shm"
+        )
+        raise OSError(error.errno, message, path) from error
+
+
+_GET_FLAGS, _SET_FLAGS, _NO_COPY_ON_WRITE = 0x80086601, 0x40086602, 0x00800000  # linux/fs.h: FS_IOC_…, FS_NOCOW_FL
+
+
+def _forbid_copy_on_write(fd: int) -> None:
+    """Make btrfs write in place to a file, which is still empty.
+
+    Otherwise each write needs room for a copy of the page, although the file has its room. On a full file system such
+    a write is a SIGBUS. Other file systems refuse the flag, or have no use for it.
+    """
+    if sys.platform == "linux":
+        import fcntl  # Windows has none
+
+        with suppress(OSError):
+            (flags,) = struct.unpack("@l", fcntl.ioctl(fd, _GET_FLAGS, bytes(struct.calcsize("@l"))))
+            fcntl.ioctl(fd, _SET_FLAGS, struct.pack("@l", flags | _NO_COPY_ON_WRITE))
+
+
+def _fill(fd: int, content: bytearray, file: SharedFile) -> None:
+    try:
+        os.pwrite(fd, LINE, 0)  # first: a process that finds this file then knows that it is ours
+        if hasattr(os, "posix_fallocate"):  # a full file system is an error now, not a SIGBUS at some later write
+            os.posix_fallocate(fd, 0, len(content))
+        written = 0
+        while written < len(content):
+            written += os.pwrite(fd, content[written:], written)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        message = f"no room for the {len(content):,} bytes of a shared value: free some, or give another path"
+        raise OSError(error.errno, message, file.path) from error
+
+
+def _temporary(path: str) -> str:
+    """Return the name under which a file is filled.
+
+    Each user has only one such name, so that killed processes leave at most one file behind.
+    """
+    directory, name = os.path.split(path)
+    shortened = os.fsdecode(os.fsencode(name)[:200])  # a file's name has at most 255 bytes
+    return os.path.join(directory, f".{shortened}.{os.geteuid()}.new")
+
+
+def _remove_leftover(path: str, replaced: OpenFile | None, deadline: float) -> None:
+    """Wait for the maker of a temporary file, and remove the file if that process was killed."""
+    opened = found_file(SharedFile(path, mode=0o666))
+    if opened is None:
+        return
+    try:
+        info = os.fstat(opened.fd)
+        if info.st_uid != os.geteuid() or (info.st_size and not os.pread(opened.fd, 64, 0).startswith(MAGIC)):
+            message = "is in the way: this name is needed to make a shared value, but the file is not ours; remove it"
+            raise FileExistsError(errno.EEXIST, message, path)
+
+        def remove() -> None:
+            if opened.is_named():
+                os.unlink(path)
+
+        # If it is the same file as the one that we replace, under a second name, we hold its lock on MAKING.
+        if replaced is not None and opened.identity == replaced.identity:
+            remove()
+        else:
+            _while_making(private(lambda: opened.again(os.O_RDWR)), remove, deadline)
+    finally:
+        opened.close()

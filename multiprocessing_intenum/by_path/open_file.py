@@ -126,13 +126,10 @@ class OpenFile:
         """
         self.ensure_ours()
         try:
-            return OpenFile(self.path, flags, through=f"/proc/self/fd/{self.fd}")
-        except FileNotFoundError:  # no /proc: macOS, some containers
-            pass
-        except OSError as error:
-            raise _meaning(error, self.path) from None
-        try:
-            found = OpenFile(self.path, flags)
+            try:
+                return OpenFile(self.path, flags, through=f"/proc/self/fd/{self.fd}")
+            except FileNotFoundError:  # no /proc: macOS, some containers
+                found = OpenFile(self.path, flags)
         except OSError as error:
             raise _meaning(error, self.path) from None
         if found.identity != self.identity:
@@ -188,8 +185,6 @@ class OpenFile:
 
     def lock_until(self, byte: int, deadline: float) -> bool:
         """Wait for the lock on a byte. Return False at the deadline, a moment by `time.monotonic`."""
-        if self.lock(byte):
-            return True
         pauses = Pauses()
         while not self.lock(byte):
             left = deadline - time.monotonic()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Mapping
+from functools import cache
 from multiprocessing import sharedctypes
 from multiprocessing.sharedctypes import Synchronized, SynchronizedBase
 from typing import Any, TypeVar, cast, overload
@@ -108,15 +109,10 @@ def _type_again(kind: Any) -> Any:
     return _type_again(element) * length
 
 
-_classes: dict[Any, Any] = {}
-
-
+@cache
 def _by_path(wrapper: Any) -> Any:
     """Return the wrapper's class with a `__reduce__` whose result any process can load."""
-    if wrapper not in _classes:
-        namespace: dict[str, Any] = {"__module__": wrapper.__module__, "__reduce__": _reduced}
-        _classes[wrapper] = type(wrapper.__name__, (wrapper,), namespace)
-    return _classes[wrapper]
+    return type(wrapper.__name__, (wrapper,), {"__module__": wrapper.__module__, "__reduce__": _reduced})
 
 
 def _reduced(self: Any) -> Any:

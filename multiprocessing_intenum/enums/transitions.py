@@ -94,13 +94,10 @@ class Transitions:
                 values = tuple(cast("Any", values).__members__.values())
             # From Python 3.11 on a flag is a collection of its bits, and a tuple member is one of its items.
             is_one = isinstance(values, (str, bytes)) or isinstance(type(values), enum.EnumMeta)
-            if is_one or not isinstance(values, Collection):
-                message = (
-                    f"transitions[{_name(before)}] must be a collection of members or names, such as a list, "
-                    f"not {values!r}"
-                )
-                raise TypeError(message)
             place = f"transitions[{_name(before)}]"
+            if is_one or not isinstance(values, Collection):
+                message = f"{place} must be a collection of members or names, such as a list, not {values!r}"
+                raise TypeError(message)
             successors = [self._member(value, place) for value in cast("Collection[object]", values)]
             self._allowed[number] = {id(after): after for after in successors}
 

@@ -19,28 +19,27 @@ class Execution:
     __slots__ = ("__weakref__",)
 
 
-def _new_local() -> Any:
-    """Return a local object whose `me` is a weak reference to the calling execution.
+_local_class: type
+_local: Any
+
+
+def _start_anew() -> None:
+    """Make a local object whose `me` is a weak reference to the calling execution.
 
     It is built on `threading.local`, which gevent and eventlet replace by one for greenlets. The number of a thread or
     a greenlet would not be enough: a later one may get the same number.
     """
+    global _local_class, _local
 
     class Local(threading.local):
         def __init__(self) -> None:
             self.execution = Execution()
             self.me = weakref.ref(self.execution)
 
-    return Local()
+    _local_class, _local = threading.local, Local()
 
 
-_local_class, _local = threading.local, _new_local()
-
-
-def _start_anew() -> None:
-    global _local_class, _local
-    _local_class, _local = threading.local, _new_local()
-
+_start_anew()
 
 # The only thread of a forked child is not the thread that forked, and holds nothing.
 fork.in_child(fork.Step.OWNERS, _start_anew)
@@ -67,21 +66,13 @@ def moment(timeout: float) -> float:
     return end
 
 
-_SHORTEST = 50e-6
-"""Seconds of the first pause."""
-
-
 class Pauses:
-    """Sleeps between looks, each sleep twice as long as the one before.
-
-    Args:
-        longest: seconds of the longest sleep.
-    """
+    """Sleeps between looks, each sleep twice as long as the one before, but no longer than `longest` seconds."""
 
     __slots__ = ("_longest", "_next")
 
     def __init__(self, longest: float = 0.005) -> None:
-        self._next, self._longest = min(_SHORTEST, longest), longest
+        self._next, self._longest = min(50e-6, longest), longest
 
     def sleep(self, limit: float) -> None:
         """Sleep, but no longer than `limit` seconds."""

@@ -54,10 +54,6 @@ class Lock(LockLike, Protocol):
     def __exit__(self, *args: object) -> None: ...
 
 
-class _ThreadingRLock(LockLike, Protocol):
-    def _is_owned(self) -> bool: ...
-
-
 class OwnedLock:
     """A lock of this library. It knows its owner, and a holder that is killed does not keep it."""
 
@@ -92,12 +88,8 @@ class Operations(NamedTuple):
     def hold(self, action: Callable[[], R], limit: float | None) -> R:
         """Call `action` with the lock held, and return its result. If this thread already holds the lock, it keeps it.
 
-        Args:
-            action: what to do. After an exception in it the lock is as it was before.
-            limit: seconds to wait for the lock; None waits for ever.
-
-        Raises:
-            NotFreeError: the lock was not free in time.
+        After an exception in `action` the lock is as it was before. NotFreeError: it was not free within `limit`
+        seconds; None waits for ever.
         """
         # It takes a function because no context manager is safe from an interrupt: an interrupt at the end of the
         # `with` block is raised before the first line of `__exit__`, and the lock would stay held.
@@ -132,11 +124,7 @@ class Operations(NamedTuple):
 def operations_of(lock: LockLike) -> Operations:
     """Return what a writer needs of `lock`. The lock stays alive for any child that inherits it.
 
-    Args:
-        lock: anything with acquire and release.
-
-    Raises:
-        TypeError: `lock` has no acquire or no release, its acquire must be awaited, or it is a class.
+    TypeError: `lock` has no acquire or no release, its acquire must be awaited, or it is a class.
     """
     kind, known = type(lock), cast("Any", lock)  # the true type: an object may claim any `__class__`
     if issubclass(kind, type):
@@ -171,14 +159,9 @@ def guarded(
 ) -> Callable[[T], None]:
     """Return the function of a writer: it takes the lock, calls `store` with its argument, and releases the lock.
 
-    If this thread already holds the lock, it keeps it. So the function works with a plain Lock as well.
-
-    Args:
-        lock: the lock.
-        operations: what a writer needs of it.
-        store: what to do with the lock held. After an exception in it the lock is as it was before.
-        waiting: a word that is not zero if a process may be waiting for what `store` does.
-        wake: called if `waiting` is not zero, after the release if there is one: a woken process may want the lock.
+    If this thread already holds the lock, it keeps it. So the function works with a plain Lock as well. After an
+    exception in `store` the lock is as it was before. If the word `waiting` is not zero, the function calls `wake` in
+    the end, after the release if there is one: a woken process may want the lock.
     """
     faster = lock._guard(store, waiting, wake) if isinstance(lock, OwnedLock) else None
     if faster is not None:
@@ -206,7 +189,7 @@ def guarded(
     return write
 
 
-_THREADING_RLOCKS: tuple[type[_ThreadingRLock], ...] = (type(threading.RLock()), threading._PyRLock)  # type: ignore[attr-defined,assignment]
+_THREADING_RLOCKS: tuple[type, ...] = (type(threading.RLock()), threading._PyRLock)  # type: ignore[attr-defined]
 
 
 class _Held(threading.local):
@@ -365,9 +348,7 @@ class _OpaqueLock:
 def seconds(timeout: float | None, name: str = "timeout") -> float | None:
     """Return `timeout` in the form that every lock takes: None for no limit, else seconds as float.
 
-    Raises:
-        TypeError: `timeout` is not an int or a float.
-        ValueError: `timeout` is negative or NaN.
+    TypeError: it is not an int or a float. ValueError: it is negative or NaN.
     """
     if timeout is None:
         return None

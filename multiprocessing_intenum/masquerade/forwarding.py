@@ -78,10 +78,6 @@ def reflected(operation: Callable[..., R]) -> Callable[..., R]:
     return method
 
 
-def _not_implemented(_: object) -> Any:
-    return NotImplemented
-
-
 def reflected_by_sequence(name: str, operation: Callable[..., Any]) -> Callable[..., Any]:
     """`operation(other, member)`, except if `other` is a list or another mutable sequence.
 
@@ -95,7 +91,8 @@ def reflected_by_sequence(name: str, operation: Callable[..., Any]) -> Callable[
         except KeyError:
             member = self._self_cell.members[self._self_view[()]]
         if type(other) is not int and hasattr(other, "extend"):  # hasattr of an int takes 60 ns
-            return getattr(member, name, _not_implemented)(other)
+            own = getattr(member, name, None)
+            return NotImplemented if own is None else own(other)
         return operation(other, member)
 
     return method
@@ -158,11 +155,6 @@ class UnsupportedError(AttributeError, TypeError):
 
 class Refused:
     """A special method that the member lacks, but wrapt's type or `_MemberProxy` has. No ABC looks for it."""
-
-    name: str
-
-    def __init__(self, name: str = "") -> None:
-        self.name = name
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name

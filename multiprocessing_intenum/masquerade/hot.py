@@ -29,9 +29,7 @@ __all__ = ["hot_reads_of"]
 def hot_reads_of(members: Members[Any], cls: Any) -> dict[str, Any]:
     """Return the hot reads for the values of one enum, by their names in the class.
 
-    Args:
-        members: the table of the enum.
-        cls: the class whose methods do the same for any enum. Docstrings and the setter of `value` come from it.
+    The methods of `cls` do the same for any enum. Docstrings and the setter of `value` come from there.
     """
     by_number, names, values = members.by_number, members.names, members.values
     enum_type = members.enum_type

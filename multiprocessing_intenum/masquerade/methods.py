@@ -15,14 +15,10 @@ __all__ = ["methods_of"]
 
 
 def methods_of(members: Members[Any], cls: type) -> dict[str, Any]:
-    """Return the methods in which the class of one enum's values differs from its base, `cls`.
+    """Return the methods in which the class of one enum's values differs from its base `cls`, `EnumValue` or the like.
 
     This function decides which method Python finds. A method that a subclass defines comes first, then a hot read, then
     the methods of `_MemberProxy`. If the enum defines special methods that an int does not have, they are forwarded.
-
-    Args:
-        members: the table of the enum.
-        cls: the class that is being bound to the enum: `EnumValue`, `IntEnumValue` or a subclass.
     """
     hot = {
         name: method
@@ -37,14 +33,12 @@ def methods_of(members: Members[Any], cls: type) -> dict[str, Any]:
 # from Python 3.14 on, the annotations of its class. The class of a shared value has other annotations.
 _NOT_FORWARDED = frozenset({"__del__", "__getnewargs__", "__set_name__", "__annotate__", "__annotate_func__"})
 
+_contains = binary(operator.contains)
+
 # For a method: the operations that Python derives from it, unless the class defines them itself.
 _IMPLIED: dict[str, dict[str, Callable[..., Any] | None]] = {
-    "__getitem__": {
-        "__iter__": unary(iter),
-        "__contains__": binary(operator.contains),
-        "__reversed__": unary(reversed),
-    },
-    "__iter__": {"__contains__": binary(operator.contains)},
+    "__getitem__": {"__iter__": unary(iter), "__contains__": _contains, "__reversed__": unary(reversed)},
+    "__iter__": {"__contains__": _contains},
 }
 
 
@@ -77,7 +71,7 @@ def _special_methods_of(enum_type: type, cls: type) -> dict[str, Any]:
             methods[name] = None  # such as `__hash__` of an enum that defines only `__eq__`
     for name, tried in _TRIED.items():
         if own[name] is vars(_MemberProxy)[name] and not any(hasattr(enum_type, each) for each in tried):
-            methods[name] = Refused(name)
+            methods[name] = Refused()
     return methods
 
 

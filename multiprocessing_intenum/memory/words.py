@@ -166,9 +166,7 @@ class Words:
 
     def begin(self, number: int, at: float | None = None, pid: int | None = None) -> None:
         """Write the first state, the change number 0, into new memory. `at`: when; `pid`: by which process."""
-        self._write_entry(number, 0, pid, at)
-        self.settled[()] = number
-        self.state[()] = number
+        self._store(number, 0, pid, at)
 
     def begin_anew(self, number: int, at: float | None = None, pid: int | None = None) -> None:
         """Write the first state, the change number 0 again, over a value that no process uses any more.
@@ -177,13 +175,9 @@ class Words:
         """
         if self.count[()] > _LARGEST_COUNT:
             self.count[()] = 0  # another program has written it: this repairs the value
-        if self.settled[()] != self.state[()]:
-            self._settle()
+        self._settle()
         count = self.count[()] + 1
-        self._write_entry(number, count, pid, at)
-        self.state[()] = number
-        self.count[()] = count
-        self.settled[()] = number
+        self._store(number, count, pid, at)
         self.base[()] = count
         self.sleepers[()] = 0
 
@@ -253,21 +247,25 @@ class Words:
         Returns:
             False if the state is already this one, which is no change.
         """
-        if self.settled[()] != self.state[()]:
-            self._settle()
+        self._settle()
         if self.state[()] == after:
             return False
-        number: int = self.count[()] + 1 + gap
+        self._store(after, self.count[()] + 1 + gap, pid, at)
+        return True
+
+    def _store(self, after: int, number: int, pid: int | None, at: float | None) -> None:
+        """Store a change, in the order that the text above describes."""
         self._write_entry(after, number, pid, at)
         if _NEEDS_FENCE:
             _fence()
         self.state[()] = after
         self.count[()] = number
         self.settled[()] = after
-        return True
 
     def _settle(self) -> None:
-        """Count the change of a writer that was killed, or interrupted, after it had stored the state."""
+        """If a writer was killed, or interrupted, after it had stored the state, count its change."""
+        if self.settled[()] == self.state[()]:
+            return
         after, uncounted = self._uncounted(self.count[()])
         if uncounted is not None:
             _, at, number, pid = uncounted
@@ -307,11 +305,10 @@ class Words:
         return _ENTRY.unpack_from(self._bytes, _PLACES[number & _LAST])
 
     def changes_since(self, number: int, *, by_others: bool = False) -> Found:
-        """Return the count, and the changes after `number` in order. Overwritten changes are missing.
+        """Return the changes after `number`, in order. Overwritten changes are missing.
 
-        The count is that of all changes. The entries are numbered from the one with which the value last began anew. If
-        the change to the present state is not counted yet, it is the last entry: its writer is about to count it, or
-        was killed before.
+        They are numbered from the one with which the value last began anew. If the change to the present state is not
+        counted yet, it is the last one: its writer is about to count it, or was killed before.
 
         Args:
             number: the number of the last change that the caller already knows.

@@ -114,9 +114,11 @@ def has_just_looked(status: WorkerStatus) -> None:
 
     It has a second until its next look. If it were stopped in the middle of one, it would keep the lock of the mirror.
     """
-    age = confirmed(status)
-    until(lambda: confirmed(status) < min(age, 0.3))
-    with status._self_cell.open_file:  # type: ignore[attr-defined]
+    file = status._self_cell.open_file  # type: ignore[attr-defined]
+    moment = Mirror(file.body)._confirmed
+    before = moment[()]
+    until(lambda: moment[()] != before)
+    with file:
         pass
 
 

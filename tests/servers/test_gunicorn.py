@@ -11,7 +11,7 @@ from web_server import HERE, WORKERS, WebServer
 
 NOBODY = 65534
 TIMES = 100
-WHAT_WORKERS_IMPORT = "asyncio, hashlib, multiprocessing_intenum.aio, multiprocessing_intenum.by_path"
+WHAT_WORKERS_IMPORT = "asyncio, hashlib, multiprocessing_intenum.aio, multiprocessing_intenum.by_path.cell"
 """They may not be able to read the files of Python or of the package, such as those in a home directory of root."""
 
 GUNICORN = [
