@@ -330,28 +330,29 @@ def test_waiters_get_the_change_whatever_fails_in_the_thread(
     monkeypatch.undo()  # the thread can end now
 
 
-@pytest.mark.skipif(not futex.is_available(), reason="the kernel cannot wake a sleeper here")
-def test_an_error_of_the_kernel_that_nobody_knows_makes_everybody_look_again_and_again(
-    status: WorkerStatus, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.undo()  # the way of waiting
-    slept: list[int] = []
+if futex.is_available():  # else the kernel cannot wake a sleeper
 
-    def refuse(address: int, expected: int, seconds: float) -> None:
-        slept.append(expected)
-        raise OSError(errno.ENOSYS, "futex")
+    def test_an_error_of_the_kernel_that_nobody_knows_makes_everybody_look_again_and_again(
+        status: WorkerStatus, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.undo()  # the way of waiting
+        slept: list[int] = []
 
-    monkeypatch.setattr(futex, "wait", refuse)
-    assert asyncio.run(wait_and_write(status)) is CALCULATING
-    assert slept == [0]
-    assert not caplog.records
-    writer = threading.Thread(target=status.set, args=(IDLE,))
-    feed = changes(status, timeout=DEADLINE)
-    writer.start()
-    assert next(feed).after is IDLE
-    writer.join(DEADLINE)
-    with pytest.raises(TimeoutError):
-        wait_for(status, UNAVAILABLE, SHORT)
+        def refuse(address: int, expected: int, seconds: float) -> None:
+            slept.append(expected)
+            raise OSError(errno.ENOSYS, "futex")
+
+        monkeypatch.setattr(futex, "wait", refuse)
+        assert asyncio.run(wait_and_write(status)) is CALCULATING
+        assert slept == [0]
+        assert not caplog.records
+        writer = threading.Thread(target=status.set, args=(IDLE,))
+        feed = changes(status, timeout=DEADLINE)
+        writer.start()
+        assert next(feed).after is IDLE
+        writer.join(DEADLINE)
+        with pytest.raises(TimeoutError):
+            wait_for(status, UNAVAILABLE, SHORT)
 
 
 def test_a_failure_is_logged_once(

@@ -12,20 +12,16 @@ import threading
 import time
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from enums import WorkerStatus, WorkerStatusEnum
-from helpers import DEADLINE, SHORT, held_elsewhere, in_a_thread, is_free
+from helpers import DEADLINE, SHORT, Child, held_elsewhere, in_a_thread, is_free
 from path_targets import strangers
 
 from multiprocessing_intenum import SharedFile, exchange, last_change, snapshot, update, value_at
 from multiprocessing_intenum.by_path import contents, file_lock, life
 from multiprocessing_intenum.by_path.open_file import MAKING, USE, WRITING, GoneError, OpenFile
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 
 UNAVAILABLE, IDLE, CALCULATING = WorkerStatusEnum
 
@@ -36,19 +32,6 @@ def path(tmp_path: Path) -> str:
     tmp_path.parent.parent.chmod(0o755)
     tmp_path.chmod(0o755)
     return str(tmp_path / "status")
-
-
-def in_a_child(function: Callable[[], object]) -> int:
-    """Return the exit code of a forked child that calls the function."""
-    child = os.fork()
-    if not child:
-        code = 1
-        try:
-            function()
-            code = 0
-        finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def descriptors() -> list[str]:
@@ -82,7 +65,7 @@ def test_after_all_descriptors_were_closed_the_lock_still_excludes(path: str) ->
             log.write("still mine")
             log.close()
 
-    assert in_a_child(daemon) == 0
+    assert Child(daemon).succeeds()
     assert status == CALCULATING
 
 
@@ -104,7 +87,7 @@ def test_after_all_descriptors_were_closed_the_value_is_still_in_use(path: str) 
         assert reader._self_cell.open_file.is_used() is (sys.version_info < (3, 13))
         assert logs
 
-    assert in_a_child(daemon) == 0
+    assert Child(daemon).succeeds()
 
 
 def test_a_lock_that_is_lost_while_it_is_held_is_an_error(path: str) -> None:
@@ -125,7 +108,7 @@ def test_a_lock_that_is_lost_while_it_is_held_is_an_error(path: str) -> None:
             lock.release()
         status.set(CALCULATING)
 
-    assert in_a_child(daemon) == 0
+    assert Child(daemon).succeeds()
 
 
 @pytest.mark.parametrize("is_there", [True, False], ids=["another file", "no file"])
@@ -142,7 +125,7 @@ def test_after_all_descriptors_were_closed_a_file_that_has_lost_its_name_is_an_e
             status.set(CALCULATING)
         assert snapshot(status) is IDLE
 
-    assert in_a_child(daemon) == 0
+    assert Child(daemon).succeeds()
 
 
 def test_the_memory_of_closed_descriptors_closes_no_file_of_the_program(path: str) -> None:
@@ -159,7 +142,7 @@ def test_the_memory_of_closed_descriptors_closes_no_file_of_the_program(path: st
             log.write("still open")
             log.close()
 
-    assert in_a_child(daemon) == 0
+    assert Child(daemon).succeeds()
 
 
 def test_two_threads_that_notice_it_at_once_open_the_file_once(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,7 +167,7 @@ def test_two_threads_that_notice_it_at_once_open_the_file_once(path: str, monkey
         def __exit__(self, *_: object) -> None:
             pass
 
-    assert in_a_child(daemon) == 0
+    assert Child(daemon).succeeds()
 
 
 def test_opening_it_again_waits_for_a_maker_but_not_for_ever(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,7 +182,7 @@ def test_opening_it_again_waits_for_a_maker_but_not_for_ever(path: str, monkeypa
         stuck.close()
         status.set(CALCULATING)
 
-    assert in_a_child(daemon) == 0
+    assert Child(daemon).succeeds()
 
 
 # A process that drops the rights of root, as gunicorn does with --user
@@ -218,7 +201,7 @@ if os.geteuid() == 0:
             status = WorkerStatus(IDLE, at=path)
             work = (lambda: drop(status)) if when == "in the process that has made it" else None
             if work is None:
-                assert in_a_child(lambda: drop(status)) == 0
+                assert Child(lambda: drop(status)).succeeds()
             else:
                 work()
 
@@ -233,13 +216,13 @@ if os.geteuid() == 0:
             assert in_a_thread(lambda: exchange(status, UNAVAILABLE)) is IDLE
             assert status.get_lock().acquire(False) is not None
 
-        assert in_a_child(drop_and_write) == 0
+        assert Child(drop_and_write).succeeds()
 
     def test_a_fork_after_the_rights_were_dropped_is_told_what_to_do(path: str) -> None:
         def drop_and_fork() -> None:
             status = WorkerStatus(IDLE, at=path)
             nobody()
-            assert in_a_child(lambda: refused(status)) == 0
+            assert Child(lambda: refused(status)).succeeds()
 
         def refused(status: WorkerStatus) -> None:
             with pytest.raises(PermissionError, match=r"it has dropped its rights .* SharedFile") as caught:
@@ -247,7 +230,7 @@ if os.geteuid() == 0:
             assert caught.value.filename == path
             assert status == IDLE
 
-        assert in_a_child(drop_and_fork) == 0
+        assert Child(drop_and_fork).succeeds()
 
     def test_a_file_of_another_user_is_not_written_to_because_others_may_read_it(path: str) -> None:
         WorkerStatus(IDLE, at=SharedFile(path, mode=0o644))

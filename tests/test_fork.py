@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from enums import WorkerStatus, WorkerStatusEnum
-from helpers import DEADLINE, SAFE_LOCKS, SHORT, TIMED_WRITERS, held_elsewhere, is_free, run
+from helpers import DEADLINE, SAFE_LOCKS, SHORT, TIMED_WRITERS, Child, held_elsewhere, is_free, run
 from process_targets import run_in_a_thread, wait_in_a_loop
 
 from multiprocessing_intenum import IntEnumValue, aio, compare_and_set, exchange, fork, last_change, snapshot, update
@@ -58,28 +58,6 @@ def fork_in_c() -> int:
 FORKS: dict[str, Callable[[], int]] = {"by Python": os.fork, "in C": fork_in_c}
 
 each_fork = pytest.mark.parametrize("by", FORKS.values(), ids=FORKS)
-
-
-class Child:
-    """A forked child that calls the function; it succeeds if the function raises nothing."""
-
-    def __init__(self, function: Callable[[], object], by: Callable[[], int] = os.fork) -> None:
-        self.pid = by()
-        if not self.pid:
-            code = 1
-            try:
-                function()
-                code = 0
-            finally:
-                os._exit(code)
-
-    def succeeds(self) -> bool:
-        deadline = time.monotonic() + DEADLINE
-        while (ended := os.waitpid(self.pid, os.WNOHANG))[0] == 0:
-            if time.monotonic() > deadline:
-                os.kill(self.pid, signal.SIGKILL)
-            time.sleep(0.001)
-        return ended[1] == 0
 
 
 @each_fork

@@ -507,19 +507,20 @@ def take_in_a_child(lock: ThreadsLock) -> None:
     lock.release()
 
 
-@pytest.mark.skipif("fork" not in METHODS, reason="nothing forks here")
-def test_a_forked_child_finds_the_lock_of_its_parents_threads_free() -> None:
-    lock = ThreadsLock()
-    fork = multiprocessing.get_context("fork")
-    lock.acquire()
-    thread = threading.Thread(target=lambda: lock.acquire() and lock.release())
-    thread.start()
-    wait_for_the_queue(lock, 1)
-    run(fork, take_in_a_child, lock)
-    lock.release()
-    thread.join(DEADLINE)
-    with held_elsewhere(lock):
+if "fork" in METHODS:
+
+    def test_a_forked_child_finds_the_lock_of_its_parents_threads_free() -> None:
+        lock = ThreadsLock()
+        fork = multiprocessing.get_context("fork")
+        lock.acquire()
+        thread = threading.Thread(target=lambda: lock.acquire() and lock.release())
+        thread.start()
+        wait_for_the_queue(lock, 1)
         run(fork, take_in_a_child, lock)
+        lock.release()
+        thread.join(DEADLINE)
+        with held_elsewhere(lock):
+            run(fork, take_in_a_child, lock)
 
 
 def test_an_interrupt_leaves_the_lock_of_threads_free() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import os
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,8 +15,6 @@ from multiprocessing_intenum.by_path import users
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells which processes have a file open")
 
 IDLE = WorkerStatusEnum.IDLE
 
@@ -85,7 +82,7 @@ def test_the_holder_of_the_lock_is_told(path: str) -> None:
 
 @pytest.mark.parametrize(
     ("function", "error"),
-    [("listdir", PermissionError(13, "no")), ("readlink", FileNotFoundError(2, "gone")), ("stat", OSError(5, "io"))],
+    [("scandir", PermissionError(13, "no")), ("readlink", FileNotFoundError(2, "gone")), ("stat", OSError(5, "io"))],
 )
 def test_what_the_kernel_does_not_tell_is_no_error(
     path: str, monkeypatch: pytest.MonkeyPatch, function: str, error: OSError

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import random
 import signal
 import sys
@@ -100,6 +101,28 @@ def in_a_thread(function: Callable[[], R]) -> R:
     if errors:
         raise errors[0]
     return answers[0]
+
+
+class Child:
+    """A forked child that calls the function; it succeeds if the function raises nothing."""
+
+    def __init__(self, function: Callable[[], object], by: Callable[[], int] | None = None) -> None:
+        self.pid = os.fork() if by is None else by()  # Windows has no os.fork
+        if not self.pid:
+            code = 1
+            try:
+                function()
+                code = 0
+            finally:
+                os._exit(code)
+
+    def succeeds(self) -> bool:
+        deadline = time.monotonic() + DEADLINE
+        while (ended := os.waitpid(self.pid, os.WNOHANG))[0] == 0:
+            if time.monotonic() > deadline:
+                os.kill(self.pid, signal.SIGKILL)
+            time.sleep(0.001)
+        return ended[1] == 0
 
 
 def is_free(lock: Any) -> bool:
