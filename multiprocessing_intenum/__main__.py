@@ -24,6 +24,7 @@ from multiprocessing_intenum.by_path.mirror import Mirror
 from multiprocessing_intenum.by_path.shared_file import SharedFile
 from multiprocessing_intenum.cell import snapshot
 from multiprocessing_intenum.enums.members import Members
+from multiprocessing_intenum.enums.transitions import Rules
 from multiprocessing_intenum.enums.schema import ValueByText, is_enum, literal_of, printable, what_is_in
 from multiprocessing_intenum.locks.holding import LockLike, seconds
 from multiprocessing_intenum.proxy import EnumValue
@@ -141,9 +142,11 @@ class _Guest:
     def __init__(self, file: SharedFile) -> None:
         self._file = file
 
-    def _open_cell(self, members: Members[Any], number: int | None, lock: LockLike | None) -> FileCell[Any]:
-        opened = open_enum(self._file, members, None, is_user=False)
-        return FileCell(members, self._file, opened, opened)
+    def _open_cell(
+        self, members: Members[Any], number: int | None, lock: LockLike | None, rules: Rules
+    ) -> FileCell[Any]:
+        opened = open_enum(self._file, members, None, None, is_user=False)
+        return FileCell(members, self._file, opened, opened, rules)
 
 
 def _file_of(status: EnumValue[Any]) -> Any:

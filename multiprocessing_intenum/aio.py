@@ -82,7 +82,7 @@ class _Watcher:
     def _run(self) -> None:
         # Only this thread wakes the coroutines, so it ends only when none waits. Whatever fails (the kernel, the
         # memory, an event loop), the thread goes on, and looks again and again until a round succeeds.
-        words, sleeper = self._cell.words, None
+        sleeper = None
         failure: BaseException | None = None
         while True:
             try:
@@ -90,7 +90,7 @@ class _Watcher:
                     time.sleep(LONGEST_PAUSE)
                     self._note(failure)
                 else:
-                    sleeper = sleeper or Sleeper(words)
+                    sleeper = sleeper or Sleeper(self._cell.words)
                     sleeper.sleep(self._count, TIMEOUT_MAX)
                 if self._look():
                     return
@@ -112,7 +112,8 @@ class _Watcher:
                 return True
             count = words.count[()]
             # A writer that was killed before it counted its change has changed the state nevertheless.
-            if count != self._count or words.settled[()] != words.state[()]:
+            # And a waiter has to look itself if the file of the value has lost its name.
+            if count != self._count or words.settled[()] != words.state[()] or not self._cell.is_named():
                 self._complete()
                 # Noted only when all are complete: after an error the next round completes the rest.
                 self._count = count
@@ -207,6 +208,7 @@ async def wait_for(
         'CALCULATING'
     """
     cell = cell_of(status)
+    cell.ensure_named()
     look = Look(cell, condition)
     deadline = Deadline(timeout)
     while True:
@@ -214,6 +216,8 @@ async def wait_for(
         member = look()
         if member is not None:
             return member
+        if cell.ensure_named():
+            continue
         if left <= 0:
             raise _timeout_error(look.too_late(timeout))
         await _change_of(cell, look.count, left)
@@ -248,6 +252,7 @@ def changes(status: HasCell[T], *, timeout: float | None = None) -> AsyncIterato
     """
     cell = cell_of(status)
     Deadline(timeout)  # a wrong timeout is an error now, not at the first change
+    cell.ensure_named()
     return _Changes(cell, timeout)
 
 
@@ -268,6 +273,8 @@ class _Changes(Generic[T]):
             change = self._feed.next()
             if change is not None:
                 return change
+            if self._cell.ensure_named():
+                continue
             if left <= 0:
                 raise StopAsyncIteration
             await _change_of(self._cell, self._feed.count, left)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime, timezone
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from typing_extensions import NamedTuple
+from typing_extensions import NamedTuple, Self
 
 from multiprocessing_intenum.cell import Cell, HasCell, cell_of
-from multiprocessing_intenum.enums.members import EnumMember
+from multiprocessing_intenum.enums.members import EnumMember, UnknownMemberError
 from multiprocessing_intenum.memory.words import Entry
 from multiprocessing_intenum.waiting import Deadline, Sleeper
 
@@ -22,8 +23,8 @@ class Change(NamedTuple, Generic[T]):
     """A change of a shared value, as `last_change`, `history` and `changes` return it.
 
     Args:
-        before: the member before; None for the first change, which made the value. In the mirror of a record it is also
-            None if changes before this one are missing.
+        before: the member before; None for the first change, which made the value. It is also None if only a newer
+            version of the enum has that member and, in the mirror of a record, if changes before this one are missing.
         after: the member after.
         at: when it was written, an aware datetime in UTC.
         pid: the id of the process that wrote it; 0 if an unknown program did. Then `at` is when the change was noticed.
@@ -54,9 +55,11 @@ _LATEST = datetime(9999, 12, 30, tzinfo=timezone.utc).timestamp()
 def _change(cell: Cell[T], entry: Entry) -> Change[T]:
     if not 0 <= entry.time <= _LATEST:  # also NaN
         raise cell.words.damaged(f"the time of the change number {entry.number} is {entry.time!r}")
-    before = None if entry.before is None else cell.member_in_history(entry.before)
-    at = datetime.fromtimestamp(entry.time, timezone.utc)
-    return Change(before, cell.member_in_history(entry.after), at, entry.pid, entry.number)
+    after, before = cell.member_in_history(entry.after), None
+    if entry.before is not None:
+        with suppress(UnknownMemberError):
+            before = cell.member_in_history(entry.before)
+    return Change(before, after, datetime.fromtimestamp(entry.time, timezone.utc), entry.pid, entry.number)
 
 
 def last_change(status: HasCell[T]) -> Change[T]:
@@ -79,7 +82,13 @@ def last_change(status: HasCell[T]) -> Change[T]:
         True
     """
     cell = cell_of(status)
-    return _change(cell, cell.words.changes_since(-1, by_others=True).entries[-1])
+    return _change(cell, _last_entries(cell)[-1])
+
+
+def _last_entries(cell: Cell[Any]) -> list[Entry]:
+    with suppress(FileNotFoundError):  # the value goes on to be readable
+        cell.ensure_named()
+    return cell.words.changes_since(-1, by_others=True).entries
 
 
 def history(status: HasCell[T]) -> list[Change[T]]:
@@ -106,28 +115,44 @@ def history(status: HasCell[T]) -> list[Change[T]]:
         ['IDLE', 'CALCULATING', 'IDLE']
     """
     cell = cell_of(status)
-    return [_change(cell, entry) for entry in cell.words.changes_since(-1, by_others=True).entries]
+    return [_change(cell, entry) for entry in _last_entries(cell)]
 
 
 class Feed(Generic[T]):
-    """The changes of a cell from now on, one after the other."""
+    """The changes of a cell from now on, one after the other.
 
-    __slots__ = ("_cell", "_entries", "_last", "count")
+    Args:
+        cell: the cell.
+        after: begin after the change with this count, numbered from that base; None: after the last change.
+    """
+
+    __slots__ = ("_base", "_cell", "_entries", "_last", "_words", "count")
 
     count: int
     """The count of changes when they were last read."""
 
-    def __init__(self, cell: Cell[T]) -> None:
-        self._cell = cell
+    def __init__(self, cell: Cell[T], after: tuple[int, int] | None = None) -> None:
+        self._cell, self._words = cell, cell.words
         self._entries: list[Entry] = []
-        self.count, _, self._last = cell.words.changes_since(cell.words.count[()])
+        self.count = self._words.count[()]
+        if after is None:
+            self.count, _, *after = self._words.changes_since(self.count)
+        self._last, self._base = after
 
     def next(self) -> Change[T] | None:
-        """Return the next change, or None if there is none yet."""
-        if not self._entries:
-            self.count, self._entries, self._last = self._cell.words.changes_since(self._last)
+        """Return the next change, or None if there is none yet.
+
+        After an error the next call goes on with the change after the one that it was about.
+        """
+        while not self._entries:
+            words = self._words
+            self.count, self._entries, self._last, self._base = words.changes_since(self._last, self._base)
             self._entries.reverse()
-        return _change(self._cell, self._entries.pop()) if self._entries else None
+            if not self._entries:
+                if words is self._cell.words:
+                    return None
+                self._words, self._last, self._base = self._cell.words, -1, 0  # the cell goes on with another file
+        return _change(self._cell, self._entries.pop())
 
 
 def changes(status: HasCell[T], *, timeout: float | None = None) -> Iterator[Change[T]]:
@@ -141,14 +166,18 @@ def changes(status: HasCell[T], *, timeout: float | None = None) -> Iterator[Cha
 
     Args:
         status: the shared value.
-        timeout: seconds without a change after which the iterator ends; None: never; 0: when no change is left.
+        timeout: seconds without a change after which the iterator ends; None: never; 0: when no change is left. It can
+            be iterated again, and then goes on.
 
     Returns:
-        An iterator of `Change`.
+        An iterator of `Change`. It raises the errors below as well, and can be iterated again after them.
 
     Raises:
         TypeError: `status` is no shared value, or `timeout` no number.
         ValueError: `timeout` is negative, or another program has written to the shared memory.
+        UnknownMemberError: only a newer version of the enum has the member after the change.
+        FileNotFoundError: the file of a value by path was removed or replaced. A value that is only read goes on with
+            the file that now has its name; ValueError: that file holds another enum.
 
     Example:
         >>> status = WorkerStatus("IDLE")
@@ -160,18 +189,30 @@ def changes(status: HasCell[T], *, timeout: float | None = None) -> Iterator[Cha
     """
     cell = cell_of(status)
     Deadline(timeout)  # a wrong timeout is an error now, not at the first change
-    return _follow(cell, Feed(cell), timeout)  # the feed begins at this call
+    cell.ensure_named()
+    return _Changes(cell, timeout)
 
 
-def _follow(cell: Cell[T], feed: Feed[T], timeout: float | None) -> Iterator[Change[T]]:
-    while True:
-        deadline, sleeper = Deadline(timeout), Sleeper(cell.words)
+class _Changes(Generic[T]):
+    """The iterator of `changes`. A generator would end with the first error."""
+
+    def __init__(self, cell: Cell[T], timeout: float | None) -> None:
+        self._cell, self._timeout = cell, timeout
+        self._feed = Feed(cell)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Change[T]:
+        cell, feed = self._cell, self._feed
+        deadline, sleeper = Deadline(self._timeout), Sleeper(cell.words)
         while True:
             left = deadline.left()
             change = feed.next()
             if change is not None:
-                break
+                return change
+            if cell.ensure_named():
+                continue
             if left <= 0:
-                return
+                raise StopIteration
             sleeper.sleep(feed.count, left)
-        yield change

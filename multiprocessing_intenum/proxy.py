@@ -20,7 +20,7 @@ from multiprocessing_intenum import fork, mutator
 from multiprocessing_intenum.by_path.shared_file import SharedFile
 from multiprocessing_intenum.cell import Cell, HasCell, OpensCell, default_lock, has_cell, snapshot
 from multiprocessing_intenum.enums.members import EnumMember, IntEnumMember, Members, members_of, of_one_name, refuse
-from multiprocessing_intenum.enums.transitions import Transitions
+from multiprocessing_intenum.enums.transitions import Rules
 from multiprocessing_intenum.locks.holding import Lock, LockLike
 from multiprocessing_intenum.masquerade.forwarding import OWN_NAMES
 from multiprocessing_intenum.masquerade.methods import methods_of
@@ -110,7 +110,7 @@ class EnumValue(MemberProxy[T]):
     __slots__ = ()
 
     _self_table: ClassVar[Members[Any] | None] = None  # the enum's table; None if the class is unbound
-    _self_transitions: ClassVar[Transitions | None] = None  # None if all are allowed
+    _self_rules: ClassVar[Rules] = Rules()
 
     if not TYPE_CHECKING:
 
@@ -133,7 +133,9 @@ class EnumValue(MemberProxy[T]):
                         bound = _bound[cls, item] = _bind(cls, item)
             return bound
 
-    def __init_subclass__(cls, *, transitions: Mapping[Any, Collection[Any]] | None = None, **kwargs: Any) -> None:
+    def __init_subclass__(
+        cls, *, transitions: Mapping[Any, Collection[Any]] | None = None, unknown: Any = None, **kwargs: Any
+    ) -> None:
         super().__init_subclass__(**kwargs)
         for base in vars(cls).get("__orig_bases__", ()):
             if isinstance(base, _GenericAlias) and not (base.__parameters__ or base.__args__ == (Any,)):
@@ -151,12 +153,12 @@ class EnumValue(MemberProxy[T]):
             names = " and ".join(sorted(map(repr, enum_types)))
             message = f"{cls.__name__} can not be bound to {names} at once: a shared value has one enum"
             raise TypeError(message)
-        if transitions is not None:
+        if transitions is not None or unknown is not None:
             if cls._self_table is None:
-                base = _library_class(cls).__name__
-                message = f"{cls.__name__} has transitions but no enum: derive it from {base}[YourEnum]"
+                keyword, base = "unknown=" if transitions is None else "transitions", _library_class(cls).__name__
+                message = f"{cls.__name__} has {keyword} but no enum: derive it from {base}[YourEnum]"
                 raise TypeError(message)
-            cls._self_transitions = Transitions(cls._self_table, transitions)
+            cls._self_rules = cls._self_rules.of(cls._self_table, transitions=transitions, unknown=unknown)
         if isinstance(vars(cls)["__module__"], str):  # else the metaclass of pure-Python wrapt has done this
             first_line = vars(cls).get("__firstlineno__")
             for name in ("__module__", "__doc__"):
@@ -207,15 +209,13 @@ class EnumValue(MemberProxy[T]):
         if at is not None:
             from multiprocessing_intenum.by_path.cell import open_cell  # needed for values by path only
 
-            cell = open_cell(members, at, number, lock)
+            cell = open_cell(members, at, number, lock, self._self_rules)
         else:
-            cell = Cell[T].in_memory(members, cast("int", number), default_lock(ctx) if lock is None else lock)
+            lock = default_lock(ctx) if lock is None else lock
+            cell = Cell[T].in_memory(members, cast("int", number), lock, self._self_rules)
         self._attach(cell)
 
     def _attach(self, cell: Cell[T]) -> None:
-        transitions = type(self)._self_transitions
-        if transitions is not None:
-            cell.check_writes(transitions.check)
         self.__self_setattr__("_self_cell", cell)
         self.__self_setattr__("_self_view", cell.view)
 
@@ -390,7 +390,7 @@ def _rebuild(origin: tuple[Any, ...], make_cell: Callable[..., Cell[Any]], parts
     cls, *enum_types = origin
     for enum_type in enum_types:
         cls = cls[enum_type]
-    return _with(cls, make_cell(*parts))
+    return _with(cls, make_cell(*parts, cls._self_rules))
 
 
 def copied(status: EnumValue[Any], memo: dict[int, Any]) -> EnumValue[Any]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from enum import EnumMeta
 from threading import TIMEOUT_MAX
 from typing import Generic, TypeVar, cast
 
 from multiprocessing_intenum import fork
 from multiprocessing_intenum.cell import Cell, HasCell, cell_of
-from multiprocessing_intenum.enums.members import EnumMember
+from multiprocessing_intenum.enums.members import EnumMember, UnknownMemberError
 from multiprocessing_intenum.locks.execution import Pauses, greenlets_share_a_thread
 from multiprocessing_intenum.locks.holding import seconds
 from multiprocessing_intenum.memory import futex
@@ -71,14 +72,14 @@ class Sleeper:
 class Look(Generic[T]):
     """Looks whether a value meets the condition of a `wait_for`, or has met it since the last look."""
 
-    __slots__ = ("_cell", "_is_met", "_last", "_wanted", "count")
+    __slots__ = ("_cell", "_is_met", "_last", "_wanted", "_words", "count")
 
     count: int
     """The count of changes at the last look, or when this object was made. Changes up to then are taken as seen."""
 
     def __init__(self, cell: Cell[T], condition: object) -> None:
         self._is_met, self._wanted = _condition(cell, condition)
-        self._cell = cell
+        self._cell, self._words = cell, cell.words
         self.count = self._last = cell.words.count[()]
 
     def __call__(self) -> T | None:
@@ -86,20 +87,25 @@ class Look(Generic[T]):
         cell = self._cell
         # The state comes first, because a waiter is mostly woken for it. This saves 40 µs: after a sleep the code below
         # is cold.
-        state = cell.load()
-        if self._is_met(state):
+        state = cell.known()
+        if state is not None and self._is_met(state):
             return state
-        found = cell.words.changes_since(self._last)
-        for entry in found.entries:
-            member = cell.member_in_history(entry.after)
-            if member is not state and self._is_met(member):
-                return member
-        self.count, self._last = found.counted, found.last
-        return None
+        while True:
+            words = self._words
+            found = words.changes_since(self._last, 0)
+            for entry in found.entries:
+                with suppress(UnknownMemberError):  # a wait does not end by a state that it can not know
+                    member = cell.member_in_history(entry.after)
+                    if member is not state and self._is_met(member):
+                        return member
+            self.count, self._last = found.counted, found.last
+            if words is cell.words:
+                return None
+            self._words, self._last = cell.words, -1  # the cell goes on with another file
 
     def too_late(self, timeout: float | None) -> str:
         """Return the text of the TimeoutError."""
-        return f"waited {timeout} s for {self._wanted}, the state is {self._cell.load()!r}"
+        return f"waited {timeout} s for {self._wanted}, the state is {self._cell.shown()}"
 
 
 def wait_for(
@@ -131,6 +137,8 @@ def wait_for(
     Raises:
         TimeoutError: the time is over; the message has the state and the condition.
         TypeError, KeyError, ValueError: an argument of a wrong kind, an unknown name, or a condition never to be met.
+        FileNotFoundError: the file of a value by path was removed or replaced. A value that is only read goes on with
+            the file that now has its name; ValueError: that file holds another enum.
         Whatever a function given as `condition` raises.
 
     Example:
@@ -143,6 +151,7 @@ def wait_for(
     """
     fork.notice()
     cell = cell_of(status)
+    cell.ensure_named()
     look = Look(cell, condition)
     deadline = Deadline(timeout)
     longest = seconds(max_interval, "max_interval")
@@ -156,6 +165,8 @@ def wait_for(
         member = look()
         if member is not None:
             return member
+        if cell.ensure_named():
+            continue
         if left <= 0:
             raise TimeoutError(look.too_late(timeout))
         sleeper.sleep(look.count, left)

@@ -3,10 +3,15 @@
 The layout, in bytes. The numbers are in the processor's own byte order.
 
     0    a line of text: what this is, the version of the layout, the byte order
-    64   four numbers of 64 bits: the length of the description, where the body begins, its length, and whether a
-         process is beginning the body anew
-    128  the description of what the body holds, as JSON
-    ...  the body, aligned to 64: the words of a cell, or a ctypes object
+    64   three numbers of 64 bits: where the description is, the length of the body, and whether a process is beginning
+         the body anew
+    128  the body: the words of a cell, or a ctypes object
+    ...  the description of what the body holds, as JSON, at a multiple of 64
+
+The number that says where the description is has its length in the lowest 24 bits, then 32 bits for its place, in units
+of 64 bytes, then 8 bits that count how often it was described anew. A new description is written into room that the
+present one does not take. Then this one number is stored. So a process that is killed leaves the old description, or
+the new one, and a process that reads meanwhile sees that the number has changed.
 """
 
 from __future__ import annotations
@@ -33,22 +38,29 @@ __all__ = [
     "Contents",
     "Header",
     "content_of",
+    "describe",
+    "explain_if_full",
     "description_of",
     "difference",
     "found_file",
+    "place_of_description",
     "read_header",
     "refuse_other",
     "set_beginning",
+    "write_all",
 ]
 
 MAGIC = b"multiprocessing-intenum file, layout "
-_LAYOUT = 1
+_LAYOUT = 2
 LINE = MAGIC + b"%d, %s-endian\n" % (_LAYOUT, sys.byteorder.encode())
-_NUMBERS = struct.Struct("@QQQQ")
-_NUMBERS_AT, _TEXT_AT = 64, 128
-_BEGINNING_AT = _NUMBERS_AT + 24
-_LONGEST_TEXT = 2**24
+_NUMBERS = struct.Struct("@QQQ")
+_NUMBERS_AT, BODY_AT = 64, 128
+_BEGINNING_AT = _NUMBERS_AT + 16
+_LONGEST_TEXT = 2**24 - 1
 """Bytes of the longest description. A longer one is taken for damage."""
+
+_TRIES = 1000
+"""How often a header is read again that another process is changing."""
 
 
 class Contents(NamedTuple):
@@ -58,7 +70,9 @@ class Contents(NamedTuple):
     size: int
     """Bytes of the body."""
     differs: Callable[[Mapping[str, Any]], str]
-    """Given the description in a file, return how it differs from this one; an empty text if it does not."""
+    """Given the description in a file, return how it differs from this one; an empty text if both go together."""
+    grown: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+    """Given such a description, return the one that the file is to have from now on; the same object: no other one."""
     begin: Callable[[memoryview, bool], object] | None
     """Given the body, and whether it is new, write the first value; None: only attach."""
 
@@ -67,8 +81,10 @@ class Header(NamedTuple):
     """What the header of a file says."""
 
     description: dict[str, Any]
-    start: int
+    place: int
+    """The number that says where the description is."""
     size: int
+    """Bytes of the body."""
     is_beginning: bool
     """Whether a process was killed while it began the body anew, so that the body is not whole."""
 
@@ -136,7 +152,7 @@ def _refuse(info: os.stat_result, file: SharedFile) -> None:
 
 def read_header(fd: int, file: SharedFile) -> Header:
     """Return the header. Raise ValueError if this library has not written it."""
-    start = os.pread(fd, _TEXT_AT, 0).ljust(_TEXT_AT, b"\0")  # a file may be shorter
+    start = os.pread(fd, BODY_AT, 0).ljust(BODY_AT, b"\0")  # a file may be shorter
     if not start.startswith(MAGIC):
         raise _not_ours(file, "holds something else than a shared value: give another path")
     line = start[: start.find(b"\n") + 1]
@@ -147,14 +163,59 @@ def read_header(fd: int, file: SharedFile) -> Header:
             f"was made by another version of multiprocessing-intenum, or on another processor: it has layout {found}, "
             f"expected layout {expected}; stop the processes that use it{users.listed(file.path)}, and remove it",
         )
-    length, begin, body, beginning = _NUMBERS.unpack_from(start, _NUMBERS_AT)
-    is_whole = _TEXT_AT + length <= begin <= begin + body <= os.fstat(fd).st_size
-    if is_whole and begin % 64 == 0 and length <= _LONGEST_TEXT:
-        with suppress(ValueError, RecursionError):
-            description = json.loads(os.pread(fd, length, _TEXT_AT))
-            if isinstance(description, dict):
-                return Header(cast("dict[str, Any]", description), begin, body, bool(beginning))
+    for _ in range(_TRIES):
+        place, size, beginning = _NUMBERS.unpack_from(start, _NUMBERS_AT)
+        at, length = _span(place)
+        text = os.pread(fd, length, at)
+        again = os.pread(fd, BODY_AT, 0)
+        if again != start:  # the file is being described anew
+            start = again
+            continue
+        if at >= BODY_AT + size and len(text) == length:
+            with suppress(ValueError, RecursionError):
+                description = json.loads(text)
+                if isinstance(description, dict):
+                    return Header(cast("dict[str, Any]", description), place, size, bool(beginning))
+        break
     raise _not_ours(file, "is damaged: stop the processes that use it, and remove it")
+
+
+def _span(place: int) -> tuple[int, int]:
+    """Return where a description begins, and its length."""
+    return (place >> 24 & 0xFFFFFFFF) * 64, place & 0xFFFFFF
+
+
+def place_of_description(body: memoryview) -> memoryview:
+    """Return the number that says where the description is, in the memory that the body of a file is a part of."""
+    return memoryview(body.obj)[_NUMBERS_AT : _NUMBERS_AT + 8].cast("Q", ())  # type: ignore[arg-type]
+
+
+def describe(fd: int, file: SharedFile, header: Header, description: Mapping[str, Any]) -> Header:
+    """Describe the body anew. The caller has locked MAKING."""
+    text = _text_of(description)
+    begin, length = _span(header.place)
+    at = _after(BODY_AT + header.size)
+    if at < begin + length and begin < at + len(text):  # there is no room before the present one
+        at = _after(begin + length)
+    write_all(fd, text, at, file.path)
+    os.fsync(fd)  # else a power cut may leave the number without the text
+    place = ((header.place >> 56) + 1 & 0xFF) << 56 | at // 64 << 24 | len(text)
+    os.pwrite(fd, place.to_bytes(8, sys.byteorder), _NUMBERS_AT)
+    return header._replace(description=dict(description), place=place)
+
+
+def _after(offset: int) -> int:
+    return (offset + 63) // 64 * 64
+
+
+def _text_of(description: Mapping[str, Any]) -> bytes:
+    text = json.dumps(description, separators=(",", ":")).encode()
+    if len(text) > _LONGEST_TEXT:
+        message = (
+            f"the names and values of the members take {len(text):,} bytes, more than the {_LONGEST_TEXT:,} allowed"
+        )
+        raise ValueError(message)
+    return text
 
 
 def _not_ours(file: SharedFile, why: str) -> ValueError:
@@ -180,21 +241,35 @@ def refuse_other(header: Header, file: SharedFile, contents: Contents | None) ->
 
 def content_of(contents: Contents) -> tuple[bytearray, Header]:
     """Return the whole content of a new file, with the first value, and its header."""
-    text = json.dumps(contents.description, separators=(",", ":")).encode()
-    if len(text) > _LONGEST_TEXT:
-        message = (
-            f"the names and values of the members take {len(text):,} bytes, more than the {_LONGEST_TEXT:,} allowed"
-        )
-        raise ValueError(message)
-    start = (_TEXT_AT + len(text) + 63) // 64 * 64
-    pages = (start + contents.size + mmap.PAGESIZE - 1) // mmap.PAGESIZE
+    text = _text_of(contents.description)
+    at = _after(BODY_AT + contents.size)
+    place = at // 64 << 24 | len(text)
+    pages = (at + len(text) + mmap.PAGESIZE - 1) // mmap.PAGESIZE
     content = bytearray(pages * mmap.PAGESIZE)
     content[: len(LINE)] = LINE
-    _NUMBERS.pack_into(content, _NUMBERS_AT, len(text), start, contents.size, 0)
-    content[_TEXT_AT : _TEXT_AT + len(text)] = text
+    _NUMBERS.pack_into(content, _NUMBERS_AT, place, contents.size, 0)
+    content[at : at + len(text)] = text
     begin = cast("Callable[[memoryview, bool], object]", contents.begin)
-    begin(memoryview(content)[start : start + contents.size], True)
-    return content, Header({}, start, contents.size, False)
+    begin(memoryview(content)[BODY_AT : BODY_AT + contents.size], True)
+    return content, Header({}, place, contents.size, False)
+
+
+def write_all(fd: int, content: bytes | bytearray, at: int, path: str) -> None:
+    """Write to a file; OSError, which says what to do, if there is no room."""
+    try:
+        written = 0
+        while written < len(content):
+            written += os.pwrite(fd, content[written:], at + written)
+    except OSError as error:
+        explain_if_full(error, len(content), path)
+        raise
+
+
+def explain_if_full(error: OSError, length: int, path: str) -> None:
+    """If there is no room on the file system, raise an error that says what to do."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        message = f"no room for the {length:,} bytes of a shared value: free some, or give another path"
+        raise OSError(error.errno, message, path) from error
 
 
 def set_beginning(fd: int, is_beginning: bool) -> None:

@@ -25,7 +25,15 @@ __all__ = ["PATIENCE", "FileLock"]
 PATIENCE = 60.0
 """Seconds that a process waits for another process that makes the file, opens it or begins it anew."""
 
+_STEP = 50_000_000
+"""Nanoseconds: no file system counts time in longer steps, but FAT, which has no links either."""
+
 _here = fork.here
+
+
+def _root() -> tuple[int, int]:
+    info = os.stat("/")
+    return info.st_dev, info.st_ino
 
 
 class _Turn:
@@ -72,7 +80,10 @@ class FileLock(OwnedLock):
         byte: the byte of the file that is locked.
     """
 
-    __slots__ = ("__weakref__", "_byte", "_idle", "_is_user", "_readonly", "_reduced", "_turns", "_use", "body")
+    __slots__ = (
+        "__weakref__", "_byte", "_idle", "_is_user", "_named_at", "_readonly", "_reduced", "_root", "_turns", "_use",
+        "body",
+    )  # fmt: skip
 
     body: memoryview
     """The shared memory."""
@@ -91,6 +102,8 @@ class FileLock(OwnedLock):
         self._turns: dict[Any, _Turn] = {}
         self._idle: list[OpenFile] = []
         self._byte = byte
+        self._root = _root()
+        self._named_at = 0
         _locks.add(self)
         self._open_at_once()
 
@@ -115,6 +128,7 @@ class FileLock(OwnedLock):
 
         Raises:
             PermissionError: the file was opened with `readonly=True`; or the process has dropped its rights since then.
+            FileNotFoundError: the file was removed or replaced.
             ValueError: the timeout is not a number (NaN).
             OSError: the file could not be opened once more for this thread.
         """
@@ -216,11 +230,16 @@ class FileLock(OwnedLock):
             if not turn.files:
                 self._add_file(turn)
             if turn.files:
+                file = turn.files[0]
                 try:
-                    return turn.files[0].lock(self._byte) or turn.files[0].lock_until(self._byte, deadline)
+                    if not (file.lock(self._byte) or file.lock_until(self._byte, deadline)):
+                        return False
                 except GoneError:  # nothing was locked yet: take another opening
                     turn.files.clear()
                     continue
+                if self._byte == WRITING and not self.is_named(file.fd):
+                    raise self.gone()
+                return True
             # This process cannot open the file once more, but another thread has an opening: wait for that thread.
             left = deadline - time.monotonic()
             if left <= 0:
@@ -282,19 +301,39 @@ class FileLock(OwnedLock):
         """Whether a process uses the file. A process that has opened it with `readonly=True` does not count."""
         if self._is_user:
             return True
+        return self.opened().is_locked(USE)
+
+    def is_named(self, fd: int | None = None) -> bool:
+        """Whether the path still names this file, as far as this process can know. `fd`: an open descriptor of it."""
+        fd = self.opened().fd if fd is None else fd
+        info = os.fstat(fd)
+        if info.st_nlink and info.st_ctime_ns == self._named_at:  # a file that is renamed gets another time
+            return True
+        if self._use.is_named() or (info.st_nlink and _root() != self._root):  # chroot() leaves it no name to look at
+            # A file system may count time in steps of some milliseconds.
+            if time.time_ns() - info.st_ctime_ns > _STEP:
+                self._named_at = info.st_ctime_ns
+            return True
+        return False
+
+    def gone(self) -> FileNotFoundError:
+        """Return the error for a file that has lost its name."""
+        message = (
+            "the file was removed or replaced, so this process uses another value than those that open this path now: "
+            "make the value anew, or start this process again; and leave the file in place while it is used"
+        )
+        return FileNotFoundError(errno.ENOENT, message, self.path)
+
+    def opened(self) -> OpenFile:
+        """Return the opening that marks the file as in use, after a look whether the program has closed it."""
         if not self._use.is_ours():
             self._reopen()
-        return self._use.is_locked(USE)
-
-    def is_named(self) -> bool:
-        """Whether the path still names this file."""
-        return self._use.is_named()
+        return self._use
 
     def open_again(self) -> OpenFile:
         """Open the file once more. No forked child keeps this opening."""
-        if not self._use.is_ours():
-            self._reopen()
-        return private(lambda: self._use.again(os.O_RDWR))
+        opened = self.opened()
+        return private(lambda: opened.again(os.O_RDWR))
 
     def give_back(self, me: weakref.ref[Any]) -> None:
         """Give back what an ended thread or greenlet still has."""

@@ -1,7 +1,7 @@
 """How the file of a value by path is made, opened, and begun anew.
 
-Only two things in a file ever change: its body, and the mark in its header that the body is being begun anew. A file is
-filled under a temporary name, and gets its own name when it is complete. A process that makes it, begins to use it or
+Only three things in a file ever change: its body, the mark in its header that the body is being begun anew, and its
+description, when a larger version of the enum or other transitions come. A file is filled under a temporary name, and gets its own name when it is complete. A process that makes it, begins to use it or
 begins it anew holds the kernel's lock on MAKING meanwhile, so only one process does so at a time. A process that uses
 it holds a shared lock on USE, which it takes while it holds MAKING. So a process that holds MAKING, and finds USE free,
 knows that nobody uses the file. If a process dies, the kernel frees its locks.
@@ -16,22 +16,26 @@ import struct
 import sys
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, TypeVar, cast
 
 from multiprocessing_intenum import fork
 from multiprocessing_intenum.by_path.contents import (
+    BODY_AT,
     LINE,
     MAGIC,
     Contents,
     Header,
     content_of,
+    describe,
     difference,
+    explain_if_full,
     found_file,
     read_header,
     refuse_other,
     set_beginning,
+    write_all,
 )
 from multiprocessing_intenum.by_path.file_lock import PATIENCE, FileLock
 from multiprocessing_intenum.by_path.open_file import MAKING, USE, OpenFile, private
@@ -39,7 +43,7 @@ from multiprocessing_intenum.by_path.shared_file import SharedFile
 from multiprocessing_intenum.locks.execution import execution
 from multiprocessing_intenum.memory import keepalive
 
-__all__ = ["open_file", "while_nobody_begins"]
+__all__ = ["describe_anew", "open_file", "while_nobody_begins"]
 
 R = TypeVar("R")
 
@@ -128,6 +132,21 @@ def while_nobody_begins(lock: FileLock, action: Callable[[], R], deadline: float
     return _while_making(lock.open_again(), step, deadline)
 
 
+def describe_anew(
+    lock: FileLock, file: SharedFile, grown: Callable[[Mapping[str, Any]], Mapping[str, Any]], deadline: float
+) -> None:
+    """Describe a file anew that is in use. `grown` is that of `Contents`. For the errors see `while_nobody_begins`."""
+    maker = lock.open_again()
+
+    def step() -> None:
+        header = read_header(maker.fd, file)
+        description = grown(header.description)
+        if description is not header.description:
+            describe(maker.fd, file, header, description)
+
+    _while_making(maker, step, deadline)
+
+
 def _while_making(maker: OpenFile, action: Callable[[], R], deadline: float) -> R:
     """Lock MAKING by an opening, call a function, and close the opening.
 
@@ -150,7 +169,7 @@ def _attach(
     opened: OpenFile, file: SharedFile, contents: Contents | None, deadline: float, *, is_user: bool
 ) -> FileLock | None:
     """Return the lock of an open file, or None if the file has lost its name meanwhile."""
-    lock = _known(opened, file, contents)
+    lock = _known(opened, file, contents, is_making=False)
     if lock is not None:
         return lock
     if file.readonly or not is_user:
@@ -161,24 +180,42 @@ def _attach(
     return _while_making(maker, lambda: _use(opened, file, contents, deadline), deadline)
 
 
-def _known(opened: OpenFile, file: SharedFile, contents: Contents | None) -> FileLock | None:
-    """If this process has the file open under another opening, close this one, and return the lock of that one."""
+def _known(opened: OpenFile, file: SharedFile, contents: Contents | None, *, is_making: bool) -> FileLock | None:
+    """If this process has the file open under another opening, close this one, and return the lock of that one.
+
+    Return None if it has not, or if the file has to be described anew and MAKING is not locked.
+    """
     lock = _opened.get((*opened.identity, file.readonly))
     if lock is None:
         return None
     try:
-        refuse_other(read_header(opened.fd, file), file, contents)
+        header = read_header(opened.fd, file)
+        refuse_other(header, file, contents)
+        if not file.readonly and not _describe_grown(opened.fd, file, header, contents, is_making=is_making):
+            return None
         opened.close()
         return lock
     finally:
         del lock  # if an error is kept, its traceback must not keep the lock
 
 
+def _describe_grown(
+    fd: int, file: SharedFile, header: Header, contents: Contents | None, *, is_making: bool = True
+) -> bool:
+    """Describe the file anew, if `contents` has more. Return False if that is to be done, but MAKING is not locked."""
+    description = header.description if contents is None else contents.grown(header.description)
+    if description is not header.description:
+        if not is_making:
+            return False
+        describe(fd, file, header, description)
+    return True
+
+
 def _use(opened: OpenFile, file: SharedFile, contents: Contents | None, deadline: float) -> FileLock | None:
     """Go on with the value, or begin it anew. MAKING is locked, so no other process begins to use it meanwhile."""
     if not opened.is_named():
         return None
-    lock = _known(opened, file, contents)  # another thread was faster
+    lock = _known(opened, file, contents, is_making=True)  # another thread was faster
     if lock is not None:
         return lock
     header = read_header(opened.fd, file)
@@ -202,10 +239,13 @@ def _use(opened: OpenFile, file: SharedFile, contents: Contents | None, deadline
         refuse_other(header, file, contents)
         body = _mapped(opened, file, header)
         set_beginning(opened.fd, True)
+        if contents.description != header.description:
+            describe(opened.fd, file, header, contents.description)
         contents.begin(body, False)
         set_beginning(opened.fd, False)
     else:
         refuse_other(header, file, contents)
+        _describe_grown(opened.fd, file, header, contents)
         body = _mapped(opened, file, header)
     if not opened.lock(USE, exclusive=False):
         message = "another program has locked this file as this library never does: stop that program"
@@ -232,9 +272,9 @@ def _mapped(opened: OpenFile, file: SharedFile, header: Header) -> memoryview:
     """Return the body of the file, in memory that it shares with all processes that have the file open."""
     protection = mmap.PROT_READ if file.readonly else mmap.PROT_READ | mmap.PROT_WRITE
     keep_none: Any = {"trackfd": False} if sys.version_info >= (3, 13) else {}  # CPython 78502
-    mapped = _Memory(opened.fd, header.start + header.size, mmap.MAP_SHARED, protection, **keep_none)
+    mapped = _Memory(opened.fd, BODY_AT + header.size, mmap.MAP_SHARED, protection, **keep_none)
     mapped.file = opened
-    return memoryview(mapped)[header.start : header.start + header.size]
+    return memoryview(mapped)[BODY_AT:]
 
 
 def _lock_of(opened: OpenFile, file: SharedFile, body: memoryview, *, is_user: bool = True) -> FileLock:
@@ -334,18 +374,14 @@ def _forbid_copy_on_write(fd: int) -> None:
 
 
 def _fill(fd: int, content: bytearray, file: SharedFile) -> None:
-    try:
-        os.pwrite(fd, LINE, 0)  # first: a process that finds this file then knows that it is ours
-        if hasattr(os, "posix_fallocate"):  # a full file system is an error now, not a SIGBUS at some later write
+    write_all(fd, LINE, 0, file.path)  # first: a process that finds this file then knows that it is ours
+    if hasattr(os, "posix_fallocate"):  # a full file system is an error now, not a SIGBUS at some later write
+        try:
             os.posix_fallocate(fd, 0, len(content))
-        written = 0
-        while written < len(content):
-            written += os.pwrite(fd, content[written:], written)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        except OSError as error:
+            explain_if_full(error, len(content), file.path)
             raise
-        message = f"no room for the {len(content):,} bytes of a shared value: free some, or give another path"
-        raise OSError(error.errno, message, file.path) from error
+    write_all(fd, content, 0, file.path)
 
 
 def _temporary(path: str) -> str:
