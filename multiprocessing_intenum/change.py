@@ -12,7 +12,7 @@ from typing_extensions import NamedTuple, Self
 from multiprocessing_intenum.cell import Cell, HasCell, cell_of
 from multiprocessing_intenum.enums.members import EnumMember, UnknownMemberError
 from multiprocessing_intenum.memory.words import Entry
-from multiprocessing_intenum.waiting import Deadline, Sleeper
+from multiprocessing_intenum.waiting import Deadline, Looks, Sleeper
 
 __all__ = ["Change", "Feed", "changes", "history", "last_change"]
 
@@ -118,7 +118,7 @@ def history(status: HasCell[T]) -> list[Change[T]]:
     return [_change(cell, entry) for entry in _last_entries(cell)]
 
 
-class Feed(Generic[T]):
+class Feed(Looks[Change[T]]):
     """The changes of a cell from now on, one after the other.
 
     Args:
@@ -126,20 +126,17 @@ class Feed(Generic[T]):
         after: begin after the change with this count, numbered from that base; None: after the last change.
     """
 
-    __slots__ = ("_base", "_cell", "_entries", "_last", "_words", "count")
-
-    count: int
-    """The count of changes when they were last read."""
+    __slots__ = ("_base", "_entries", "_last", "_words")
 
     def __init__(self, cell: Cell[T], after: tuple[int, int] | None = None) -> None:
-        self._cell, self._words = cell, cell.words
+        self.cell, self._words = cell, cell.words
         self._entries: list[Entry] = []
         self.count = self._words.count[()]
         if after is None:
             self.count, _, *after = self._words.changes_since(self.count)
         self._last, self._base = after
 
-    def next(self) -> Change[T] | None:
+    def __call__(self) -> Change[T] | None:
         """Return the next change, or None if there is none yet.
 
         After an error the next call goes on with the change after the one that it was about.
@@ -149,10 +146,10 @@ class Feed(Generic[T]):
             self.count, self._entries, self._last, self._base = words.changes_since(self._last, self._base)
             self._entries.reverse()
             if not self._entries:
-                if words is self._cell.words:
+                if words is self.cell.words:
                     return None
-                self._words, self._last, self._base = self._cell.words, -1, 0  # the cell goes on with another file
-        return _change(self._cell, self._entries.pop())
+                self._words, self._last, self._base = self.cell.words, -1, 0  # the cell goes on with another file
+        return _change(self.cell, self._entries.pop())
 
 
 def changes(status: HasCell[T], *, timeout: float | None = None) -> Iterator[Change[T]]:
@@ -197,22 +194,13 @@ class _Changes(Generic[T]):
     """The iterator of `changes`. A generator would end with the first error."""
 
     def __init__(self, cell: Cell[T], timeout: float | None) -> None:
-        self._cell, self._timeout = cell, timeout
-        self._feed = Feed(cell)
+        self._feed, self._timeout = Feed(cell), timeout
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> Change[T]:
-        cell, feed = self._cell, self._feed
-        deadline, sleeper = Deadline(self._timeout), Sleeper(cell.words)
-        while True:
-            left = deadline.left()
-            change = feed.next()
-            if change is not None:
-                return change
-            if cell.ensure_named():
-                continue
-            if left <= 0:
-                raise StopIteration
-            sleeper.sleep(feed.count, left)
+        change = Sleeper(self._feed.cell.words).until(self._feed, Deadline(self._timeout))
+        if change is None:
+            raise StopIteration
+        return change

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from enum import EnumMeta
 from threading import TIMEOUT_MAX
-from typing import Generic, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 from multiprocessing_intenum import fork
 from multiprocessing_intenum.cell import Cell, HasCell, cell_of
@@ -18,9 +18,10 @@ from multiprocessing_intenum.memory import futex
 from multiprocessing_intenum.memory.words import Words
 from multiprocessing_intenum.mutator import resolve
 
-__all__ = ["Deadline", "Look", "Sleeper", "wait_for"]
+__all__ = ["Deadline", "Look", "Looks", "Sleeper", "wait_for"]
 
 T = TypeVar("T", bound=EnumMember)
+R = TypeVar("R", covariant=True)
 
 SLICE = 0.2
 """Seconds after which a sleeper in the kernel looks again. A wake-up is lost if the writer is killed before it, or if a
@@ -42,6 +43,19 @@ class Deadline:
     def left(self) -> float:
         """Return how many seconds are left: none or less if the time is over."""
         return TIMEOUT_MAX if self._moment is None else self._moment - time.monotonic()
+
+
+class Looks(Protocol[R]):
+    """Looks for something that comes with a change."""
+
+    __slots__ = ("cell", "count")
+
+    cell: Cell[Any]
+    count: int
+    """The count of changes at the last look, or when this object was made. Changes up to then are taken as seen."""
+
+    def __call__(self) -> R | None:
+        """Return what is found, or None."""
 
 
 class Sleeper:
@@ -68,23 +82,34 @@ class Sleeper:
         else:
             self._pauses.sleep(limit)
 
+    def until(self, look: Looks[R], deadline: Deadline) -> R | None:
+        """Sleep until a look finds something, and return what it has found; None if the time is over."""
+        while True:
+            # The clock comes before the look: a write in time is seen, however late this process is woken.
+            left = deadline.left()
+            found = look()
+            if found is not None:
+                return found
+            if look.cell.ensure_named():
+                continue
+            if left <= 0:
+                return None
+            self.sleep(look.count, left)
 
-class Look(Generic[T]):
+
+class Look(Looks[T]):
     """Looks whether a value meets the condition of a `wait_for`, or has met it since the last look."""
 
-    __slots__ = ("_cell", "_is_met", "_last", "_wanted", "_words", "count")
-
-    count: int
-    """The count of changes at the last look, or when this object was made. Changes up to then are taken as seen."""
+    __slots__ = ("_is_met", "_last", "_wanted", "_words")
 
     def __init__(self, cell: Cell[T], condition: object) -> None:
         self._is_met, self._wanted = _condition(cell, condition)
-        self._cell, self._words = cell, cell.words
+        self.cell, self._words = cell, cell.words
         self.count = self._last = cell.words.count[()]
 
     def __call__(self) -> T | None:
         """Return the member that meets the condition, or None."""
-        cell = self._cell
+        cell = self.cell
         # The state comes first, because a waiter is mostly woken for it. This saves 40 µs: after a sleep the code below
         # is cold.
         state = cell.known()
@@ -105,7 +130,7 @@ class Look(Generic[T]):
 
     def too_late(self, timeout: float | None) -> str:
         """Return the text of the TimeoutError."""
-        return f"waited {timeout} s for {self._wanted}, the state is {self._cell.shown()}"
+        return f"waited {timeout} s for {self._wanted}, the state is {self.cell.shown()}"
 
 
 def wait_for(
@@ -159,17 +184,10 @@ def wait_for(
         message = f"max_interval must be a positive number of seconds, not {max_interval!r}"
         raise ValueError(message)
     sleeper = Sleeper(cell.words, TIMEOUT_MAX if longest is None else longest)
-    while True:
-        # The clock comes before the look: a write in time is seen, however late this process is woken.
-        left = deadline.left()
-        member = look()
-        if member is not None:
-            return member
-        if cell.ensure_named():
-            continue
-        if left <= 0:
-            raise TimeoutError(look.too_late(timeout))
-        sleeper.sleep(look.count, left)
+    member = sleeper.until(look, deadline)
+    if member is None:
+        raise TimeoutError(look.too_late(timeout))
+    return member
 
 
 def _condition(cell: Cell[T], condition: object) -> tuple[Callable[[T], object], str]:

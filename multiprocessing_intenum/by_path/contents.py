@@ -33,21 +33,16 @@ from multiprocessing_intenum.by_path.shared_file import SharedFile
 from multiprocessing_intenum.enums.schema import printable
 
 __all__ = [
-    "LINE",
+    "BODY_AT",
     "MAGIC",
     "Contents",
     "Header",
-    "content_of",
+    "begin_anew",
     "describe",
-    "explain_if_full",
     "description_of",
-    "difference",
     "found_file",
     "place_of_description",
     "read_header",
-    "refuse_other",
-    "set_beginning",
-    "write_all",
 ]
 
 MAGIC = b"multiprocessing-intenum file, layout "
@@ -69,12 +64,50 @@ class Contents(NamedTuple):
     description: Mapping[str, Any]
     size: int
     """Bytes of the body."""
-    differs: Callable[[Mapping[str, Any]], str]
-    """Given the description in a file, return how it differs from this one; an empty text if both go together."""
-    grown: Callable[[Mapping[str, Any]], Mapping[str, Any]]
-    """Given such a description, return the one that the file is to have from now on; the same object: no other one."""
+    differs: Callable[[Mapping[str, Any]], str] | None
+    """Given the description in a file, return how it differs from this one, or an empty text; None: anything fits."""
     begin: Callable[[memoryview, bool], object] | None
     """Given the body, and whether it is new, write the first value; None: only attach."""
+    grown: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda found: found
+    """Given a description that does not differ, return the one that the file is to have: the same object for no new one."""
+
+    def difference(self, header: Header) -> str:
+        """Return how a file differs from this; an empty text if it does not."""
+        if self.differs is None:
+            return ""
+        found = self.differs(header.description)
+        if not found and self.size != header.size:
+            found = f"its size is {header.size} bytes, expected {self.size}"
+        return found
+
+    def refuse_other(self, header: Header, file: SharedFile) -> None:
+        """Raise ValueError if the file holds something else."""
+        found = self.difference(header)
+        if found:
+            how = f"stop all processes that use this one{users.listed(file.path)}, and "
+            how += "remove it, because it is kept" if file.keep else "then start with the new version"
+            raise _not_ours(file, f"holds another value: {found}. Give another path, or {how}")
+
+    def fill(self, fd: int, file: SharedFile) -> Header:
+        """Write all of it into a new file, with the first value. Return the header."""
+        text = _text_of(self.description)
+        at = _after(BODY_AT + self.size)
+        place = at // 64 << 24 | len(text)
+        pages = (at + len(text) + mmap.PAGESIZE - 1) // mmap.PAGESIZE
+        content = bytearray(pages * mmap.PAGESIZE)
+        content[: len(LINE)] = LINE
+        _NUMBERS.pack_into(content, _NUMBERS_AT, place, self.size, 0)
+        content[at : at + len(text)] = text
+        begin = cast("Callable[[memoryview, bool], object]", self.begin)
+        begin(memoryview(content)[BODY_AT : BODY_AT + self.size], True)
+        _write(fd, LINE, 0, file)  # first: a process that finds this file then knows that it is ours
+        if hasattr(os, "posix_fallocate"):  # a full file system is an error now, not a SIGBUS at some later write
+            try:
+                os.posix_fallocate(fd, 0, len(content))
+            except OSError as error:
+                raise _named(error, len(content), file) from error
+        _write(fd, content, 0, file)
+        return Header({}, place, self.size, False)
 
 
 class Header(NamedTuple):
@@ -166,17 +199,16 @@ def read_header(fd: int, file: SharedFile) -> Header:
     for _ in range(_TRIES):
         place, size, beginning = _NUMBERS.unpack_from(start, _NUMBERS_AT)
         at, length = _span(place)
-        text = os.pread(fd, length, at)
+        is_whole = BODY_AT + size <= at and at + length <= os.fstat(fd).st_size and length <= _LONGEST_TEXT
+        text = os.pread(fd, length, at) if is_whole else b""
         again = os.pread(fd, BODY_AT, 0)
-        if again != start:  # the file is being described anew
-            start = again
-            continue
-        if at >= BODY_AT + size and len(text) == length:
+        if again == start:  # else the file was described anew meanwhile
             with suppress(ValueError, RecursionError):
                 description = json.loads(text)
                 if isinstance(description, dict):
                     return Header(cast("dict[str, Any]", description), place, size, bool(beginning))
-        break
+            break
+        start = again.ljust(BODY_AT, b"\0")
     raise _not_ours(file, "is damaged: stop the processes that use it, and remove it")
 
 
@@ -190,18 +222,17 @@ def place_of_description(body: memoryview) -> memoryview:
     return memoryview(body.obj)[_NUMBERS_AT : _NUMBERS_AT + 8].cast("Q", ())  # type: ignore[arg-type]
 
 
-def describe(fd: int, file: SharedFile, header: Header, description: Mapping[str, Any]) -> Header:
+def describe(fd: int, file: SharedFile, header: Header, description: Mapping[str, Any]) -> None:
     """Describe the body anew. The caller has locked MAKING."""
     text = _text_of(description)
     begin, length = _span(header.place)
     at = _after(BODY_AT + header.size)
-    if at < begin + length and begin < at + len(text):  # there is no room before the present one
+    if at < begin + length and begin < at + len(text):  # there is no room before the present description
         at = _after(begin + length)
-    write_all(fd, text, at, file.path)
+    _write(fd, text, at, file)
     os.fsync(fd)  # else a power cut may leave the number without the text
     place = ((header.place >> 56) + 1 & 0xFF) << 56 | at // 64 << 24 | len(text)
     os.pwrite(fd, place.to_bytes(8, sys.byteorder), _NUMBERS_AT)
-    return header._replace(description=dict(description), place=place)
 
 
 def _after(offset: int) -> int:
@@ -218,60 +249,31 @@ def _text_of(description: Mapping[str, Any]) -> bytes:
     return text
 
 
-def _not_ours(file: SharedFile, why: str) -> ValueError:
-    return ValueError(f"{file.path!r} {why}. It was left as it is")
-
-
-def difference(header: Header, contents: Contents) -> str:
-    """Return how a file differs from what it is to hold; an empty text if it does not."""
-    found = contents.differs(header.description)
-    if not found and contents.size != header.size:
-        found = f"its size is {header.size} bytes, expected {contents.size}"
-    return found
-
-
-def refuse_other(header: Header, file: SharedFile, contents: Contents | None) -> None:
-    """Raise ValueError if the file holds something else than `contents`."""
-    found = contents is not None and difference(header, contents)
-    if found:
-        how = f"stop all processes that use this one{users.listed(file.path)}, and "
-        how += "remove it, because it is kept" if file.keep else "then start with the new version"
-        raise _not_ours(file, f"holds another value: {found}. Give another path, or {how}")
-
-
-def content_of(contents: Contents) -> tuple[bytearray, Header]:
-    """Return the whole content of a new file, with the first value, and its header."""
-    text = _text_of(contents.description)
-    at = _after(BODY_AT + contents.size)
-    place = at // 64 << 24 | len(text)
-    pages = (at + len(text) + mmap.PAGESIZE - 1) // mmap.PAGESIZE
-    content = bytearray(pages * mmap.PAGESIZE)
-    content[: len(LINE)] = LINE
-    _NUMBERS.pack_into(content, _NUMBERS_AT, place, contents.size, 0)
-    content[at : at + len(text)] = text
-    begin = cast("Callable[[memoryview, bool], object]", contents.begin)
-    begin(memoryview(content)[BODY_AT : BODY_AT + contents.size], True)
-    return content, Header({}, place, contents.size, False)
-
-
-def write_all(fd: int, content: bytes | bytearray, at: int, path: str) -> None:
-    """Write to a file; OSError, which says what to do, if there is no room."""
+def _write(fd: int, content: bytes | bytearray, at: int, file: SharedFile) -> None:
     try:
         written = 0
         while written < len(content):
             written += os.pwrite(fd, content[written:], at + written)
     except OSError as error:
-        explain_if_full(error, len(content), path)
-        raise
+        raise _named(error, len(content), file) from error
 
 
-def explain_if_full(error: OSError, length: int, path: str) -> None:
-    """If there is no room on the file system, raise an error that says what to do."""
+def _named(error: OSError, length: int, file: SharedFile) -> OSError:
+    """Return an error with the path, which says what to do if there is no room."""
+    message = os.strerror(error.errno or 0)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         message = f"no room for the {length:,} bytes of a shared value: free some, or give another path"
-        raise OSError(error.errno, message, path) from error
+    return OSError(error.errno, message, file.path)
 
 
-def set_beginning(fd: int, is_beginning: bool) -> None:
-    """Note in the header whether a process is beginning the body anew."""
-    os.pwrite(fd, bytes([is_beginning]), _BEGINNING_AT)
+def _not_ours(file: SharedFile, why: str) -> ValueError:
+    return ValueError(f"{file.path!r} {why}. It was left as it is")
+
+
+def begin_anew(fd: int, file: SharedFile, header: Header, contents: Contents, body: memoryview) -> None:
+    """Write the first value, and the description, over another one. The header says so meanwhile."""
+    os.pwrite(fd, b"\1", _BEGINNING_AT)
+    if contents.description != header.description:
+        describe(fd, file, header, contents.description)
+    cast("Callable[[memoryview, bool], object]", contents.begin)(body, False)
+    os.pwrite(fd, b"\0", _BEGINNING_AT)

@@ -153,7 +153,7 @@ class OpenFile:
         except (FileNotFoundError, NotADirectoryError):
             return False
         except PermissionError:  # this process has dropped its rights since it made the value
-            return os.fstat(self.fd).st_nlink > 0
+            return not self.is_ours() or os.fstat(self.fd).st_nlink > 0
         return (info.st_dev, info.st_ino) == self.identity
 
     def lock(self, byte: int, *, exclusive: bool = True, wait: bool = False) -> bool:

@@ -84,7 +84,7 @@ def value_at(path: Path, typecode_or_type: Any, *args: Any, lock: LockLike | Non
     def begin(body: memoryview, is_new: bool) -> None:
         body[:] = bytes(first)
 
-    lock_of_file = open_file(file, Contents(description, ctypes.sizeof(kind), differs, lambda found: found, begin))
+    lock_of_file = open_file(file, Contents(description, ctypes.sizeof(kind), differs, begin))
     shared = kind.from_buffer(lock_of_file.body)
     wrapper = _sharedctypes.synchronized(shared, other or lock_of_file)
     wrapper.__class__ = _by_path(wrapper.__class__)
