@@ -90,7 +90,8 @@ in_child(Step.LOCKS_OF_THREADS, _free_the_locks)
 class _ProcessId:
     """Tells a forked child by its process id, where the kernel cannot: a load takes some 200 ns instead of 16."""
 
-    _pid = 0
+    def __init__(self) -> None:
+        self._pid = os.getpid()
 
     def __getitem__(self, _: tuple[()]) -> bool:
         return self._pid == os.getpid()
