@@ -19,14 +19,15 @@ from multiprocessing_intenum import change, mutator, waiting
 from multiprocessing_intenum.by_path import users
 from multiprocessing_intenum.by_path.cell import FileCell, open_enum
 from multiprocessing_intenum.by_path.contents import description_of
+from multiprocessing_intenum.by_path.file_lock import FileLock
 from multiprocessing_intenum.by_path.life import while_nobody_begins
 from multiprocessing_intenum.by_path.mirror import Mirror
 from multiprocessing_intenum.by_path.shared_file import SharedFile
 from multiprocessing_intenum.cell import snapshot
-from multiprocessing_intenum.enums.members import Members
+from multiprocessing_intenum.enums.members import Members, members_of
 from multiprocessing_intenum.enums.schema import ValueByText, is_enum, literal_of, printable, what_is_in
-from multiprocessing_intenum.locks.holding import LockLike, seconds
-from multiprocessing_intenum.proxy import EnumValue
+from multiprocessing_intenum.locks.holding import seconds
+from multiprocessing_intenum.proxy import EnumValue, value_on
 
 __all__ = ["main"]
 
@@ -111,13 +112,13 @@ def _enum_of(description: Mapping[str, Any]) -> Any:
     except Exception as error:  # the names may be anything, and the enum module may raise anything
         message = f"can not make the enum {description['enum']} from the names in the file: {error}"
         raise ValueError(message) from error
-    if found.__members__.keys() != members.keys():
+    if not members or found.__members__.keys() != members.keys():
         message = f"the names in the file can not all be names of an enum's members: {', '.join(members)}"
         raise ValueError(message)
     return found
 
 
-def _open(path: str, *, write: bool = False) -> EnumValue[Any]:
+def _open(path: str, *, write: bool = False) -> tuple[EnumValue[Any], FileLock]:
     """Open the value of a file. This process does not count as a user of it, even if it writes."""
     # The path was given by hand, so the owner of the file does not matter: the system decides who may open it.
     file = SharedFile(path, readonly=not write, keep=True, mode=0o666)
@@ -132,24 +133,9 @@ def _open(path: str, *, write: bool = False) -> EnumValue[Any]:
         )
         raise ValueError(message)
     cls: Any = EnumValue
-    return cls[_enum_of(description)](at=_Guest(file))  # type: ignore[no-any-return]
-
-
-class _Guest:
-    """A file, for `at=`, that this process opens without counting as a user of it."""
-
-    def __init__(self, file: SharedFile) -> None:
-        self._file = file
-
-    def _open_cell(self, members: Members[Any], number: int | None, lock: LockLike | None) -> FileCell[Any]:
-        opened = open_enum(self._file, members, None, is_user=False)
-        return FileCell(members, self._file, opened, opened)
-
-
-def _file_of(status: EnumValue[Any]) -> Any:
-    cell = status._self_cell
-    assert isinstance(cell, FileCell)
-    return cell.open_file
+    members: Members[Any] = members_of(_enum_of(description))
+    opened = open_enum(file, members, None, is_user=False)
+    return value_on(cls[members.enum_type], FileCell(members, file, opened, opened)), opened
 
 
 def _name(member: Any) -> str | None:
@@ -208,15 +194,11 @@ def _bold(text: str) -> str:
 
 
 def _show(options: argparse.Namespace) -> None:
-    status = _open(options.path)
+    status, opened = _open(options.path)
     last_changes = change.history(status)
-    last, is_used, mirror = last_changes[-1], _file_of(status).is_used(), Mirror(_file_of(status).body)
+    last, is_used, mirror = last_changes[-1], opened.is_used(), Mirror(opened.body)
     age = mirror.age()
     if options.json:
-        shown = [
-            {**each._asdict(), "before": _name(each.before), "after": _name(each.after), "at": each.at.isoformat()}
-            for each in last_changes
-        ]
         found = {
             "path": os.path.abspath(options.path),
             "enum": status.EnumType.__name__,
@@ -225,7 +207,10 @@ def _show(options: argparse.Namespace) -> None:
             "since": last.at.isoformat(),
             "pid": last.pid,
             "used": is_used,
-            "changes": shown,
+            "changes": [
+                {**each._asdict(), "before": _name(each.before), "after": _name(each.after), "at": each.at.isoformat()}
+                for each in last_changes
+            ],
         }
         if mirror.is_one:
             found["confirmed"] = None if age == math.inf else age
@@ -245,24 +230,20 @@ def _show(options: argparse.Namespace) -> None:
 
 def _watch(options: argparse.Namespace) -> None:
     while True:
-        status = _open(options.path)
+        status, opened = _open(options.path)
         feed, sleeper = change.Feed(status._self_cell), waiting.Sleeper(status._self_cell.words)
-        while True:
-            each = feed.next()
+        while (each := feed()) is not None or opened.is_named():
             if each is not None:
                 print(_line(each), flush=True)
-            elif _file_of(status).is_named():
-                sleeper.sleep(feed.count, _LOOK_AT_THE_NAME)
             else:
-                break
+                sleeper.sleep(feed.count, _LOOK_AT_THE_NAME)
 
 
 def _wait(options: argparse.Namespace) -> None:
     deadline = waiting.Deadline(options.timeout)
     while True:
-        status = _open(options.path)
+        status, opened = _open(options.path)
         wanted = [_member(status, name) for name in options.names]
-        opened = _file_of(status)
         look, sleeper = waiting.Look(status._self_cell, wanted), waiting.Sleeper(status._self_cell.words)
         while opened.is_named():
             left = deadline.left()
@@ -279,7 +260,7 @@ def _wait(options: argparse.Namespace) -> None:
 
 def _set(options: argparse.Namespace) -> None:
     deadline = waiting.Deadline(options.timeout)
-    status = _open(options.path, write=True)
+    status, opened = _open(options.path, write=True)
     new = _member(status, options.name)
     expected = None if options.expect is None else _member(status, options.expect)
 
@@ -290,7 +271,7 @@ def _set(options: argparse.Namespace) -> None:
 
     def write() -> Any:
         # If the service begins the value anew meanwhile, this write comes wholly before or wholly after that.
-        return while_nobody_begins(_file_of(status), write_now, time.monotonic() + deadline.left())
+        return while_nobody_begins(opened, write_now, time.monotonic() + deadline.left())
 
     try:
         found = status._self_cell.locked(write, options.timeout)
@@ -298,7 +279,7 @@ def _set(options: argparse.Namespace) -> None:
             message = f"not set: the state is {_name(found)}, expected {_name(expected)}"
             raise _NotMetError(message)
     except TimeoutError:
-        holder = users.named(users.holders_of(_file_of(status).path))
+        holder = users.named(users.holders_of(opened.path))
         message = (
             f"not set{f' ({holder} has the lock)' if holder else ''}: "
             f"the lock was not free within {options.timeout:g} s, the state is {_name(snapshot(status))}"

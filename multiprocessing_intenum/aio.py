@@ -21,15 +21,17 @@ from multiprocessing_intenum import fork
 from multiprocessing_intenum.cell import Cell, HasCell, cell_of
 from multiprocessing_intenum.change import Change, Feed
 from multiprocessing_intenum.enums.members import EnumMember
-from multiprocessing_intenum.waiting import LONGEST_PAUSE, Deadline, Look, Sleeper
+from multiprocessing_intenum.waiting import LONGEST_PAUSE, Deadline, Look, Looks, Sleeper
 
 __all__ = ["changes", "wait_for"]
 
 T = TypeVar("T", bound=EnumMember)
+R = TypeVar("R")
 
 _log = logging.getLogger(__name__)
 
 _THREAD_NAME = "multiprocessing_intenum.aio"
+_WARNING = "waiting for changes goes on by looking again and again, after an error"
 
 _watching = fork.lock_of_threads()  # guards the watchers and what each of them has
 _watchers: dict[Cell[Any], _Watcher] = {}
@@ -43,8 +45,7 @@ class _Watcher:
     def __init__(self, cell: Cell[Any]) -> None:
         self._cell = cell
         self._count = cell.words.count[()]
-        self._futures: dict[asyncio.AbstractEventLoop, set[asyncio.Future[None]]] = {}
-        self._has_failed = False
+        self.futures: set[asyncio.Future[None]] = set()
         self.has_thread = False
 
     def start(self) -> None:
@@ -69,26 +70,20 @@ class _Watcher:
         if self._cell.words.count[()] != count:
             future.set_result(None)
         else:
-            self._futures.setdefault(future.get_loop(), set()).add(future)
-
-    def discard(self, future: asyncio.Future[None]) -> None:
-        """Forget the future, if it is not complete yet."""
-        loop = future.get_loop()
-        if loop in self._futures:
-            self._futures[loop].discard(future)
-            if not self._futures[loop]:
-                del self._futures[loop]
+            self.futures.add(future)
 
     def _run(self) -> None:
         # Only this thread wakes the coroutines, so it ends only when none waits. Whatever fails (the kernel, the
         # memory, an event loop), the thread goes on, and looks again and again until a round succeeds.
-        words, sleeper = self._cell.words, None
+        words, sleeper, has_warned = self._cell.words, None, False
         failure: BaseException | None = None
         while True:
             try:
                 if failure is not None:
                     time.sleep(LONGEST_PAUSE)
-                    self._note(failure)
+                    if not has_warned:
+                        has_warned = True
+                        _log.warning(_WARNING, exc_info=failure)
                 else:
                     sleeper = sleeper or Sleeper(words)
                     sleeper.sleep(self._count, TIMEOUT_MAX)
@@ -98,16 +93,11 @@ class _Watcher:
             except BaseException as error:  # noqa: PERF203 # that is what the loop is for
                 failure = error
 
-    def _note(self, failure: BaseException) -> None:
-        if not self._has_failed:
-            self._has_failed = True
-            _log.warning("waiting for changes goes on by looking again and again, after an error", exc_info=failure)
-
     def _look(self) -> bool:
         """Complete the futures if there was a change. If there are none, forget this watcher and return True."""
         words = self._cell.words
         with _watching:
-            if not self._futures:
+            if not self.futures:
                 self._forget()
                 return True
             count = words.count[()]
@@ -124,15 +114,17 @@ class _Watcher:
 
     def _complete(self) -> None:
         failure: BaseException | None = None
-        # Both are copies: in any call the garbage collector may end an abandoned wait, which changes the originals.
-        for loop, futures in list(self._futures.items()):
+        loops: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
+        for future in self.futures.copy():  # in any call the garbage collector may end an abandoned wait
+            loops.setdefault(future.get_loop(), []).append(future)
+        for loop, futures in loops.items():
             try:
-                loop.call_soon_threadsafe(_set_results, tuple(futures))
+                loop.call_soon_threadsafe(_set_results, futures)
             except BaseException as error:
                 if not loop.is_closed():  # in a closed loop no coroutine waits
                     failure = error
                     continue
-            self._futures.pop(loop, None)
+            self.futures.difference_update(futures)
         if failure is not None:
             raise failure
 
@@ -161,7 +153,18 @@ async def _change_of(cell: Cell[Any], count: int, limit: float) -> None:
         if timer is not None:
             timer.cancel()
         with _watching:
-            watcher.discard(future)
+            watcher.futures.discard(future)
+
+
+async def _until(cell: Cell[Any], look: Looks[R], timeout: float | None) -> R | None:
+    """Do what `Sleeper.until` does, in a coroutine."""
+    deadline = Deadline(timeout)
+    while True:
+        left = deadline.left()
+        found = look()
+        if found is not None or left <= 0:
+            return found
+        await _change_of(cell, look.count, left)
 
 
 _timeout_error: type[TimeoutError] = TimeoutError
@@ -208,15 +211,10 @@ async def wait_for(
     """
     cell = cell_of(status)
     look = Look(cell, condition)
-    deadline = Deadline(timeout)
-    while True:
-        left = deadline.left()
-        member = look()
-        if member is not None:
-            return member
-        if left <= 0:
-            raise _timeout_error(look.too_late(timeout))
-        await _change_of(cell, look.count, left)
+    member = await _until(cell, look, timeout)
+    if member is None:
+        raise _timeout_error(look.too_late(timeout))
+    return member
 
 
 def changes(status: HasCell[T], *, timeout: float | None = None) -> AsyncIterator[Change[T]]:
@@ -262,12 +260,7 @@ class _Changes(Generic[T]):
         return self
 
     async def __anext__(self) -> Change[T]:
-        deadline = Deadline(self._timeout)
-        while True:
-            left = deadline.left()
-            change = self._feed.next()
-            if change is not None:
-                return change
-            if left <= 0:
-                raise StopAsyncIteration
-            await _change_of(self._cell, self._feed.count, left)
+        change = await _until(self._cell, self._feed, self._timeout)
+        if change is None:
+            raise StopAsyncIteration
+        return change

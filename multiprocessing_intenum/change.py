@@ -11,7 +11,7 @@ from typing_extensions import NamedTuple
 from multiprocessing_intenum.cell import Cell, HasCell, cell_of
 from multiprocessing_intenum.enums.members import EnumMember
 from multiprocessing_intenum.memory.words import Entry
-from multiprocessing_intenum.waiting import Deadline, Sleeper
+from multiprocessing_intenum.waiting import Deadline, Looks, Sleeper
 
 __all__ = ["Change", "Feed", "changes", "history", "last_change"]
 
@@ -109,20 +109,17 @@ def history(status: HasCell[T]) -> list[Change[T]]:
     return [_change(cell, entry) for entry in cell.words.changes_since(-1, by_others=True).entries]
 
 
-class Feed(Generic[T]):
+class Feed(Looks[Change[T]]):
     """The changes of a cell from now on, one after the other."""
 
-    __slots__ = ("_cell", "_entries", "_last", "count")
-
-    count: int
-    """The count of changes when they were last read."""
+    __slots__ = ("_cell", "_entries", "_last")
 
     def __init__(self, cell: Cell[T]) -> None:
         self._cell = cell
         self._entries: list[Entry] = []
         self.count, _, self._last = cell.words.changes_since(cell.words.count[()])
 
-    def next(self) -> Change[T] | None:
+    def __call__(self) -> Change[T] | None:
         """Return the next change, or None if there is none yet."""
         if not self._entries:
             self.count, self._entries, self._last = self._cell.words.changes_since(self._last)
@@ -164,14 +161,5 @@ def changes(status: HasCell[T], *, timeout: float | None = None) -> Iterator[Cha
 
 
 def _follow(cell: Cell[T], feed: Feed[T], timeout: float | None) -> Iterator[Change[T]]:
-    while True:
-        deadline, sleeper = Deadline(timeout), Sleeper(cell.words)
-        while True:
-            left = deadline.left()
-            change = feed.next()
-            if change is not None:
-                break
-            if left <= 0:
-                return
-            sleeper.sleep(feed.count, left)
+    while (change := Sleeper(cell.words).until(feed, Deadline(timeout))) is not None:
         yield change

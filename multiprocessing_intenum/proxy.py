@@ -31,7 +31,7 @@ else:
     from multiprocessing_intenum.masquerade.forwarding import _IntProxy as IntProxy
     from multiprocessing_intenum.masquerade.forwarding import _MemberProxy as MemberProxy
 
-__all__ = ["EnumValue", "IntEnumValue", "copied"]
+__all__ = ["EnumValue", "IntEnumValue", "copied", "value_on"]
 
 T = TypeVar("T", bound=EnumMember)
 I = TypeVar("I", bound=IntEnumMember)  # noqa: E741
@@ -125,12 +125,10 @@ class EnumValue(MemberProxy[T]):
                     return cls
                 message = f"{cls.__name__} is already bound to '{cls.EnumType}'{of_one_name(cls.EnumType, item)}"
                 raise TypeError(message)
-            bound = _bound.get((cls, item))
-            if bound is None:
-                with _binding:
-                    bound = _bound.get((cls, item))
-                    if bound is None:
-                        bound = _bound[cls, item] = _bind(cls, item)
+            with _binding:
+                bound = _bound.get((cls, item))
+                if bound is None:
+                    bound = _bound[cls, item] = _bind(cls, item)
             return bound
 
     def __init_subclass__(cls, *, transitions: Mapping[Any, Collection[Any]] | None = None, **kwargs: Any) -> None:
@@ -390,7 +388,7 @@ def _rebuild(origin: tuple[Any, ...], make_cell: Callable[..., Cell[Any]], parts
     cls, *enum_types = origin
     for enum_type in enum_types:
         cls = cls[enum_type]
-    return _with(cls, make_cell(*parts))
+    return value_on(cls, make_cell(*parts))
 
 
 def copied(status: EnumValue[Any], memo: dict[int, Any]) -> EnumValue[Any]:
@@ -400,12 +398,12 @@ def copied(status: EnumValue[Any], memo: dict[int, Any]) -> EnumValue[Any]:
     """
     key: Any = (copied, id(status))  # copy.deepcopy stores the member under the id alone
     if key not in memo:
-        memo[key] = _with(type(status), status._self_cell.copy())
+        memo[key] = value_on(type(status), status._self_cell.copy())
         _set_own(memo[key], copy.deepcopy(_own_of(status), memo))
     return memo[key]  # type: ignore[no-any-return]
 
 
-def _with(cls: Any, cell: Cell[Any]) -> EnumValue[Any]:
+def value_on(cls: Any, cell: Cell[Any]) -> EnumValue[Any]:
     """Return a value on an existing cell, without calling the `__init__` of its class."""
     status: EnumValue[Any] = cls.__new__(cls)
     status._attach(cell)

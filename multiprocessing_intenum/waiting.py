@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from enum import EnumMeta
 from threading import TIMEOUT_MAX
-from typing import Generic, TypeVar, cast
+from typing import Protocol, TypeVar, cast
 
 from multiprocessing_intenum import fork
 from multiprocessing_intenum.cell import Cell, HasCell, cell_of
@@ -17,9 +17,10 @@ from multiprocessing_intenum.memory import futex
 from multiprocessing_intenum.memory.words import Words
 from multiprocessing_intenum.mutator import resolve
 
-__all__ = ["Deadline", "Look", "Sleeper", "wait_for"]
+__all__ = ["Deadline", "Look", "Looks", "Sleeper", "wait_for"]
 
 T = TypeVar("T", bound=EnumMember)
+R = TypeVar("R", covariant=True)
 
 SLICE = 0.2
 """Seconds after which a sleeper in the kernel looks again. A wake-up is lost if the writer is killed before it, or if a
@@ -41,6 +42,18 @@ class Deadline:
     def left(self) -> float:
         """Return how many seconds are left: none or less if the time is over."""
         return TIMEOUT_MAX if self._moment is None else self._moment - time.monotonic()
+
+
+class Looks(Protocol[R]):
+    """Looks for something that comes with a change."""
+
+    __slots__ = ("count",)
+
+    count: int
+    """The count of changes at the last look, or when this object was made. Changes up to then are taken as seen."""
+
+    def __call__(self) -> R | None:
+        """Return what is found, or None."""
 
 
 class Sleeper:
@@ -67,14 +80,21 @@ class Sleeper:
         else:
             self._pauses.sleep(limit)
 
+    def until(self, look: Looks[R], deadline: Deadline) -> R | None:
+        """Sleep until a look finds something, and return what it has found; None if the time is over."""
+        while True:
+            # The clock comes before the look: a write in time is seen, however late this process is woken.
+            left = deadline.left()
+            found = look()
+            if found is not None or left <= 0:
+                return found
+            self.sleep(look.count, left)
 
-class Look(Generic[T]):
+
+class Look(Looks[T]):
     """Looks whether a value meets the condition of a `wait_for`, or has met it since the last look."""
 
-    __slots__ = ("_cell", "_is_met", "_last", "_wanted", "count")
-
-    count: int
-    """The count of changes at the last look, or when this object was made. Changes up to then are taken as seen."""
+    __slots__ = ("_cell", "_is_met", "_last", "_wanted")
 
     def __init__(self, cell: Cell[T], condition: object) -> None:
         self._is_met, self._wanted = _condition(cell, condition)
@@ -150,15 +170,10 @@ def wait_for(
         message = f"max_interval must be a positive number of seconds, not {max_interval!r}"
         raise ValueError(message)
     sleeper = Sleeper(cell.words, TIMEOUT_MAX if longest is None else longest)
-    while True:
-        # The clock comes before the look: a write in time is seen, however late this process is woken.
-        left = deadline.left()
-        member = look()
-        if member is not None:
-            return member
-        if left <= 0:
-            raise TimeoutError(look.too_late(timeout))
-        sleeper.sleep(look.count, left)
+    member = sleeper.until(look, deadline)
+    if member is None:
+        raise TimeoutError(look.too_late(timeout))
+    return member
 
 
 def _condition(cell: Cell[T], condition: object) -> tuple[Callable[[T], object], str]:

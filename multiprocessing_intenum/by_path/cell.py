@@ -114,18 +114,9 @@ def open_enum(
     is_user: bool = True,
     timeout: float | None = None,
 ) -> FileLock:
-    """Open the file of an enum.
+    """Open the file of an enum. For `begin` see `Contents`; for the rest, and the errors, see `life.open_file`.
 
-    Args:
-        file: the file.
-        members: the table of the enum.
-        begin: given the body of the file, and whether it is new, writes the first state; None: only attach.
-        record: the name of the record that the file mirrors, if it does.
-        is_user: as for `life.open_file`.
-        timeout: as for `life.open_file`.
-
-    Raises:
-        NotImplementedError, FileNotFoundError, ValueError, OSError: see `life.open_file`.
+    `record` is the name of the record that the file mirrors, if it does.
     """
     description = description_of_enum(members)
     if record:

@@ -27,19 +27,7 @@ from multiprocessing_intenum.by_path.open_file import OpenFile
 from multiprocessing_intenum.by_path.shared_file import SharedFile
 from multiprocessing_intenum.enums.schema import printable
 
-__all__ = [
-    "LINE",
-    "MAGIC",
-    "Contents",
-    "Header",
-    "content_of",
-    "description_of",
-    "difference",
-    "found_file",
-    "read_header",
-    "refuse_other",
-    "set_beginning",
-]
+__all__ = ["MAGIC", "Contents", "Header", "begin_anew", "description_of", "found_file", "read_header"]
 
 MAGIC = b"multiprocessing-intenum file, layout "
 _LAYOUT = 1
@@ -57,10 +45,57 @@ class Contents(NamedTuple):
     description: Mapping[str, Any]
     size: int
     """Bytes of the body."""
-    differs: Callable[[Mapping[str, Any]], str]
-    """Given the description in a file, return how it differs from this one; an empty text if it does not."""
+    differs: Callable[[Mapping[str, Any]], str] | None
+    """Given the description in a file, return how it differs from this one, or an empty text; None: anything fits."""
     begin: Callable[[memoryview, bool], object] | None
     """Given the body, and whether it is new, write the first value; None: only attach."""
+
+    def difference(self, header: Header) -> str:
+        """Return how a file differs from this; an empty text if it does not."""
+        if self.differs is None:
+            return ""
+        found = self.differs(header.description)
+        if not found and self.size != header.size:
+            found = f"its size is {header.size} bytes, expected {self.size}"
+        return found
+
+    def refuse_other(self, header: Header, file: SharedFile) -> None:
+        """Raise ValueError if the file holds something else."""
+        found = self.difference(header)
+        if found:
+            how = f"stop all processes that use this one{users.listed(file.path)}, and "
+            how += "remove it, because it is kept" if file.keep else "then start with the new version"
+            raise _not_ours(file, f"holds another value: {found}. Give another path, or {how}")
+
+    def fill(self, fd: int, file: SharedFile) -> Header:
+        """Write all of it into a new file, with the first value. Return the header."""
+        text = json.dumps(self.description, separators=(",", ":")).encode()
+        if len(text) > _LONGEST_TEXT:
+            message = (
+                f"the names and values of the members take {len(text):,} bytes, more than the {_LONGEST_TEXT:,} allowed"
+            )
+            raise ValueError(message)
+        start = (_TEXT_AT + len(text) + 63) // 64 * 64
+        pages = (start + self.size + mmap.PAGESIZE - 1) // mmap.PAGESIZE
+        content = bytearray(pages * mmap.PAGESIZE)
+        content[: len(LINE)] = LINE
+        _NUMBERS.pack_into(content, _NUMBERS_AT, len(text), start, self.size, 0)
+        content[_TEXT_AT : _TEXT_AT + len(text)] = text
+        begin = cast("Callable[[memoryview, bool], object]", self.begin)
+        begin(memoryview(content)[start : start + self.size], True)
+        try:
+            os.pwrite(fd, LINE, 0)  # first: a process that finds this file then knows that it is ours
+            if hasattr(os, "posix_fallocate"):  # a full file system is an error now, not a SIGBUS at some later write
+                os.posix_fallocate(fd, 0, len(content))
+            written = 0
+            while written < len(content):
+                written += os.pwrite(fd, content[written:], written)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            message = f"no room for the {len(content):,} bytes of a shared value: free some, or give another path"
+            raise OSError(error.errno, message, file.path) from error
+        return Header({}, start, self.size, False)
 
 
 class Header(NamedTuple):
@@ -161,42 +196,8 @@ def _not_ours(file: SharedFile, why: str) -> ValueError:
     return ValueError(f"{file.path!r} {why}. It was left as it is")
 
 
-def difference(header: Header, contents: Contents) -> str:
-    """Return how a file differs from what it is to hold; an empty text if it does not."""
-    found = contents.differs(header.description)
-    if not found and contents.size != header.size:
-        found = f"its size is {header.size} bytes, expected {contents.size}"
-    return found
-
-
-def refuse_other(header: Header, file: SharedFile, contents: Contents | None) -> None:
-    """Raise ValueError if the file holds something else than `contents`."""
-    found = contents is not None and difference(header, contents)
-    if found:
-        how = f"stop all processes that use this one{users.listed(file.path)}, and "
-        how += "remove it, because it is kept" if file.keep else "then start with the new version"
-        raise _not_ours(file, f"holds another value: {found}. Give another path, or {how}")
-
-
-def content_of(contents: Contents) -> tuple[bytearray, Header]:
-    """Return the whole content of a new file, with the first value, and its header."""
-    text = json.dumps(contents.description, separators=(",", ":")).encode()
-    if len(text) > _LONGEST_TEXT:
-        message = (
-            f"the names and values of the members take {len(text):,} bytes, more than the {_LONGEST_TEXT:,} allowed"
-        )
-        raise ValueError(message)
-    start = (_TEXT_AT + len(text) + 63) // 64 * 64
-    pages = (start + contents.size + mmap.PAGESIZE - 1) // mmap.PAGESIZE
-    content = bytearray(pages * mmap.PAGESIZE)
-    content[: len(LINE)] = LINE
-    _NUMBERS.pack_into(content, _NUMBERS_AT, len(text), start, contents.size, 0)
-    content[_TEXT_AT : _TEXT_AT + len(text)] = text
-    begin = cast("Callable[[memoryview, bool], object]", contents.begin)
-    begin(memoryview(content)[start : start + contents.size], True)
-    return content, Header({}, start, contents.size, False)
-
-
-def set_beginning(fd: int, is_beginning: bool) -> None:
-    """Note in the header whether a process is beginning the body anew."""
-    os.pwrite(fd, bytes([is_beginning]), _BEGINNING_AT)
+def begin_anew(fd: int, begin: Callable[[memoryview, bool], object], body: memoryview) -> None:
+    """Write the first value over another one. The header says so meanwhile."""
+    os.pwrite(fd, b"\1", _BEGINNING_AT)
+    begin(body, False)
+    os.pwrite(fd, b"\0", _BEGINNING_AT)

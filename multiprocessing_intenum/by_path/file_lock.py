@@ -5,19 +5,17 @@ from __future__ import annotations
 import errno
 import math
 import os
-import sys
 import time
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
-from typing import Any, cast
+from typing import Any
 
 from typing_extensions import Self
 
 from multiprocessing_intenum import fork
 from multiprocessing_intenum.by_path.open_file import MAKING, USE, WRITING, GoneError, OpenFile, close_in_child, private
-from multiprocessing_intenum.locks.execution import Pauses, execution, moment
+from multiprocessing_intenum.locks.execution import Pauses, at_end, execution, moment
 from multiprocessing_intenum.locks.holding import OwnedLock
 
 __all__ = ["PATIENCE", "FileLock"]
@@ -170,9 +168,7 @@ class FileLock(OwnedLock):
         turn = self._turns.get(me)
         if turn is None:
             turn = self._turns[me] = _Turn()
-            # A weak reference to this lock: a strong one would make a cycle, and the files would stay open until the
-            # garbage collector runs.
-            turn.end = weakref.ref(cast("Any", me()), partial(_end, weakref.ref(self), me))
+            turn.end = at_end(me, self)
         return turn
 
     def _leave(self, turn: _Turn, depth: int) -> None:
@@ -316,20 +312,6 @@ class FileLock(OwnedLock):
 
     def __reduce__(self) -> tuple[Callable[..., Self], Any]:
         return self._reduced
-
-
-# What it needs is bound, because it also runs while the interpreter ends: then the kernel gives everything back.
-def _end(
-    lock_of: weakref.ref[FileLock], me: weakref.ref[Any], _: object, is_ending: Callable[[], bool] = sys.is_finalizing
-) -> None:
-    """Give back the turn of a thread or greenlet that has ended."""
-    if is_ending():
-        return
-    # In a forked child the threads of the parent end before the child's first step. What they have is the parent's, so
-    # the child must not give it back.
-    lock = lock_of()
-    if lock is not None and _here[()]:
-        lock.give_back(me)
 
 
 _reopening = fork.lock_of_threads()

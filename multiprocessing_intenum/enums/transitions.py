@@ -72,12 +72,12 @@ class Transitions:
         ValueError: a name is unknown, or a member is given twice.
     """
 
-    __slots__ = ("_allowed", "_members")
+    __slots__ = ("allowed", "members")
 
     def __init__(self, members: Members[Any], declared: object) -> None:
-        self._members = members
+        self.members = members
         # For each number, the members that may follow, by their identity: the table has one member for each number.
-        self._allowed: dict[int, dict[int, Any]] = {}
+        self.allowed: dict[int, dict[int, Any]] = {}
         if not isinstance(declared, Mapping):
             message = (
                 "transitions must be a mapping from each member, or its name, to those that may follow, "
@@ -87,7 +87,7 @@ class Transitions:
         for key, values in cast("Mapping[object, object]", declared).items():
             before = self._member(key, "transitions")
             number = members.number_of(before)
-            if number in self._allowed:
+            if number in self.allowed:
                 message = f"transitions has {_name(before)} twice: give all that may follow it at once"
                 raise ValueError(message)
             if isinstance(values, enum.EnumMeta):  # all members: an iteration would leave out combinations of flags
@@ -99,17 +99,17 @@ class Transitions:
                 message = f"{place} must be a collection of members or names, such as a list, not {values!r}"
                 raise TypeError(message)
             successors = [self._member(value, place) for value in cast("Collection[object]", values)]
-            self._allowed[number] = {id(after): after for after in successors}
+            self.allowed[number] = {id(after): after for after in successors}
 
     def _member(self, value: object, place: str) -> Any:
         try:
-            return self._members.member_of(value, "use")
+            return self.members.member_of(value, "use")
         except KeyError as error:
             message = f"{place}: {error.args[0]}"
             raise ValueError(message) from None
         except TypeError:
-            hint = of_one_name(self._members.enum_type, type(value))
-            message = f"{place}: expected a member of '{self._members.enum_type}' or its name, not {value!r}{hint}"
+            hint = of_one_name(self.members.enum_type, type(value))
+            message = f"{place}: expected a member of '{self.members.enum_type}' or its name, not {value!r}{hint}"
             raise TypeError(message) from None
         except (ValueError, OverflowError) as error:
             message = f"{place}: {error}"
@@ -117,19 +117,9 @@ class Transitions:
 
     def check(self, number: int, after: Any) -> None:
         """Raise TransitionError if this other member must not follow the state of this number."""
-        allowed = self._allowed.get(number, {})
+        allowed = self.allowed.get(number, {})
         if id(after) not in allowed:
-            raise TransitionError(self._members[number], after, allowed.values())
-
-    def pairs(self) -> list[tuple[Any, Any]]:
-        """Return all pairs of different members that are allowed, as they were declared."""
-        members = self._members
-        return [
-            (members[number], after)
-            for number, successors in self._allowed.items()
-            for after in successors.values()
-            if members[number] is not after
-        ]
+            raise TransitionError(self.members[number], after, allowed.values())
 
 
 def mermaid(value_type: type[Any]) -> str:
@@ -162,7 +152,12 @@ def mermaid(value_type: type[Any]) -> str:
             f"not {value_type!r}"
         )
         raise TypeError(message)
-    pairs = found.pairs()
+    pairs = [
+        (found.members[number], after)
+        for number, successors in found.allowed.items()
+        for after in successors.values()
+        if found.members[number] is not after
+    ]
     drawn = {id(member) for pair in pairs for member in pair}
     enum_type: Any = cast("Any", value_type).EnumType
     members = dict.fromkeys([*enum_type.__members__.values(), *(member for pair in pairs for member in pair)])

@@ -43,14 +43,14 @@ class Pthread:
 
     def __init__(self) -> None:
         quick, blocking = ctypes.PyDLL(None), ctypes.CDLL(None)
-        self.trylock: Callable[[Any], int] = _function(quick, "pthread_mutex_trylock")
-        self.unlock: Callable[[Any], int] = _function(quick, "pthread_mutex_unlock")
-        self.consistent: Callable[[Any], int] = _function(quick, "pthread_mutex_consistent")
-        self._init = _function(quick, "pthread_mutex_init")
-        self._timedlock = _function(blocking, "pthread_mutex_timedlock")
+        self.trylock: Callable[[Any], int] = quick["pthread_mutex_trylock"]
+        self.unlock: Callable[[Any], int] = quick["pthread_mutex_unlock"]
+        self.consistent: Callable[[Any], int] = quick["pthread_mutex_consistent"]
+        self._init = quick["pthread_mutex_init"]
+        self._timedlock: Callable[..., int] = blocking["pthread_mutex_timedlock"]
         self._clocklock: Callable[..., int] | None
         try:
-            self._clocklock = _function(blocking, "pthread_mutex_clocklock")
+            self._clocklock = blocking["pthread_mutex_clocklock"]
         except AttributeError:  # musl, and glibc before 2.30. The wall clock of timedlock can be set back.
             self._clocklock = None
         self.incref: Any = quick["Py_IncRef"]
@@ -59,9 +59,9 @@ class Pthread:
         # owner, and lets it in.
         self._attributes = ctypes.create_string_buffer(_ATTRIBUTES_SIZE)
         error = (
-            _function(quick, "pthread_mutexattr_init")(self._attributes)
-            or _function(quick, "pthread_mutexattr_setpshared")(self._attributes, _PROCESS_SHARED)
-            or _function(quick, "pthread_mutexattr_setrobust")(self._attributes, _ROBUST)
+            quick["pthread_mutexattr_init"](self._attributes)
+            or quick["pthread_mutexattr_setpshared"](self._attributes, _PROCESS_SHARED)
+            or quick["pthread_mutexattr_setrobust"](self._attributes, _ROBUST)
         )
         if error:
             raise NotImplementedError(NOT_HERE) from named(error)
@@ -101,10 +101,6 @@ class Pthread:
         if not found:
             raise NotImplementedError(NOT_HERE)
         return found[0]
-
-
-def _function(library: ctypes.CDLL, name: str) -> Callable[..., int]:
-    return library[name]
 
 
 @cache

@@ -137,10 +137,12 @@ class Words:
         block: the shared memory, of SIZE bytes, aligned to 8. If it is read-only, so are the words.
     """
 
-    __slots__ = ("_address", "_bytes", "base", "count", "remedy", "settled", "sleepers", "state")
+    __slots__ = ("_address", "_bytes", "base", "can_wake", "count", "remedy", "settled", "sleepers", "state")
 
     remedy: str
     """What to do about damage, for the text of an error."""
+    can_wake: bool
+    """Whether `sleep` can be called: not in read-only memory, where a sleeper cannot announce itself."""
 
     state: memoryview[Any]
     count: memoryview[Any]
@@ -160,8 +162,8 @@ class Words:
         self.settled = word(_SETTLED, "q")
         self.base = word(_BASE, "Q")
         self.remedy = "The value is damaged: stop the processes that share it, and make it anew"
-        self._address = 0
-        if not self._bytes.readonly:
+        self._address, self.can_wake = 0, not self._bytes.readonly
+        if self.can_wake:
             self._address = ctypes.addressof(ctypes.c_char.from_buffer(block)) + _COUNT + 4 * (sys.byteorder == "big")
 
     def begin(self, number: int, at: float | None = None, pid: int | None = None) -> None:
@@ -362,11 +364,6 @@ class Words:
                 entries.append(Entry(before, after, at, each - base, max(pid, 0)))
             before, is_known = after, True
         return entries
-
-    @property
-    def can_wake(self) -> bool:
-        """Whether `sleep` can be called: not in read-only memory, where a sleeper cannot announce itself."""
-        return self._address != 0
 
     def wake(self) -> None:
         """Wake the sleepers on the count. Call it after a change if the sleepers' word is not zero."""
