@@ -716,6 +716,25 @@ def test_a_value_that_is_dropped_leaves_its_connection_to_nobody(
     until(lambda: file() is None)
 
 
+@pytest.mark.usefixtures("unfollowed")
+def test_a_value_that_is_dropped_while_its_process_looks_for_unused_connections_is_passed_over(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "_locks", weakref.WeakValueDictionary())
+    values = [WorkerStatus(IDLE, at=machine(name)) for name in ("first", "second")]
+    first = values[0]._self_cell.open_file.path  # type: ignore[attr-defined]
+    asked: list[str] = []
+
+    def drop_all(self: Any) -> None:
+        asked.append(self._file.path)
+        values.clear()
+
+    monkeypatch.setattr(lock.RecordLock, "close_if_idle", drop_all)
+    lock.close_idle()
+    assert {*asked} == {first}
+    assert not lock._locks
+
+
 # A standby
 
 
