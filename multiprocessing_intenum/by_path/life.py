@@ -266,7 +266,8 @@ def _mapped(opened: OpenFile, file: SharedFile, header: Header) -> memoryview:
 def _lock_of(opened: OpenFile, file: SharedFile, body: memoryview, *, is_user: bool = True) -> FileLock:
     lock = FileLock(opened, body, readonly=file.readonly, is_user=is_user, reduced=(open_file, (file, None)))
     if is_user or file.readonly:
-        _opened[(*opened.identity, file.readonly)] = lock
+        key = (*opened.identity, file.readonly)
+        _opened[key] = lock
     return lock
 
 

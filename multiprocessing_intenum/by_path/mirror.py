@@ -139,7 +139,9 @@ class Mirror:
         if was_set_back or (row.version == version and row.state != self.words.state[()]):
             missing, version = [row.history[-1]], -1
         self.add(missing, version)
-        self.confirm(question.moment)
+        if self._boot[()] != _this_boot or self._confirmed[()] < question.moment:
+            self._confirmed[()] = question.moment
+            self._boot[()] = _this_boot
 
     def add(self, entries: Sequence[RowChange], version: int) -> None:
         """Store changes in their order. `version` is the version of the state before them; -1: not known."""
@@ -153,12 +155,6 @@ class Mirror:
             self._version[()] = version = entry.version
         if words.sleepers[()] and words.can_wake:
             words.wake()
-
-    def confirm(self, asked: int) -> None:
-        """Note that the mirror agreed with the record at this moment, by `now()`."""
-        if self._boot[()] != _this_boot or self._confirmed[()] < asked:
-            self._confirmed[()] = asked
-            self._boot[()] = _this_boot
 
     @property
     def duty(self) -> Duty:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import time
-import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from multiprocessing_intenum import fork
 from multiprocessing_intenum.by_path.cell import FileCell, open_enum
 from multiprocessing_intenum.by_path.file_lock import FileLock
 from multiprocessing_intenum.by_path.mirror import Mirror, Row, now
@@ -18,9 +16,9 @@ from multiprocessing_intenum.enums.members import EnumMember, Members, members_o
 from multiprocessing_intenum.locks.holding import Operations, guarded, operations_of, seconds
 from multiprocessing_intenum.memory.words import is_change
 from multiprocessing_intenum.postgres.follower import follow
-from multiprocessing_intenum.postgres.lock import MIRRORING, RecordLock
+from multiprocessing_intenum.postgres.lock import MIRRORING, RecordLock, lock_of
 from multiprocessing_intenum.postgres.session import PATIENCE, PROMPT
-from multiprocessing_intenum.postgres.source import Source
+from multiprocessing_intenum.postgres.table import Table
 
 __all__ = ["RecordCell"]
 
@@ -34,18 +32,13 @@ _FIRST_LOOK = 2.0
 """Seconds that a process waits for the database when it opens a mirror that exists. See `_look`."""
 
 
-# The locks of this process, by the file. A thread would wait for itself if a file had two.
-_locks: weakref.WeakValueDictionary[FileLock, RecordLock] = weakref.WeakValueDictionary()
-_making = fork.lock_of_threads()
-
-
-def _open_mirror(members: Members[Any], source: Source, file: SharedFile, number: int | None) -> FileLock:
+def _open_mirror(members: Members[Any], table: Table, file: SharedFile, number: int | None) -> FileLock:
     """Open the mirror of a record. Make it from the record if there is none, or if it has another enum."""
     kept = SharedFile(file.path, keep=True, mode=file.mode, readonly=file.readonly)
     try:
-        opened = open_enum(kept, members, None, source.name)
+        opened = open_enum(kept, members, None, table.name)
         if not file.readonly:
-            _look(opened, members, source, number)
+            _look(opened, table, number)
         return opened
     except (FileNotFoundError, ValueError):
         # There is no mirror, or an old one with another enum: the record says what to write into it.
@@ -54,19 +47,19 @@ def _open_mirror(members: Members[Any], source: Source, file: SharedFile, number
     asked = now()
     row: Row | None = None
     try:
-        row = source.row(members, None, PATIENCE)
+        row = table.row(None, PATIENCE)
     except FileNotFoundError:
         if number is None:
             raise
 
     def begin(body: memoryview, is_new: bool) -> None:
         # The row is made only now, so that a path that is refused leaves no row behind.
-        Mirror(body).begin(row or source.row(members, number, PATIENCE), asked, is_new=is_new)
+        Mirror(body).begin(row or table.row(number, PATIENCE), asked, is_new=is_new)
 
-    return open_enum(file, members, begin, source.name)
+    return open_enum(file, members, begin, table.name)
 
 
-def _look(opened: FileLock, members: Members[Any], source: Source, number: int | None) -> None:
+def _look(opened: FileLock, table: Table, number: int | None) -> None:
     """Bring the mirror up to date. Without the database its state has to do.
 
     A process that only attaches does not ask the database if the mirror is fresh. A process that has a first state
@@ -76,7 +69,7 @@ def _look(opened: FileLock, members: Members[Any], source: Source, number: int |
     question = mirror.asking()
     if number is not None or mirror.age() > _FRESH:
         with suppress(ConnectionError, TimeoutError):
-            row = source.row(members, number, _FIRST_LOOK)
+            row = table.row(number, _FIRST_LOOK)
             operations_of(opened).try_to_hold(lambda: mirror.catch_up(row, question), MIRRORING)
 
 
@@ -86,12 +79,12 @@ class RecordCell(FileCell[T]):
     Args:
         members: the table of the enum.
         record: the argument `at=` of the value, for pickling.
-        source: the record in its database.
+        table: the record in its database.
         mirror: how its mirror is opened.
         number: the first state, to make the record if there is none; None: only attach.
 
     Raises:
-        OSError, ValueError: see `source.Source.row` and `by_path.cell.open_enum`.
+        OSError, ValueError: see `table.Table.row` and `by_path.cell.open_enum`.
     """
 
     __slots__ = ("_record",)
@@ -99,22 +92,16 @@ class RecordCell(FileCell[T]):
     write: Callable[[T], None]
 
     def __init__(
-        self, members: Members[T], record: OpensCell, source: Source, mirror: SharedFile, number: int | None
+        self, members: Members[T], record: OpensCell, table: Table, mirror: SharedFile, number: int | None
     ) -> None:
         self._record = record
-        opened = _open_mirror(members, source, mirror, number)
+        opened = _open_mirror(members, table, mirror, number)
         if mirror.readonly:
             super().__init__(members, mirror, opened, opened)
             return
-        check = source.check_of(members)
-        with _making:
-            lock = _locks.get(opened)
-            if lock is None:
-                reduced = _lock_again, (members.enum_type, record)
-                lock = _locks[opened] = RecordLock(source, check, opened, reduced)
-            lock.refuse_another(source)
+        lock = lock_of(table, opened, (_lock_again, (members.enum_type, record)))
         super().__init__(members, mirror, opened, lock)
-        follow(opened, source.table, source.parameters, check)
+        follow(opened, table)
 
     @property
     def _fleet_lock(self) -> RecordLock | None:
