@@ -96,7 +96,7 @@ class FileCell(Cell[T]):
         self, members: Members[T], file: SharedFile, opened: FileLock, lock: LockLike, rules: Rules
     ) -> None:
         self.file, self.open_file = file, opened
-        self.described = Described(opened, file, members, rules)
+        self.described = Described(opened, members, rules)
         super().__init__(members, opened.body, lock, rules)
         self.words.remedy = f"{file.path!r} is damaged: stop the processes that use it, and remove it"
         if file.readonly:
@@ -149,7 +149,7 @@ class FileCell(Cell[T]):
         self._window.show(opened.opened().fd)
         words = Words(opened.body)
         words.remedy = self.words.remedy
-        self.open_file, self.described = opened, Described(opened, self.file, self.members, self.rules)
+        self.open_file, self.described = opened, Described(opened, self.members, self.rules)
         self.words = words
         return True
 
@@ -202,7 +202,10 @@ def open_enum(
             "at=, or SharedFile(..., readonly=True) to only read it"
         )
 
-    contents = Contents(description, SIZE, differs, begin, lambda found: grown(found, description))
+    def larger(found: Mapping[str, Any]) -> Mapping[str, Any]:
+        return found if record else grown(found, description)  # a mirror is described as the record is
+
+    contents = Contents(description, SIZE, differs, begin, larger)
     opened = open_file(file, contents, is_user=is_user, timeout=timeout)
     if Words(opened.body).are_whole():
         return opened

@@ -7,7 +7,7 @@ import math
 import os
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -80,11 +80,13 @@ class FileLock(OwnedLock):
 
     __slots__ = (
         "__weakref__", "_byte", "_idle", "_is_user", "_named_at", "_readonly", "_reduced", "_root", "_turns", "_use",
-        "body",
+        "body", "described",
     )  # fmt: skip
 
     body: memoryview
     """The shared memory."""
+    described: tuple[int, Mapping[str, Any]]
+    """The place of the description that was read last, and what it says: see `life.description_in`."""
 
     def __init__(
         self,
@@ -102,6 +104,7 @@ class FileLock(OwnedLock):
         self._byte = byte
         self._root = _root()
         self._named_at = 0
+        self.described = -1, {}
         _locks.add(self)
         self._open_at_once()
 

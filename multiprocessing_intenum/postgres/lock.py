@@ -15,13 +15,14 @@ from typing_extensions import Self
 
 from multiprocessing_intenum import fork
 from multiprocessing_intenum.by_path.file_lock import FileLock
+from multiprocessing_intenum.by_path.life import describe_anew
 from multiprocessing_intenum.by_path.mirror import Mirror, Row, RowChange
 from multiprocessing_intenum.locks.execution import moment
 from multiprocessing_intenum.locks.holding import OwnedLock, ThreadsLock, operations_of
 from multiprocessing_intenum.postgres.session import PATIENCE, PROMPT, Session
 from multiprocessing_intenum.postgres.table import GRACE, NEEDS_PRIMARY, Table
 
-__all__ = ["MIRRORING", "Acquisition", "RecordLock", "close_idle", "lock_of"]
+__all__ = ["MIRRORING", "Acquisition", "RecordLock", "close_idle", "describe_mirror", "lock_of"]
 
 _log = logging.getLogger("multiprocessing_intenum.postgres")
 
@@ -65,6 +66,11 @@ class Acquisition:
     is_lost: bool = False
     """Whether an error has said that the lock was lost, or that it is not known whether a write was done."""
     is_writing: bool = False
+
+
+def describe_mirror(file: FileLock, row: Row, name: str, deadline: float) -> None:
+    """Describe the mirror of a record as its row is described. For the errors see `life.while_nobody_begins`."""
+    describe_anew(file, {**row.description, "record": name}, deadline)
 
 
 class RecordLock(OwnedLock):
@@ -248,12 +254,18 @@ class RecordLock(OwnedLock):
                 row = self._locked_row(deadline)
             if row is None:
                 return None
-            found = row
-            left = min(max(0.0, deadline - time.monotonic()), MIRRORING)
             session = self._session
             assert session is not None
-            if operations_of(self._file).try_to_hold(lambda: self._mirror.catch_up(found, question), left):  # noqa: B023 # it is called
-                return Acquisition(session, found.version, found.state)
+            try:
+                found = self._table.described(session, row, time.monotonic() + PATIENCE)
+            except BaseException:
+                session.close()
+                raise
+            left = min(max(0.0, deadline - time.monotonic()), MIRRORING)
+            with suppress(TimeoutError):
+                describe_mirror(self._file, found, self._table.name, time.monotonic() + left)
+                if operations_of(self._file).try_to_hold(lambda: self._mirror.catch_up(found, question), left):  # noqa: B023 # it is called
+                    return Acquisition(session, found.version, found.state)
             # The rest of the fleet must not wait for a process that is stopped on this machine.
             self._drop()
             if time.monotonic() >= deadline:
