@@ -323,7 +323,7 @@ def _open_when_there(path: str, deadline: waiting.Deadline) -> tuple[EnumValue[A
     while True:
         try:
             return _open(path)
-        except FileNotFoundError as error:
+        except FileNotFoundError as error:  # noqa: PERF203 # that is what the loop is for
             left = deadline.left()
             if left <= 0:
                 message = f"not in time: {error.filename}: {error.strerror}"

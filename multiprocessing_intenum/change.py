@@ -132,10 +132,10 @@ class Feed(Looks[Change[T]]):
     def __init__(self, cell: Cell[T], after: tuple[int, int] | None = None) -> None:
         self.cell, self._words = cell, cell.words
         self._entries: list[Entry] = []
-        self.count = self._words.count[()]
-        if after is None:
-            self.count, _, *after = self._words.changes_since(self.count)
-        self._last, self._base = after
+        found = self._words.changes_since(self._words.count[()])
+        self.count, self._last, self._base = found.counted, found.last, found.base
+        if after is not None:
+            self._last, self._base = after
 
     def __call__(self) -> Change[T] | None:
         """Return the next change, or None if there is none yet.

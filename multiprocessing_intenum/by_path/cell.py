@@ -92,9 +92,7 @@ class FileCell(Cell[T]):
     described: Described[T]
     """What the file says about the enum."""
 
-    def __init__(
-        self, members: Members[T], file: SharedFile, opened: FileLock, lock: LockLike, rules: Rules
-    ) -> None:
+    def __init__(self, members: Members[T], file: SharedFile, opened: FileLock, lock: LockLike, rules: Rules) -> None:
         self.file, self.open_file = file, opened
         self.described = Described(opened, members, rules)
         super().__init__(members, opened.body, lock, rules)

@@ -69,7 +69,7 @@ class Contents(NamedTuple):
     begin: Callable[[memoryview, bool], object] | None
     """Given the body, and whether it is new, write the first value; None: only attach."""
     grown: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda found: found
-    """Given a description that does not differ, return the one that the file is to have: the same object for no new one."""
+    """Given a description that does not differ, return the one that the file is to have; the same object: no other."""
 
     def difference(self, header: Header) -> str:
         """Return how a file differs from this; an empty text if it does not."""
@@ -219,7 +219,7 @@ def _span(place: int) -> tuple[int, int]:
 
 def place_of_description(body: memoryview) -> memoryview:
     """Return the number that says where the description is, in the memory that the body of a file is a part of."""
-    return memoryview(body.obj)[_NUMBERS_AT : _NUMBERS_AT + 8].cast("Q", ())  # type: ignore[arg-type]
+    return memoryview(body.obj)[_NUMBERS_AT : _NUMBERS_AT + 8].cast("Q", ())
 
 
 def describe(fd: int, path: str, header: Header, description: Mapping[str, Any]) -> None:

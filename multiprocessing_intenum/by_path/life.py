@@ -1,10 +1,11 @@
 """How the file of a value by path is made, opened, and begun anew.
 
 Only three things in a file ever change: its body, the mark in its header that the body is being begun anew, and its
-description, if a larger version of the enum or other transitions come. A file is filled under a temporary name, and gets its own name when it is complete. A process that makes it, begins to use it or
-begins it anew holds the kernel's lock on MAKING meanwhile, so only one process does so at a time. A process that uses
-it holds a shared lock on USE, which it takes while it holds MAKING. So a process that holds MAKING, and finds USE free,
-knows that nobody uses the file. If a process dies, the kernel frees its locks.
+description, if a larger version of the enum or other transitions come. A file is filled under a temporary name, and
+gets its own name when it is complete. A process that makes it, begins to use it or begins it anew holds the kernel's
+lock on MAKING meanwhile, so only one process does so at a time. A process that uses it holds a shared lock on USE,
+which it takes while it holds MAKING. So a process that holds MAKING, and finds USE free, knows that nobody uses the
+file. If a process dies, the kernel frees its locks.
 """
 
 from __future__ import annotations

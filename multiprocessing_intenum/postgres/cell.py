@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from multiprocessing_intenum.by_path.cell import FileCell, open_enum
 from multiprocessing_intenum.by_path.file_lock import FileLock
 from multiprocessing_intenum.by_path.life import description_in
-from multiprocessing_intenum.by_path.mirror import Mirror, Row, now
+from multiprocessing_intenum.by_path.mirror import Mirror, Row, describe_mirror, now
 from multiprocessing_intenum.by_path.shared_file import SharedFile
 from multiprocessing_intenum.cell import Cell, OpensCell
 from multiprocessing_intenum.enums.members import EnumMember, Members, members_of
@@ -18,7 +18,7 @@ from multiprocessing_intenum.enums.transitions import Rules
 from multiprocessing_intenum.locks.holding import Operations, guarded, operations_of, seconds
 from multiprocessing_intenum.memory.words import is_change
 from multiprocessing_intenum.postgres.follower import follow
-from multiprocessing_intenum.postgres.lock import MIRRORING, RecordLock, describe_mirror, lock_of
+from multiprocessing_intenum.postgres.lock import MIRRORING, RecordLock, lock_of
 from multiprocessing_intenum.postgres.session import PATIENCE, PROMPT
 from multiprocessing_intenum.postgres.table import Table
 

@@ -15,14 +15,13 @@ from typing_extensions import Self
 
 from multiprocessing_intenum import fork
 from multiprocessing_intenum.by_path.file_lock import FileLock
-from multiprocessing_intenum.by_path.life import describe_anew
-from multiprocessing_intenum.by_path.mirror import Mirror, Row, RowChange
+from multiprocessing_intenum.by_path.mirror import Mirror, Row, RowChange, describe_mirror
 from multiprocessing_intenum.locks.execution import moment
 from multiprocessing_intenum.locks.holding import OwnedLock, ThreadsLock, operations_of
 from multiprocessing_intenum.postgres.session import PATIENCE, PROMPT, Session
 from multiprocessing_intenum.postgres.table import GRACE, NEEDS_PRIMARY, Table
 
-__all__ = ["MIRRORING", "Acquisition", "RecordLock", "close_idle", "describe_mirror", "lock_of"]
+__all__ = ["MIRRORING", "Acquisition", "RecordLock", "close_idle", "lock_of"]
 
 _log = logging.getLogger("multiprocessing_intenum.postgres")
 
@@ -66,11 +65,6 @@ class Acquisition:
     is_lost: bool = False
     """Whether an error has said that the lock was lost, or that it is not known whether a write was done."""
     is_writing: bool = False
-
-
-def describe_mirror(file: FileLock, row: Row, name: str, deadline: float) -> None:
-    """Describe the mirror of a record as its row is described. For the errors see `life.while_nobody_begins`."""
-    describe_anew(file, {**row.description, "record": name}, deadline)
 
 
 class RecordLock(OwnedLock):
