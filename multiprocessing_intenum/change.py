@@ -114,6 +114,8 @@ class Feed(Looks[Change[T]]):
 
     __slots__ = ("_cell", "_entries", "_last")
 
+    count: int
+
     def __init__(self, cell: Cell[T]) -> None:
         self._cell = cell
         self._entries: list[Entry] = []

@@ -96,6 +96,8 @@ class Look(Looks[T]):
 
     __slots__ = ("_cell", "_is_met", "_last", "_wanted")
 
+    count: int
+
     def __init__(self, cell: Cell[T], condition: object) -> None:
         self._is_met, self._wanted = _condition(cell, condition)
         self._cell = cell

@@ -74,6 +74,8 @@ class Transitions:
 
     __slots__ = ("allowed", "members")
 
+    members: Members[Any]
+
     def __init__(self, members: Members[Any], declared: object) -> None:
         self.members = members
         # For each number, the members that may follow, by their identity: the table has one member for each number.
