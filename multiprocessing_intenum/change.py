@@ -129,6 +129,9 @@ class Feed(Looks[Change[T]]):
 
     __slots__ = ("_base", "_entries", "_last", "_words")
 
+    cell: Cell[Any]
+    count: int
+
     def __init__(self, cell: Cell[T], after: tuple[int, int] | None = None) -> None:
         self.cell, self._words = cell, cell.words
         self._entries: list[Entry] = []

@@ -85,6 +85,7 @@ class FileCell(Cell[T]):
 
     __slots__ = ("_window", "described", "file", "open_file")
 
+    view: memoryview[Any]
     open_file: FileLock
     """The lock of its file. It is kept because it marks the file as in use."""
     file: SharedFile

@@ -172,8 +172,8 @@ def is_enum(description: Mapping[str, Any]) -> bool:
 
 
 def _is_transition(number: str, after: Any) -> bool:
-    numbers: list[Any] = after if isinstance(after, list) else [None]
-    return number.removeprefix("-").isdecimal() and all(type(each) is int for each in numbers)
+    is_list = isinstance(after, list) and all(type(each) is int for each in cast("Any", after))
+    return is_list and number.removeprefix("-").isdecimal()
 
 
 def enum_difference(found: Mapping[str, Any], expected: Mapping[str, Any], where: str = "the file") -> str:

@@ -78,7 +78,7 @@ class Table:
         parameters: Mapping[str, str],
         name: str,
         members: Members[Any],
-        transitions: Transitions | None,
+        transitions: Transitions | None = None,
         *,
         create: bool,
     ) -> None:
