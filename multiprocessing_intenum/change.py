@@ -129,7 +129,7 @@ class Feed(Looks[Change[T]]):
 
     __slots__ = ("_base", "_entries", "_last", "_words")
 
-    cell: Cell[Any]
+    cell: Cell[T]
     count: int
 
     def __init__(self, cell: Cell[T], after: tuple[int, int] | None = None) -> None:

@@ -102,7 +102,7 @@ class Look(Looks[T]):
 
     __slots__ = ("_is_met", "_last", "_wanted", "_words")
 
-    cell: Cell[Any]
+    cell: Cell[T]
     count: int
 
     def __init__(self, cell: Cell[T], condition: object) -> None:
