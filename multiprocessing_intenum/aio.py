@@ -96,6 +96,9 @@ class _Watcher:
     def _look(self) -> bool:
         """Complete the futures if there was a change. If there are none, forget this watcher and return True."""
         words = self._cell.words
+        is_named = self._cell.is_named()
+        if is_named:
+            self._cell.look_after_owner()
         with _watching:
             if not self.futures:
                 self._forget()
@@ -103,7 +106,7 @@ class _Watcher:
             count = words.count[()]
             # A writer that was killed before it counted its change has changed the state nevertheless.
             # And a waiter has to look itself if the file of the value has lost its name.
-            if count != self._count or words.settled[()] != words.state[()] or not self._cell.is_named():
+            if count != self._count or words.settled[()] != words.state[()] or not is_named:
                 self._complete()
                 # Noted only when all are complete: after an error the next round completes the rest.
                 self._count = count
@@ -165,7 +168,7 @@ async def _until(look: Looks[R], timeout: float | None) -> R | None:
         found = look()
         if found is not None:
             return found
-        if look.cell.ensure_named():
+        if look.cell.keep_up():
             continue
         if left <= 0:
             return None
@@ -215,7 +218,7 @@ async def wait_for(
         'CALCULATING'
     """
     cell = cell_of(status)
-    cell.ensure_named()
+    cell.keep_up()
     look = Look(cell, condition)
     member = await _until(look, timeout)
     if member is None:
@@ -252,7 +255,7 @@ def changes(status: HasCell[T], *, timeout: float | None = None) -> AsyncIterato
     """
     cell = cell_of(status)
     Deadline(timeout)  # a wrong timeout is an error now, not at the first change
-    cell.ensure_named()
+    cell.keep_up()
     return _Changes(cell, timeout)
 
 

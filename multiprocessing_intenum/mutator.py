@@ -74,7 +74,13 @@ def _copy_state(cell: Cell[T], other: HasCell[T]) -> None:
 set_member.__name__, set_member.__qualname__ = "set", "IntEnumValue.set"
 
 
-def exchange(status: HasCell[T], new: T | str | HasCell[T], timeout: float | None = None) -> T:
+def exchange(
+    status: HasCell[T],
+    new: T | str | HasCell[T],
+    timeout: float | None = None,
+    *,
+    on_death: T | str | None = None,
+) -> T:
     """Set a shared value and return its previous member, in one step.
 
     The idea is Java's `AtomicReference.getAndSet`.
@@ -99,17 +105,28 @@ def exchange(status: HasCell[T], new: T | str | HasCell[T], timeout: float | Non
     """
     cell = cell_of(status)
     member = resolve(cell.members, new)  # a wrong argument is an error at once, not when the lock is free
+    heir = _heir(cell, member, on_death)
 
     def step() -> T:
+        cell.attend()
         before = cell.load()
-        status.set(member if new is member else _now(cell.members, new, member))  # 90 ns faster for a member
+        now = member if new is member else _now(cell.members, new, member)  # 90 ns faster for a member
+        if on_death is None:
+            status.set(now)
+        else:
+            cell.claim(status.set, now, heir, from_others=True)
         return before
 
     return cell.locked(step, timeout)
 
 
 def compare_and_set(
-    status: HasCell[T], expected: T | str | HasCell[T], new: T | str | HasCell[T], timeout: float | None = None
+    status: HasCell[T],
+    expected: T | str | HasCell[T],
+    new: T | str | HasCell[T],
+    timeout: float | None = None,
+    *,
+    on_death: T | str | None = None,
 ) -> bool:
     """Set a shared value if it is the expected member, and return whether it was.
 
@@ -134,11 +151,16 @@ def compare_and_set(
         >>> compare_and_set(status, "IDLE", "CALCULATING"), compare_and_set(status, "IDLE", "CALCULATING")
         (True, False)
     """
-    return _compare(status, expected, new, timeout)[0]
+    return _compare(status, expected, new, timeout, on_death)[0]
 
 
 def compare_and_exchange(
-    status: HasCell[T], expected: T | str | HasCell[T], new: T | str | HasCell[T], timeout: float | None = None
+    status: HasCell[T],
+    expected: T | str | HasCell[T],
+    new: T | str | HasCell[T],
+    timeout: float | None = None,
+    *,
+    on_death: T | str | None = None,
 ) -> T:
     """Set a shared value if it is the expected member, and return the member that was found.
 
@@ -163,25 +185,44 @@ def compare_and_exchange(
         >>> compare_and_exchange(status, "IDLE", "CALCULATING").name
         'UNAVAILABLE'
     """
-    return _compare(status, expected, new, timeout)[1]
+    return _compare(status, expected, new, timeout, on_death)[1]
+
+
+def _heir(cell: Cell[T], new: T, on_death: T | str | None) -> T:
+    """Return the member that follows if the owner of a state ends; `new` if there is to be none."""
+    if on_death is None:
+        return new
+    member = resolve(cell.members, on_death)
+    cell.check_follows(new, member)
+    return member
 
 
 def _compare(
-    status: HasCell[T], expected: T | str | HasCell[T], new: T | str | HasCell[T], timeout: float | None
+    status: HasCell[T],
+    expected: T | str | HasCell[T],
+    new: T | str | HasCell[T],
+    timeout: float | None,
+    on_death: T | str | None,
 ) -> tuple[bool, T]:
     """Set a shared value if it is the expected member. Return whether it was, and the member that was found."""
     cell = cell_of(status)
     members = cell.members
     expected_member = resolve(members, expected, "expect")
     new_member = resolve(members, new)
+    heir = _heir(cell, new_member, on_death)
 
     def step() -> tuple[bool, T]:
+        cell.attend()
         found = cell.load()
         wanted = expected_member if expected is expected_member else _now(members, expected, expected_member)
         # The table has one member for each number, so `is` compares them whatever the enum's own __eq__ does.
         is_expected = found is wanted
         if is_expected:
-            status.set(new_member if new is new_member else _now(members, new, new_member))
+            now = new_member if new is new_member else _now(members, new, new_member)
+            if on_death is None:
+                status.set(now)
+            else:
+                is_expected = cell.claim(status.set, now, heir, from_others=False)
         return is_expected, found
 
     return cell.locked(step, timeout)
@@ -220,6 +261,7 @@ def update(status: HasCell[T], function: Callable[[T], T | str | HasCell[T]], ti
         raise TypeError(message)
 
     def step() -> T:
+        cell.attend()
         status.set(resolve(cell.members, function(cell.load())))
         return cell.load()
 

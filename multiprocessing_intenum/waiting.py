@@ -90,7 +90,7 @@ class Sleeper:
             found = look()
             if found is not None:
                 return found
-            if look.cell.ensure_named():
+            if look.cell.keep_up():
                 continue
             if left <= 0:
                 return None
@@ -179,7 +179,7 @@ def wait_for(
     """
     fork.notice()
     cell = cell_of(status)
-    cell.ensure_named()
+    cell.keep_up()
     look = Look(cell, condition)
     deadline = Deadline(timeout)
     longest = seconds(max_interval, "max_interval")

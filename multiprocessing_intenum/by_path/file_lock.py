@@ -14,9 +14,9 @@ from typing import Any
 from typing_extensions import Self
 
 from multiprocessing_intenum import fork
-from multiprocessing_intenum.by_path.open_file import MAKING, USE, WRITING, GoneError, OpenFile, close_in_child, private
 from multiprocessing_intenum.locks.execution import Pauses, at_end, execution, moment
 from multiprocessing_intenum.locks.holding import OwnedLock, operations_of
+from multiprocessing_intenum.locks.open_file import MAKING, USE, WRITING, GoneError, OpenFile, close_in_child, private
 
 __all__ = ["PATIENCE", "FileLock"]
 

@@ -31,7 +31,7 @@ from contextlib import suppress
 from multiprocessing_intenum import fork
 from multiprocessing_intenum.by_path.file_lock import FileLock
 from multiprocessing_intenum.by_path.mirror import Duty, Mirror, Question, Row, describe_mirror, now
-from multiprocessing_intenum.by_path.open_file import FOLLOWING
+from multiprocessing_intenum.locks.open_file import FOLLOWING
 from multiprocessing_intenum.postgres.lock import close_idle
 from multiprocessing_intenum.postgres.session import Session
 from multiprocessing_intenum.postgres.table import Found, Table, find_all, listen

@@ -21,7 +21,7 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["FOLLOWING", "MAKING", "USE", "WRITING", "GoneError", "OpenFile", "private"]
+__all__ = ["FOLLOWING", "MAKING", "USE", "WRITING", "GoneError", "OpenFile", "is_locked", "private"]
 
 # Open-file-description locks (Linux 3.15, macOS): each belongs to an opening of the file, excludes other openings in
 # any process or container, and ends when the last descriptor of its opening is closed. POSIX's own file locks belong
@@ -171,7 +171,7 @@ class OpenFile:
             # ensure_ours(), spelled out: each write comes here twice.
             if _seek(self.fd, 0, _HERE) != self._mark:
                 self._fail()
-            _call(self.fd, _WAIT if wait else _TRY, _LOCKS[byte, exclusive])
+            _call(self.fd, _WAIT if wait else _TRY, _LOCKS.get((byte, exclusive)) or _flock(fcntl.F_WRLCK, byte))
         except OSError as error:
             if error.errno in _BUSY:
                 return False
@@ -214,8 +214,7 @@ class OpenFile:
     def is_locked(self, byte: int) -> bool:
         """Whether another opening has locked a byte."""
         self.ensure_ours()
-        answer: bytes = _call(self.fd, _QUERY, _LOCKS[byte, True])
-        return answer[_TYPE] != _UNLOCKED
+        return is_locked(self.fd, byte)
 
     def ensure_ours(self) -> None:
         """Raise GoneError if the descriptor is no longer ours."""
@@ -245,6 +244,12 @@ class OpenFile:
         self.fd = -1
 
     __del__ = close
+
+
+def is_locked(fd: int, byte: int) -> bool:
+    """Whether another opening of the file than that of this descriptor has locked a byte."""
+    answer: bytes = _call(fd, _QUERY, _flock(fcntl.F_WRLCK, byte))
+    return answer[_TYPE] != _UNLOCKED
 
 
 def _meaning(error: OSError, path: str) -> OSError:
