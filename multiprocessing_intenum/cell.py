@@ -40,7 +40,8 @@ class Cell(Generic[T]):
     """A shared value without its masquerade: where its state lies, how a writer locks it and stores to it."""
 
     __slots__ = (
-        "_block", "by_number", "claimed", "exact_type", "lock", "members", "operations", "rules", "view", "words", "write",
+        "_block", "by_number", "claimed", "exact_type", "lock", "members", "operations", "rules", "view", "words",
+        "write",
     )  # fmt: skip
 
     operations: Operations
@@ -205,7 +206,7 @@ class Cell(Generic[T]):
                 return False
             claim(words, owner)
             return True
-        claim(words, owner._replace(count=owner.count + 1))
+        claim(words, owner._replace(since=owner.since + 1))
         try:
             write(member)
         except BaseException:
@@ -216,7 +217,7 @@ class Cell(Generic[T]):
             # A set() of a subclass has done something else, or a signal handler has written meanwhile.
             attend(words)
             if words.state[()] == owner.state:
-                claim(words, owner._replace(count=words.count[()]))
+                claim(words, owner._replace(since=words.count[()]))
         return True
 
     def is_same(self, other: Cell[Any]) -> bool:

@@ -89,6 +89,8 @@ def exchange(
         status: the shared value.
         new: what to set, as in `set()`.
         timeout: seconds to wait for the lock; None waits for ever.
+        on_death: the member, or its name, that follows if this process ends while the state is still the one that this
+            call has set. The process owns the state until then, or until anybody changes it. None: nothing follows.
 
     Returns:
         The previous member.
@@ -96,6 +98,9 @@ def exchange(
     Raises:
         TimeoutError: the lock was not free in time: its holder is busy or dead.
         TypeError, KeyError, OverflowError, ValueError: `new` cannot be set, or an argument is of the wrong kind.
+        TransitionError: `on_death` must not follow `new`.
+        NotImplementedError: with `on_death`, the platform can not tell whether a process lives. By path, Linux and
+            macOS can.
         After any error nothing was written.
 
     Example:
@@ -137,6 +142,8 @@ def compare_and_set(
         expected: the member, or its name, that the shared value must have for the write to happen.
         new: what to set, as in `set()`.
         timeout: seconds to wait for the lock; None waits for ever.
+        on_death: the member, or its name, that follows if this process ends while the state is still the one that this
+            call has set. The process owns the state until then, or until anybody changes it. None: nothing follows.
 
     Returns:
         True if the value was `expected` and has been set to `new`, else False.
@@ -144,12 +151,17 @@ def compare_and_set(
     Raises:
         TimeoutError: the lock was not free in time: its holder is busy or dead.
         TypeError, KeyError, OverflowError, ValueError: an argument is of the wrong kind or names no member.
+        TransitionError: `on_death` must not follow `new`.
+        NotImplementedError: with `on_death`, the platform can not tell whether a process lives. By path, Linux and
+            macOS can.
         After any error nothing was written.
 
     Example:
         >>> status = WorkerStatus("IDLE")
         >>> compare_and_set(status, "IDLE", "CALCULATING"), compare_and_set(status, "IDLE", "CALCULATING")
         (True, False)
+        >>> compare_and_set(status, "CALCULATING", "IDLE", on_death="UNAVAILABLE")
+        True
     """
     return _compare(status, expected, new, timeout, on_death)[0]
 
@@ -171,6 +183,8 @@ def compare_and_exchange(
         expected: the member, or its name, that the shared value must have for the write to happen.
         new: what to set, as in `set()`.
         timeout: seconds to wait for the lock; None waits for ever.
+        on_death: the member, or its name, that follows if this process ends while the state is still the one that this
+            call has set. The process owns the state until then, or until anybody changes it. None: nothing follows.
 
     Returns:
         The previous member. The write happened if, and only if, this member is `expected`.
@@ -178,6 +192,9 @@ def compare_and_exchange(
     Raises:
         TimeoutError: the lock was not free in time: its holder is busy or dead.
         TypeError, KeyError, OverflowError, ValueError: an argument is of the wrong kind or names no member.
+        TransitionError: `on_death` must not follow `new`.
+        NotImplementedError: with `on_death`, the platform can not tell whether a process lives. By path, Linux and
+            macOS can.
         After any error nothing was written.
 
     Example:

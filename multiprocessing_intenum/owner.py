@@ -1,4 +1,4 @@
-"""The owner of a state: a process whose end changes the state. `adopt` and `reap`; see also `on_death=` in `mutator`."""
+"""The owner of a state, a process whose end changes the state: `adopt` and `reap`. See also `on_death=` in mutator."""
 
 from __future__ import annotations
 

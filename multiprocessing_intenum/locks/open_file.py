@@ -11,6 +11,7 @@ import sys
 import time
 import weakref
 from collections.abc import Callable
+from functools import partial
 from typing import NoReturn
 
 from multiprocessing_intenum import fork
@@ -59,6 +60,7 @@ if fcntl is not None:
     }
     _UNLOCKS = {byte: _flock(fcntl.F_UNLCK, byte) for byte in range(USE, FOLLOWING + 1)}
     _UNLOCKED = struct.pack("@h", fcntl.F_UNLCK)
+    _exclusive = partial(_flock, fcntl.F_WRLCK)
 
 _FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
@@ -171,7 +173,7 @@ class OpenFile:
             # ensure_ours(), spelled out: each write comes here twice.
             if _seek(self.fd, 0, _HERE) != self._mark:
                 self._fail()
-            _call(self.fd, _WAIT if wait else _TRY, _LOCKS.get((byte, exclusive)) or _flock(fcntl.F_WRLCK, byte))
+            _call(self.fd, _WAIT if wait else _TRY, _LOCKS.get((byte, exclusive)) or _exclusive(byte))
         except OSError as error:
             if error.errno in _BUSY:
                 return False
@@ -248,7 +250,7 @@ class OpenFile:
 
 def is_locked(fd: int, byte: int) -> bool:
     """Whether another opening of the file than that of this descriptor has locked a byte."""
-    answer: bytes = _call(fd, _QUERY, _flock(fcntl.F_WRLCK, byte))
+    answer: bytes = _call(fd, _QUERY, _LOCKS.get((byte, True)) or _exclusive(byte))
     return answer[_TYPE] != _UNLOCKED
 
 

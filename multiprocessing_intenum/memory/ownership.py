@@ -34,7 +34,7 @@ _CLAIMED = 2
 class Owner(NamedTuple):
     """Who owns the state, and what becomes of it."""
 
-    count: int
+    since: int
     """The count of changes at which the state is owned."""
     state: int
     on_death: int
@@ -54,7 +54,7 @@ def owner_of(words: Words) -> tuple[int, Owner] | None:
         count, state = words.count[()], words.state[()]
         for slot in (claimed & 1, 1 - (claimed & 1)):
             found = _read(words, slot)
-            if found.count == count and found.state == state:
+            if found.since == count and found.state == state:
                 return slot, found
     return None
 
@@ -70,7 +70,7 @@ def _fill(words: Words, slot: int, owner: Owner | None) -> None:
     count[()] = _NOBODY
     if owner is not None:
         _SLOT.pack_into(words.claims, at, _NOBODY, *owner[1:])
-        count[()] = owner.count + 1
+        count[()] = owner.since + 1
 
 
 def claim(words: Words, owner: Owner) -> None:
@@ -95,7 +95,7 @@ def attend(words: Words, after: int | None = None) -> None:
     is_pending = False
     for slot in (0, 1):
         found = _read(words, slot)
-        if found.count > count:
+        if found.since > count:
             # A process was killed before it stored the state that it claimed; or this one is about to store it.
             if found.state == after and found.token == words.owners.token:
                 is_pending = True

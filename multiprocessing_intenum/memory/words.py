@@ -291,6 +291,8 @@ class Words:
             count[()] = number
             settled[()] = after
             if is_claimed:
+                from multiprocessing_intenum.memory import ownership
+
                 ownership.end(self)
 
         return store
