@@ -479,13 +479,13 @@ def test_a_follower_does_not_take_over_the_state_of_another_enum(
 ) -> None:
     status = WorkerStatus(IDLE, at=machine())
     server.ask(
-        "UPDATE multiprocessing_intenum SET state = 3, version = 5, enum = jsonb_set(enum, '{members,NEW}', '7')"
+        "UPDATE multiprocessing_intenum SET state = 3, version = 5, enum = jsonb_set(enum, '{members,IDLE}', '7')"
     )
     end = time.monotonic() + DEADLINE
-    while not [each for each in caplog.messages if "NEW = 7 only in the record 'mode'" in each]:
+    while not [each for each in caplog.messages if "IDLE = 7 in the record 'mode', 2 here" in each]:
         assert time.monotonic() < end
     assert status == IDLE
-    with pytest.raises(ValueError, match="NEW = 7 only in the record 'mode'"):
+    with pytest.raises(ValueError, match="IDLE = 7 in the record 'mode', 2 here"):
         status.set(UNAVAILABLE)
 
 
