@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import random
 import time
@@ -12,7 +13,7 @@ from helpers import DEADLINE
 from multiprocessing_intenum import UnknownMemberError, exchange, value_at
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 BEHIND = 8
 """How many changes a writer lets the follower be behind. With the changes of the other writers it stays below 16."""
@@ -59,3 +60,16 @@ def open_alternately(kinds: Sequence[Any], path: str, has_begun: int) -> None:
             os.write(has_begun, b".")
         status.set("IDLE")
         del status
+
+
+def write_csv(feed: Iterator[Any], path: str, last: str) -> int:
+    """Write a row for each change into a file, until the state has this name. Return how many there were."""
+    with open(path, "w", newline="") as file:
+        rows = csv.writer(file)
+        for count, change in enumerate(feed, 1):
+            before = None if change.before is None else change.before.name
+            rows.writerow([change.number, before, change.after.name])
+            file.flush()
+            if change.after.name == last:
+                return count
+    raise AssertionError
