@@ -14,7 +14,7 @@ from multiprocessing_intenum.enums.members import EnumMember, UnknownMemberError
 from multiprocessing_intenum.memory.words import Entry
 from multiprocessing_intenum.waiting import Deadline, Looks, Sleeper
 
-__all__ = ["Change", "Feed", "changes", "history", "last_change"]
+__all__ = ["Change", "Feed", "change_of", "changes", "history", "last_change"]
 
 T = TypeVar("T", bound=EnumMember)
 
@@ -52,7 +52,8 @@ _LATEST = datetime(9999, 12, 30, tzinfo=timezone.utc).timestamp()
 """The latest time that a change can have, in seconds since the epoch: every time zone can show it."""
 
 
-def _change(cell: Cell[T], entry: Entry) -> Change[T]:
+def change_of(cell: Cell[T], entry: Entry) -> Change[T]:
+    """Return a change with the members that its numbers mean. For the errors see `changes`."""
     if not 0 <= entry.time <= _LATEST:  # also NaN
         raise cell.words.damaged(f"the time of the change number {entry.number} is {entry.time!r}")
     after, before = cell.member_in_history(entry.after), None
@@ -82,7 +83,7 @@ def last_change(status: HasCell[T]) -> Change[T]:
         True
     """
     cell = cell_of(status)
-    return _change(cell, _last_entries(cell)[-1])
+    return change_of(cell, _last_entries(cell)[-1])
 
 
 def _last_entries(cell: Cell[Any]) -> list[Entry]:
@@ -115,7 +116,7 @@ def history(status: HasCell[T]) -> list[Change[T]]:
         ['IDLE', 'CALCULATING', 'IDLE']
     """
     cell = cell_of(status)
-    return [_change(cell, entry) for entry in _last_entries(cell)]
+    return [change_of(cell, entry) for entry in _last_entries(cell)]
 
 
 class Feed(Looks[Change[T]]):
@@ -128,19 +129,27 @@ class Feed(Looks[Change[T]]):
 
     __slots__ = ("_base", "_entries", "_last", "_words")
 
+    cell: Cell[T]
+    count: int
+
     def __init__(self, cell: Cell[T], after: tuple[int, int] | None = None) -> None:
         self.cell, self._words = cell, cell.words
         self._entries: list[Entry] = []
-        self.count = self._words.count[()]
-        if after is None:
-            self.count, _, *after = self._words.changes_since(self.count)
-        self._last, self._base = after
+        found = self._words.changes_since(self._words.count[()])
+        self.count, self._last, self._base = found.counted, found.last, found.base
+        if after is not None:
+            self._last, self._base = after
 
     def __call__(self) -> Change[T] | None:
         """Return the next change, or None if there is none yet.
 
         After an error the next call goes on with the change after the one that it was about.
         """
+        entry = self.entry()
+        return None if entry is None else change_of(self.cell, entry)
+
+    def entry(self) -> Entry | None:
+        """Return the next change as numbers, or None if there is none yet."""
         while not self._entries:
             words = self._words
             self.count, self._entries, self._last, self._base = words.changes_since(self._last, self._base)
@@ -149,7 +158,7 @@ class Feed(Looks[Change[T]]):
                 if words is self.cell.words:
                     return None
                 self._words, self._last, self._base = self.cell.words, -1, 0  # the cell goes on with another file
-        return _change(self.cell, self._entries.pop())
+        return self._entries.pop()
 
 
 def changes(status: HasCell[T], *, timeout: float | None = None) -> Iterator[Change[T]]:

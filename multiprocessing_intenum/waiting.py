@@ -102,6 +102,9 @@ class Look(Looks[T]):
 
     __slots__ = ("_is_met", "_last", "_wanted", "_words")
 
+    cell: Cell[T]
+    count: int
+
     def __init__(self, cell: Cell[T], condition: object) -> None:
         self._is_met, self._wanted = _condition(cell, condition)
         self.cell, self._words = cell, cell.words

@@ -83,18 +83,19 @@ class FileCell(Cell[T]):
         rules: what the class of the value declares.
     """
 
-    __slots__ = ("_file", "_window", "described", "open_file")
+    __slots__ = ("_window", "described", "file", "open_file")
 
+    view: memoryview[Any]
     open_file: FileLock
     """The lock of its file. It is kept because it marks the file as in use."""
+    file: SharedFile
+    """How it was opened."""
     described: Described[T]
     """What the file says about the enum."""
 
-    def __init__(
-        self, members: Members[T], file: SharedFile, opened: FileLock, lock: LockLike, rules: Rules
-    ) -> None:
-        self._file, self.open_file = file, opened
-        self.described = Described(opened, file, members, rules)
+    def __init__(self, members: Members[T], file: SharedFile, opened: FileLock, lock: LockLike, rules: Rules) -> None:
+        self.file, self.open_file = file, opened
+        self.described = Described(opened, members, rules)
         super().__init__(members, opened.body, lock, rules)
         self.words.remedy = f"{file.path!r} is damaged: stop the processes that use it, and remove it"
         if file.readonly:
@@ -138,23 +139,23 @@ class FileCell(Cell[T]):
         """
         if self.is_named():
             return False
-        if not self._file.readonly:
+        if not self.file.readonly:
             raise self.open_file.gone()
         try:
-            opened = open_enum(self._file, self.members, None, None)
+            opened = open_enum(self.file, self.members, None, None)
         except FileNotFoundError:  # no process has made it again yet
             return False
         self._window.show(opened.opened().fd)
         words = Words(opened.body)
         words.remedy = self.words.remedy
-        self.open_file, self.described = opened, Described(opened, self._file, self.members, self.rules)
+        self.open_file, self.described = opened, Described(opened, self.members, self.rules)
         self.words = words
         return True
 
     @property
     def place(self) -> str:
         """Where the value is, for an error."""
-        return f"; the value is in {self._file.path!r}"
+        return f"; the value is in {self.file.path!r}"
 
     def copy(self) -> FileCell[T]:
         """Return this cell: a copy of an object that holds a value by path shares the value."""
@@ -163,7 +164,7 @@ class FileCell(Cell[T]):
     def pickled(self, name: str) -> tuple[Callable[..., Cell[Any]], tuple[Any, ...]]:
         """Return a function and its arguments. With them any process of the machine opens the same file."""
         other = None if self.lock is self.open_file else self.lock
-        return _unpickled, (self.members.enum_type, self._file, other)
+        return _unpickled, (self.members.enum_type, self.file, other)
 
 
 def _unpickled(enum_type: type[Any], file: SharedFile, lock: LockLike | None, rules: Rules) -> Cell[Any]:
@@ -200,7 +201,10 @@ def open_enum(
             "at=, or SharedFile(..., readonly=True) to only read it"
         )
 
-    contents = Contents(description, SIZE, differs, begin, lambda found: grown(found, description))
+    def larger(found: Mapping[str, Any]) -> Mapping[str, Any]:
+        return found if record else grown(found, description)  # a mirror is described as the record is
+
+    contents = Contents(description, SIZE, differs, begin, larger)
     opened = open_file(file, contents, is_user=is_user, timeout=timeout)
     if Words(opened.body).are_whole():
         return opened

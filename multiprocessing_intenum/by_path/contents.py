@@ -69,7 +69,7 @@ class Contents(NamedTuple):
     begin: Callable[[memoryview, bool], object] | None
     """Given the body, and whether it is new, write the first value; None: only attach."""
     grown: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda found: found
-    """Given a description that does not differ, return the one that the file is to have: the same object for no new one."""
+    """Given a description that does not differ, return the one that the file is to have; the same object: no other."""
 
     def difference(self, header: Header) -> str:
         """Return how a file differs from this; an empty text if it does not."""
@@ -86,7 +86,7 @@ class Contents(NamedTuple):
         if found:
             how = f"stop all processes that use this one{users.listed(file.path)}, and "
             how += "remove it, because it is kept" if file.keep else "then start with the new version"
-            raise _not_ours(file, f"holds another value: {found}. Give another path, or {how}")
+            raise _not_ours(file.path, f"holds another value: {found}. Give another path, or {how}")
 
     def fill(self, fd: int, file: SharedFile) -> Header:
         """Write all of it into a new file, with the first value. Return the header."""
@@ -100,13 +100,13 @@ class Contents(NamedTuple):
         content[at : at + len(text)] = text
         begin = cast("Callable[[memoryview, bool], object]", self.begin)
         begin(memoryview(content)[BODY_AT : BODY_AT + self.size], True)
-        _write(fd, LINE, 0, file)  # first: a process that finds this file then knows that it is ours
+        _write(fd, LINE, 0, file.path)  # first: a process that finds this file then knows that it is ours
         if hasattr(os, "posix_fallocate"):  # a full file system is an error now, not a SIGBUS at some later write
             try:
                 os.posix_fallocate(fd, 0, len(content))
             except OSError as error:
-                raise _named(error, len(content), file) from error
-        _write(fd, content, 0, file)
+                raise _named(error, len(content), file.path) from error
+        _write(fd, content, 0, file.path)
         return Header({}, place, self.size, False)
 
 
@@ -129,7 +129,7 @@ def description_of(file: SharedFile) -> dict[str, Any]:
         message = "there is no shared value here"
         raise FileNotFoundError(errno.ENOENT, message, file.path)
     try:
-        return read_header(opened.fd, file).description
+        return read_header(opened.fd, file.path).description
     finally:
         opened.close()
 
@@ -183,18 +183,18 @@ def _refuse(info: os.stat_result, file: SharedFile) -> None:
         raise PermissionError(errno.EPERM, message, file.path)
 
 
-def read_header(fd: int, file: SharedFile) -> Header:
+def read_header(fd: int, path: str) -> Header:
     """Return the header. Raise ValueError if this library has not written it."""
     start = os.pread(fd, BODY_AT, 0).ljust(BODY_AT, b"\0")  # a file may be shorter
     if not start.startswith(MAGIC):
-        raise _not_ours(file, "holds something else than a shared value: give another path")
+        raise _not_ours(path, "holds something else than a shared value: give another path")
     line = start[: start.find(b"\n") + 1]
     if line != LINE:
         found, expected = (printable(each[len(MAGIC) : -1].decode("ascii", "replace")) for each in (line, LINE))
         raise _not_ours(
-            file,
+            path,
             f"was made by another version of multiprocessing-intenum, or on another processor: it has layout {found}, "
-            f"expected layout {expected}; stop the processes that use it{users.listed(file.path)}, and remove it",
+            f"expected layout {expected}; stop the processes that use it{users.listed(path)}, and remove it",
         )
     for _ in range(_TRIES):
         place, size, beginning = _NUMBERS.unpack_from(start, _NUMBERS_AT)
@@ -209,7 +209,7 @@ def read_header(fd: int, file: SharedFile) -> Header:
                     return Header(cast("dict[str, Any]", description), place, size, bool(beginning))
             break
         start = again.ljust(BODY_AT, b"\0")
-    raise _not_ours(file, "is damaged: stop the processes that use it, and remove it")
+    raise _not_ours(path, "is damaged: stop the processes that use it, and remove it")
 
 
 def _span(place: int) -> tuple[int, int]:
@@ -219,17 +219,17 @@ def _span(place: int) -> tuple[int, int]:
 
 def place_of_description(body: memoryview) -> memoryview:
     """Return the number that says where the description is, in the memory that the body of a file is a part of."""
-    return memoryview(body.obj)[_NUMBERS_AT : _NUMBERS_AT + 8].cast("Q", ())  # type: ignore[arg-type]
+    return memoryview(body.obj)[_NUMBERS_AT : _NUMBERS_AT + 8].cast("Q", ())
 
 
-def describe(fd: int, file: SharedFile, header: Header, description: Mapping[str, Any]) -> None:
+def describe(fd: int, path: str, header: Header, description: Mapping[str, Any]) -> None:
     """Describe the body anew. The caller has locked MAKING."""
     text = _text_of(description)
     begin, length = _span(header.place)
     at = _after(BODY_AT + header.size)
     if at < begin + length and begin < at + len(text):  # there is no room before the present description
         at = _after(begin + length)
-    _write(fd, text, at, file)
+    _write(fd, text, at, path)
     os.fsync(fd)  # else a power cut may leave the number without the text
     place = ((header.place >> 56) + 1 & 0xFF) << 56 | at // 64 << 24 | len(text)
     os.pwrite(fd, place.to_bytes(8, sys.byteorder), _NUMBERS_AT)
@@ -249,31 +249,31 @@ def _text_of(description: Mapping[str, Any]) -> bytes:
     return text
 
 
-def _write(fd: int, content: bytes | bytearray, at: int, file: SharedFile) -> None:
+def _write(fd: int, content: bytes | bytearray, at: int, path: str) -> None:
     try:
         written = 0
         while written < len(content):
             written += os.pwrite(fd, content[written:], at + written)
     except OSError as error:
-        raise _named(error, len(content), file) from error
+        raise _named(error, len(content), path) from error
 
 
-def _named(error: OSError, length: int, file: SharedFile) -> OSError:
+def _named(error: OSError, length: int, path: str) -> OSError:
     """Return an error with the path, which says what to do if there is no room."""
     message = os.strerror(error.errno or 0)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         message = f"no room for the {length:,} bytes of a shared value: free some, or give another path"
-    return OSError(error.errno, message, file.path)
+    return OSError(error.errno, message, path)
 
 
-def _not_ours(file: SharedFile, why: str) -> ValueError:
-    return ValueError(f"{file.path!r} {why}. It was left as it is")
+def _not_ours(path: str, why: str) -> ValueError:
+    return ValueError(f"{path!r} {why}. It was left as it is")
 
 
-def begin_anew(fd: int, file: SharedFile, header: Header, contents: Contents, body: memoryview) -> None:
+def begin_anew(fd: int, path: str, header: Header, contents: Contents, body: memoryview) -> None:
     """Write the first value, and the description, over another one. The header says so meanwhile."""
     os.pwrite(fd, b"\1", _BEGINNING_AT)
     if contents.description != header.description:
-        describe(fd, file, header, contents.description)
+        describe(fd, path, header, contents.description)
     cast("Callable[[memoryview, bool], object]", contents.begin)(body, False)
     os.pwrite(fd, b"\0", _BEGINNING_AT)

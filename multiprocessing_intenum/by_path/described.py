@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
-from multiprocessing_intenum.by_path.contents import place_of_description, read_header
+from multiprocessing_intenum.by_path.contents import place_of_description
 from multiprocessing_intenum.by_path.file_lock import FileLock
-from multiprocessing_intenum.by_path.shared_file import SharedFile
+from multiprocessing_intenum.by_path.life import description_in
 from multiprocessing_intenum.enums.members import EnumMember, Members, UnknownMemberError
 from multiprocessing_intenum.enums.schema import name_in, transitions_in
 from multiprocessing_intenum.enums.transitions import Rules, Transitions
@@ -23,33 +23,29 @@ class Described(Generic[T]):
 
     Args:
         opened: the open file.
-        file: how it was opened.
         members: the table of the enum.
         rules: what the class of the value declares.
     """
 
-    __slots__ = ("_file", "_members", "_opened", "_place", "_read", "_rules")
+    __slots__ = ("_members", "_opened", "_place", "_read", "_rules")
 
-    def __init__(self, opened: FileLock, file: SharedFile, members: Members[T], rules: Rules) -> None:
-        self._opened, self._file, self._members, self._rules = opened, file, members, rules
+    def __init__(self, opened: FileLock, members: Members[T], rules: Rules) -> None:
+        self._opened, self._members, self._rules = opened, members, rules
         self._place = place_of_description(opened.body)
-        # The place of the description that was read last, and what it says. They are replaced at once, because another
-        # thread may look meanwhile.
-        self._read: tuple[int, Mapping[str, Any], Transitions | None] = -1, {}, None
+        # The place of the description that was read last, and its transitions. They are replaced at once, because
+        # another thread may look meanwhile.
+        self._read: tuple[int, Transitions | None] = -1, None
 
     def description(self) -> Mapping[str, Any]:
         """Return the present description. For the errors see `contents.read_header`."""
-        return self._present()[1]
+        return description_in(self._opened)
 
     def transitions(self) -> Transitions | None:
         """Return the allowed transitions of the file. For the errors see `contents.read_header`."""
-        return self._present()[2]
-
-    def _present(self) -> tuple[int, Mapping[str, Any], Transitions | None]:
         if self._place[()] != self._read[0]:
-            header = read_header(self._opened.opened().fd, self._file)
-            self._read = header.place, header.description, transitions_in(header.description, self._members)
-        return self._read
+            description = self.description()
+            self._read = self._opened.described[0], transitions_in(description, self._members)
+        return self._read[1]
 
     def check(self, before: int, after: T) -> None:
         """Raise TransitionError if this member must not follow the state of this number."""
@@ -57,7 +53,7 @@ class Described(Generic[T]):
         if own is not None:
             own.check(self._members.number_of(self.member(before)), after)
             return
-        place, _, transitions = self._read
+        place, transitions = self._read
         if self._place[()] != place:
             transitions = self.transitions()
         if transitions is not None:

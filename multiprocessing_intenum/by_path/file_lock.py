@@ -7,7 +7,7 @@ import math
 import os
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -16,7 +16,7 @@ from typing_extensions import Self
 from multiprocessing_intenum import fork
 from multiprocessing_intenum.by_path.open_file import MAKING, USE, WRITING, GoneError, OpenFile, close_in_child, private
 from multiprocessing_intenum.locks.execution import Pauses, at_end, execution, moment
-from multiprocessing_intenum.locks.holding import OwnedLock
+from multiprocessing_intenum.locks.holding import OwnedLock, operations_of
 
 __all__ = ["PATIENCE", "FileLock"]
 
@@ -80,11 +80,13 @@ class FileLock(OwnedLock):
 
     __slots__ = (
         "__weakref__", "_byte", "_idle", "_is_user", "_named_at", "_readonly", "_reduced", "_root", "_turns", "_use",
-        "body",
+        "body", "described",
     )  # fmt: skip
 
     body: memoryview
     """The shared memory."""
+    described: tuple[int, Mapping[str, Any]]
+    """The place of the description that was read last, and what it says: see `life.description_in`."""
 
     def __init__(
         self,
@@ -102,6 +104,7 @@ class FileLock(OwnedLock):
         self._byte = byte
         self._root = _root()
         self._named_at = 0
+        self.described = -1, {}
         _locks.add(self)
         self._open_at_once()
 
@@ -175,6 +178,50 @@ class FileLock(OwnedLock):
 
     def __exit__(self, *_: object) -> None:
         self.release()
+
+    def _guard(
+        self, store: Callable[[Any], object], waiting: memoryview, wake: Callable[[], object]
+    ) -> Callable[[Any], None]:
+        """Return the function of `holding.guarded` for this lock. A thread that does not hold it takes it at once.
+
+        It spells `acquire` and `release` out, but for what is rare: that is 1,000 ns of 4,500 faster.
+        """
+        byte, operations, fstat = self._byte, operations_of(self), os.fstat
+
+        def write(value: Any) -> None:
+            if not _here[()]:
+                fork.notice()
+            turn = self._turns.get(execution())
+            if turn is None or turn.depth or not self._idle:
+                operations.hold(lambda: store(value), None)
+            else:
+                try:
+                    turn.depth = 1
+                    files = turn.files
+                    try:
+                        files.append(self._idle.pop())
+                    except IndexError:  # another thread was faster
+                        self._add_file(turn)
+                    if not (files and files[0].lock(byte)):
+                        self._lock(turn, math.inf)
+                    else:
+                        info = fstat(files[0].fd)
+                        if not info.st_nlink or info.st_ctime_ns != self._named_at:
+                            self._lock(turn, math.inf)
+                    turn.is_locked = True
+                    store(value)
+                    turn.is_ending, turn.is_locked = True, False
+                    files[0].unlock(byte)
+                    while files:
+                        self._idle.append(files.pop())
+                    turn.depth, turn.is_ending = 0, False
+                except BaseException:
+                    self._leave(turn, 0)
+                    raise
+            if waiting[()]:
+                wake()
+
+        return write
 
     def _turn(self) -> _Turn:
         """Return the turn of the calling thread or greenlet."""

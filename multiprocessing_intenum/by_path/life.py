@@ -1,10 +1,11 @@
 """How the file of a value by path is made, opened, and begun anew.
 
 Only three things in a file ever change: its body, the mark in its header that the body is being begun anew, and its
-description, if a larger version of the enum or other transitions come. A file is filled under a temporary name, and gets its own name when it is complete. A process that makes it, begins to use it or
-begins it anew holds the kernel's lock on MAKING meanwhile, so only one process does so at a time. A process that uses
-it holds a shared lock on USE, which it takes while it holds MAKING. So a process that holds MAKING, and finds USE free,
-knows that nobody uses the file. If a process dies, the kernel frees its locks.
+description, if a larger version of the enum or other transitions come. A file is filled under a temporary name, and
+gets its own name when it is complete. A process that makes it, begins to use it or begins it anew holds the kernel's
+lock on MAKING meanwhile, so only one process does so at a time. A process that uses it holds a shared lock on USE,
+which it takes while it holds MAKING. So a process that holds MAKING, and finds USE free, knows that nobody uses the
+file. If a process dies, the kernel frees its locks.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from multiprocessing_intenum.by_path.contents import (
     begin_anew,
     describe,
     found_file,
+    place_of_description,
     read_header,
 )
 from multiprocessing_intenum.by_path.file_lock import PATIENCE, FileLock
@@ -37,7 +39,7 @@ from multiprocessing_intenum.by_path.shared_file import SharedFile
 from multiprocessing_intenum.locks.execution import execution
 from multiprocessing_intenum.memory import keepalive
 
-__all__ = ["describe_anew", "open_file", "while_nobody_begins"]
+__all__ = ["describe_anew", "description_in", "open_file", "while_nobody_begins"]
 
 R = TypeVar("R")
 
@@ -126,12 +128,21 @@ def while_nobody_begins(lock: FileLock, action: Callable[[], R], deadline: float
     return _while_making(lock.open_again(), step, deadline)
 
 
-def describe_anew(
-    lock: FileLock, file: SharedFile, grown: Callable[[Mapping[str, Any]], Mapping[str, Any]], deadline: float
-) -> None:
-    """Describe a file anew that is in use. `grown` is that of `Contents`. For the errors see `while_nobody_begins`."""
-    maker = lock.open_again()
-    _while_making(maker, lambda: _describe_grown(maker.fd, file, read_header(maker.fd, file), grown), deadline)
+def description_in(lock: FileLock) -> Mapping[str, Any]:
+    """Return the present description of an open file. For the errors see `contents.read_header`."""
+    if place_of_description(lock.body)[()] != lock.described[0]:
+        header = read_header(lock.opened().fd, lock.path)
+        lock.described = header.place, header.description
+    return lock.described[1]
+
+
+def describe_anew(lock: FileLock, description: Mapping[str, Any], deadline: float) -> None:
+    """Describe a file that is in use. For the errors see `while_nobody_begins`."""
+    if description_in(lock) != description:
+        maker = lock.open_again()
+        _while_making(
+            maker, lambda: describe(maker.fd, lock.path, read_header(maker.fd, lock.path), description), deadline
+        )
 
 
 def _while_making(maker: OpenFile, action: Callable[[], R], deadline: float) -> R:
@@ -160,7 +171,7 @@ def _attach(
     if lock is not None:
         return lock
     if file.readonly or not is_user:
-        header = read_header(opened.fd, file)
+        header = read_header(opened.fd, file.path)
         contents.refuse_other(header, file)
         return _lock_of(opened, file, _mapped(opened, file, header), is_user=False)
     maker = private(lambda: opened.again(os.O_RDWR))
@@ -176,9 +187,9 @@ def _known(opened: OpenFile, file: SharedFile, contents: Contents, *, is_making:
     if lock is None:
         return None
     try:
-        header = read_header(opened.fd, file)
+        header = read_header(opened.fd, file.path)
         contents.refuse_other(header, file)
-        if not file.readonly and not _describe_grown(opened.fd, file, header, contents.grown, is_making=is_making):
+        if not file.readonly and not _describe_grown(opened.fd, file.path, header, contents.grown, is_making=is_making):
             return None
         opened.close()
         return lock
@@ -188,7 +199,7 @@ def _known(opened: OpenFile, file: SharedFile, contents: Contents, *, is_making:
 
 def _describe_grown(
     fd: int,
-    file: SharedFile,
+    path: str,
     header: Header,
     grown: Callable[[Mapping[str, Any]], Mapping[str, Any]],
     *,
@@ -199,7 +210,7 @@ def _describe_grown(
     if description is not header.description:
         if not is_making:
             return False
-        describe(fd, file, header, description)
+        describe(fd, path, header, description)
     return True
 
 
@@ -210,7 +221,7 @@ def _use(opened: OpenFile, file: SharedFile, contents: Contents, deadline: float
     lock = _known(opened, file, contents, is_making=True)  # another thread was faster
     if lock is not None:
         return lock
-    header = read_header(opened.fd, file)
+    header = read_header(opened.fd, file.path)
     is_over = not opened.is_locked(USE) and (header.is_beginning or not file.keep)
     if is_over and contents.begin is None:
         message = (
@@ -230,9 +241,9 @@ def _use(opened: OpenFile, file: SharedFile, contents: Contents, deadline: float
     contents.refuse_other(header, file)
     body = _mapped(opened, file, header)
     if is_over:
-        begin_anew(opened.fd, file, header, contents, body)
+        begin_anew(opened.fd, file.path, header, contents, body)
     else:
-        _describe_grown(opened.fd, file, header, contents.grown)
+        _describe_grown(opened.fd, file.path, header, contents.grown)
     if not opened.lock(USE, exclusive=False):
         message = "another program has locked this file as this library never does: stop that program"
         raise OSError(errno.EAGAIN, message, file.path)
@@ -266,7 +277,8 @@ def _mapped(opened: OpenFile, file: SharedFile, header: Header) -> memoryview:
 def _lock_of(opened: OpenFile, file: SharedFile, body: memoryview, *, is_user: bool = True) -> FileLock:
     lock = FileLock(opened, body, readonly=file.readonly, is_user=is_user, reduced=(open_file, (file, None)))
     if is_user or file.readonly:
-        _opened[(*opened.identity, file.readonly)] = lock
+        key = (*opened.identity, file.readonly)
+        _opened[key] = lock
     return lock
 
 

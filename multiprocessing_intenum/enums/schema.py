@@ -167,15 +167,13 @@ def is_enum(description: Mapping[str, Any]) -> bool:
         and values.keys() == cast("dict[str, Any]", members).keys()
         and isinstance(description.get("aliases", []), list)
         and isinstance(transitions, dict)
-        and all(
-            _is_number(number) and isinstance(after, list) and all(type(each) is int for each in cast("list[Any]", after))
-            for number, after in cast("dict[str, Any]", transitions).items()
-        )
+        and all(_is_transition(number, after) for number, after in cast("dict[str, Any]", transitions).items())
     )
 
 
-def _is_number(text: str) -> bool:
-    return text.removeprefix("-").isdecimal()
+def _is_transition(number: str, after: Any) -> bool:
+    is_list = isinstance(after, list) and all(type(each) is int for each in cast("Any", after))
+    return is_list and number.removeprefix("-").isdecimal()
 
 
 def enum_difference(found: Mapping[str, Any], expected: Mapping[str, Any], where: str = "the file") -> str:
