@@ -222,7 +222,7 @@ def test_a_wait_sees_a_state_that_held_before_the_restart(
         restart()
 
     monkeypatch.setattr(waiting.Sleeper, "sleep", restart)
-    monkeypatch.setattr(aio, "_change_of", restart_in_a_loop)
+    monkeypatch.setattr(aio, "_change_since", restart_in_a_loop)
     assert wait(reader, "UNAVAILABLE", DEADLINE) is UNAVAILABLE
     assert reader == IDLE
 
@@ -830,27 +830,6 @@ def test_a_value_that_is_opened_by_its_other_name_has_that_name(path: str) -> No
     other.set(CALCULATING)
     assert wait_for(other, CALCULATING, timeout=0) is CALCULATING
     assert snapshot(status) is CALCULATING
-
-
-def test_a_directory_that_is_moved_away_takes_the_name_with_it(tmp_path: Path) -> None:
-    directory = tmp_path / "run"
-    directory.mkdir()
-    path = str(directory / "status")
-    status = WorkerStatus(IDLE, at=path)
-    lock: Any = status.get_lock()
-    deadline = time.monotonic() + DEADLINE
-    while lock._named_at != os.stat(path).st_ctime_ns:  # until a write takes the short way
-        assert time.monotonic() < deadline
-        status.set(IDLE)
-        status.set(CALCULATING)
-    os.rename(directory, tmp_path / "away")
-    with pytest.raises(FileNotFoundError, match=GONE):
-        status.set(IDLE)
-    directory.mkdir()
-    again = WorkerStatus(UNAVAILABLE, at=path)
-    with pytest.raises(FileNotFoundError, match=GONE):
-        status.set(IDLE)
-    assert (status, again) == (CALCULATING, UNAVAILABLE)
 
 
 # Processes that know the name no more
