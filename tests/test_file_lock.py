@@ -128,6 +128,19 @@ def test_after_all_descriptors_were_closed_a_file_that_has_lost_its_name_is_an_e
     assert Child(daemon).succeeds()
 
 
+def test_a_program_may_close_them_again_and_again(path: str) -> None:
+    def daemon() -> None:
+        status = WorkerStatus(IDLE, at=path)
+        for number in range(6):
+            close_all(Path(path).parent)
+            status.set(CALCULATING if number % 2 == 0 else IDLE)
+            assert exchange(status, UNAVAILABLE) is not UNAVAILABLE
+            assert last_change(status).number == 2 * number + 2
+        assert is_free(status.get_lock())
+
+    assert Child(daemon).succeeds()
+
+
 def test_the_memory_of_closed_descriptors_closes_no_file_of_the_program(path: str) -> None:
     """Before Python 3.13 mmap keeps a duplicate of the descriptor, and closes that number with the memory."""
 
