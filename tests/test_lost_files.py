@@ -830,6 +830,18 @@ def test_a_value_that_is_opened_by_its_other_name_has_that_name(path: str) -> No
     other.set(CALCULATING)
     assert wait_for(other, CALCULATING, timeout=0) is CALCULATING
     assert snapshot(status) is CALCULATING
+    assert WorkerStatus(at=f"{path}.other").get_lock() is other.get_lock()
+    with pytest.raises(FileNotFoundError, match=GONE):
+        status.set(IDLE)
+    again = WorkerStatus(UNAVAILABLE, at=path)  # another file
+    again.set(IDLE)
+    assert (status, other, again) == (CALCULATING, CALCULATING, IDLE)
+    assert snapshot(reader_of(f"{path}.other")) is CALCULATING
+    reader = reader_of(path)
+    os.rename(path, f"{path}.other")
+    moved = reader_of(f"{path}.other")
+    assert last_change(moved).after is IDLE
+    assert is_like(reader, IDLE)
 
 
 # Processes that know the name no more
