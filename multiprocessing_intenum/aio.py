@@ -208,6 +208,7 @@ async def wait_for(
     Raises:
         TimeoutError: the time is over; on Python 3.10 it is an `asyncio.TimeoutError` as well.
         TypeError, KeyError, ValueError: an argument of a wrong kind, an unknown name, or a condition never to be met.
+        FileNotFoundError, ValueError: the file of a value by path was removed or replaced, as for `wait_for`.
         Whatever a function given as `condition` raises.
 
     Example:
@@ -236,14 +237,17 @@ def changes(status: HasCell[T], *, timeout: float | None = None) -> AsyncIterato
 
     Args:
         status: the shared value.
-        timeout: seconds without a change after which the iterator ends; None: never; 0: when no change is left.
+        timeout: seconds without a change after which the iterator ends; None: never; 0: when no change is left. It can
+            be iterated again, and then goes on.
 
     Returns:
-        An asynchronous iterator of `Change`.
+        An asynchronous iterator of `Change`. It raises the errors below as well, and can be iterated again after them.
 
     Raises:
         TypeError: `status` is no shared value, or `timeout` no number.
-        ValueError: `timeout` is negative, or another program has written to the shared memory.
+        ValueError: `timeout` is negative, or another program has written to the shared memory; an `UnknownMemberError`
+            if only a newer version of the enum has the member after the change.
+        FileNotFoundError, ValueError: the file of a value by path was removed or replaced, as for `changes`.
 
     Example:
         >>> import asyncio

@@ -151,7 +151,8 @@ def wait_for(
 
     On Linux it sleeps in the kernel, and each change of the value wakes it. It takes no lock, so no other process,
     whether running, stopped or dead, can keep it from returning. A state that held only in passing, between two looks,
-    counts as met. Elsewhere it looks again and again, with sleeps that double from 50 µs.
+    counts as met. Elsewhere it looks again and again, with sleeps that double from 50 µs. A state that only a newer
+    version of the enum has does not end the wait, and is not given to a function.
 
     In a coroutine use `multiprocessing_intenum.aio.wait_for`.
 

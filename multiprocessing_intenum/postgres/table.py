@@ -146,7 +146,7 @@ class Table:
             if difference:
                 message = (
                     f"{difference}. Give another name, or stop all processes that use this record, and then delete its "
-                    "row or write the new enum into it, as the documentation says. It was left as it is"
+                    "row or take the old names out of it, as the documentation says. It was left as it is"
                 )
                 raise ValueError(message)
         return row
