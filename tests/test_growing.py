@@ -11,6 +11,7 @@ import random
 import signal
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import forged
@@ -873,6 +874,46 @@ def test_a_header_that_never_comes_to_rest_is_an_error(path: str, monkeypatch: p
     assert status == Old.IDLE
 
 
+@pytest.mark.parametrize("spoiled", [[1, 2], {"IDLE": [1]}, {"1": "IDLE"}, 5], ids=str)
+def test_transitions_that_make_no_sense_refuse_each_write_of_a_class_without_any(path: str, spoiled: Any) -> None:
+    status, strict = OldValue("IDLE", at=path), OldStrictValue(at=path)
+    forged.describe(path, lambda found: found.update(transitions=spoiled))
+    for write in (lambda: status.set("BUSY"), lambda: exchange(status, Old.BUSY)):
+        with pytest.raises(ValueError, match="is damaged: stop the processes that use it, and remove it"):
+            write()
+    assert snapshot(status) is Old.IDLE
+    assert is_free(status.get_lock())
+    strict.set("BUSY")  # it is held to its own
+    status.set("BUSY")  # no change
+    status._self_cell.view[()] = 4
+    with pytest.raises(UnknownMemberError) as caught:
+        snapshot(status)
+    assert (caught.value.number, caught.value.name) == (4, None)
+
+
+@pytest.mark.parametrize("when", ["made", "described anew"])
+def test_a_full_disk_is_an_error_that_leaves_what_was_there(
+    path: str, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    status = None if when == "made" else OldValue("BUSY", at=path)
+    before = None if status is None else described(path)
+
+    def refuse(*_: object) -> int:
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr(os, "pwrite", refuse)
+    with pytest.raises(OSError, match=r"no room for the .* bytes of a shared value") as caught:
+        NewStrictValue("IDLE", at=path)
+    assert (caught.value.errno, caught.value.filename) == (28, path)
+    monkeypatch.undo()
+    if status is None:
+        assert os.listdir(os.path.dirname(path)) == []
+    else:
+        assert described(path) == before
+        status.set("UNAVAILABLE")
+    assert snapshot(NewValue("IDLE", at=path)).name == ("IDLE" if status is None else "UNAVAILABLE")
+
+
 # Transitions live with the value
 
 
@@ -918,6 +959,30 @@ def test_those_of_the_class_that_opened_it_last_are_in_force_at_once(path: str) 
         OldValue(at=path)
         NewValue(at=path)
         assert described(path)["transitions"] == {"1": [3]}
+
+
+def test_a_thread_that_reads_them_while_they_are_replaced_has_the_new_ones_afterwards(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from multiprocessing_intenum.by_path import described as module
+
+    class Loose(OldValue, transitions={Old.IDLE: [Old.UNAVAILABLE]}): ...
+
+    status, description_in = OldValue("IDLE", at=path), module.description_in
+    OldStrictValue(at=path)
+
+    def overtaken(lock: Any) -> Any:
+        found = description_in(lock)
+        monkeypatch.undo()
+        Loose(at=path)
+        description_in(lock)  # another thread that reads, and takes no lock
+        return found
+
+    monkeypatch.setattr(module, "description_in", overtaken)
+    with suppress(TransitionError):  # either way
+        status.set("UNAVAILABLE")
+    status.set("UNAVAILABLE")
+    assert status == Old.UNAVAILABLE
 
 
 def test_a_class_that_allows_nothing_says_so_in_the_file(path: str) -> None:
