@@ -227,6 +227,14 @@ def test_a_wait_sees_a_state_that_held_before_the_restart(
     assert reader == IDLE
 
 
+def test_a_new_beginning_wakes_those_that_sleep(path: str, service: Service) -> None:
+    service.starts()
+    service.process.ask("status._self_cell.words.sleepers[()] = 1")  # it may be killed while it waits
+    service.stops()
+    status = WorkerStatus(CALCULATING, at=path)
+    assert status._self_cell.words.sleepers[()] == 0  # nobody was there
+
+
 def test_the_first_change_of_a_value_has_number_0_and_nothing_before(path: str, service: Service) -> None:
     service.starts("CALCULATING")
     service.stops()
@@ -379,6 +387,34 @@ def test_a_reader_that_sleeps_is_woken_by_the_first_change_of_the_new_file(path:
     for thread in threads:
         thread.join(DEADLINE)
     assert seen == [UNAVAILABLE] * 4
+
+
+@pytest.mark.parametrize("wait", [wait_for, lambda *given: asyncio.run(aio.wait_for(*given))], ids=["blocks", "aio"])
+@pytest.mark.parametrize("where", ["in the old file", "in the new file"])
+def test_a_wait_sees_a_state_that_held_in_passing_in_either_file(
+    path: str, service: Service, wait: Any, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.starts()
+    reader = reader_of(path)
+
+    def replace_it(*_: object) -> None:
+        monkeypatch.undo()
+        if where == "in the old file":
+            service.sets("CALCULATING", "IDLE")
+        removed(path)
+        service.stops()
+        service.starts("UNAVAILABLE")
+        if where == "in the new file":
+            service.sets("CALCULATING", "UNAVAILABLE")
+
+    async def replace_it_in_a_loop(*_: object) -> None:
+        replace_it()
+
+    monkeypatch.setattr(waiting.Sleeper, "sleep", replace_it)
+    monkeypatch.setattr(aio, "_change_since", replace_it_in_a_loop)
+    assert wait(reader, "CALCULATING", DEADLINE) is CALCULATING
+    with pytest.raises(TimeoutError):
+        wait(reader, "IDLE", 0)
 
 
 async def first_of(reader: Any) -> Any:
