@@ -43,7 +43,7 @@ class _Watcher:
     """The thread that sleeps until a cell changes, and the futures that it completes then."""
 
     def __init__(self, cell: Cell[Any]) -> None:
-        self._cell = cell
+        self._cell, self._words = cell, cell.words
         self._count = cell.words.count[()]
         self.futures: set[asyncio.Future[None]] = set()
         self.has_thread = False
@@ -65,9 +65,10 @@ class _Watcher:
                 self._complete()  # the other waits start another watcher, or get their own error
             raise
 
-    def add(self, future: asyncio.Future[None], count: int) -> None:
-        """Complete the future once the count is no longer `count`."""
-        if self._cell.words.count[()] != count:
+    def add(self, future: asyncio.Future[None], look: Looks[Any]) -> None:
+        """Complete the future once there is something new since this look."""
+        words = self._cell.words
+        if words is not look.words or words.count[()] != look.count:
             future.set_result(None)
         else:
             self.futures.add(future)
@@ -102,11 +103,13 @@ class _Watcher:
                 return True
             count = words.count[()]
             # A writer that was killed before it counted its change has changed the state nevertheless.
-            # And a waiter has to look itself if the file of the value has lost its name.
-            if count != self._count or words.settled[()] != words.state[()] or not self._cell.is_named():
+            # And a waiter has to look itself if the file of the value has lost its name. If another one has looked, so
+            # that the cell goes on with another file, that one may have the same count.
+            is_same = words is self._words and count == self._count and words.settled[()] == words.state[()]
+            if not (is_same and self._cell.is_named()):
                 self._complete()
                 # Noted only when all are complete: after an error the next round completes the rest.
-                self._count = count
+                self._words, self._count = words, count
         return False
 
     def _forget(self) -> None:
@@ -136,8 +139,9 @@ def _set_results(futures: Iterable[asyncio.Future[None]]) -> None:
             future.set_result(None)
 
 
-async def _change_of(cell: Cell[Any], count: int, limit: float) -> None:
-    """Sleep while the count is `count`, but no longer than `limit` seconds. It may return early."""
+async def _change_since(look: Looks[Any], limit: float) -> None:
+    """Sleep until there is something new since this look, but no longer than `limit` seconds. It may return early."""
+    cell = look.cell
     loop = asyncio.get_running_loop()
     future: asyncio.Future[None] = loop.create_future()
     fork.notice()
@@ -145,7 +149,7 @@ async def _change_of(cell: Cell[Any], count: int, limit: float) -> None:
         watcher = _watchers.get(cell)
         if watcher is None:
             watcher = _watchers[cell] = _Watcher(cell)
-        watcher.add(future, count)
+        watcher.add(future, look)
     watcher.start()
     timer = loop.call_later(limit, _set_results, (future,)) if limit < TIMEOUT_MAX else None
     try:
@@ -165,11 +169,12 @@ async def _until(look: Looks[R], timeout: float | None) -> R | None:
         found = look()
         if found is not None:
             return found
-        if look.cell.ensure_named():
+        look.cell.ensure_named()
+        if look.words is not look.cell.words:
             continue
         if left <= 0:
             return None
-        await _change_of(look.cell, look.count, left)
+        await _change_since(look, left)
 
 
 _timeout_error: type[TimeoutError] = TimeoutError

@@ -11,7 +11,7 @@ from typing_extensions import NamedTuple, Self
 
 from multiprocessing_intenum.cell import Cell, HasCell, cell_of
 from multiprocessing_intenum.enums.members import EnumMember, UnknownMemberError
-from multiprocessing_intenum.memory.words import Entry
+from multiprocessing_intenum.memory.words import Entry, Words
 from multiprocessing_intenum.waiting import Deadline, Looks, Sleeper
 
 __all__ = ["Change", "Feed", "change_of", "changes", "history", "last_change"]
@@ -132,15 +132,16 @@ class Feed(Looks[Change[T]]):
         after: begin after the change with this count, numbered from that base; None: after the last change.
     """
 
-    __slots__ = ("_base", "_entries", "_last", "_words")
+    __slots__ = ("_base", "_entries", "_last", "words")
 
     cell: Cell[T]
     count: int
+    words: Words
 
     def __init__(self, cell: Cell[T], after: tuple[int, int] | None = None) -> None:
-        self.cell, self._words = cell, cell.words
+        self.cell, self.words = cell, cell.words
         self._entries: list[Entry] = []
-        found = self._words.changes_since(self._words.count[()])
+        found = self.words.changes_since(self.words.count[()])
         self.count, self._last, self._base = found.counted, found.last, found.base
         if after is not None:
             self._last, self._base = after
@@ -156,13 +157,13 @@ class Feed(Looks[Change[T]]):
     def entry(self) -> Entry | None:
         """Return the next change as numbers, or None if there is none yet."""
         while not self._entries:
-            words = self._words
+            words = self.words
             self.count, self._entries, self._last, self._base = words.changes_since(self._last, self._base)
             self._entries.reverse()
             if not self._entries:
                 if words is self.cell.words:
                     return None
-                self._words, self._last, self._base = self.cell.words, -1, 0  # the cell goes on with another file
+                self.words, self._last, self._base = self.cell.words, -1, 0  # the cell goes on with another file
         return self._entries.pop()
 
 

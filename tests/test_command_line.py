@@ -9,7 +9,6 @@ import pty
 import re
 import select
 import signal
-import struct
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from enums import Paint, Perm, Priority, PriorityValue, RecordType, WorkerStatus, WorkerStatusEnum
+from forged import describe, forged, made_by_hand
 from helpers import DEADLINE, held_elsewhere
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -184,9 +184,9 @@ def test_watch_goes_on_with_the_file_that_has_taken_the_name(path: str, status: 
 
 def replaced(path: str, member: WorkerStatusEnum) -> WorkerStatus:
     """Give the name to another file, at once: a program that finds no file of this name ends."""
-    other = WorkerStatus(member, at=f"{path}.other")
+    WorkerStatus(member, at=f"{path}.other")
     os.replace(f"{path}.other", path)
-    return other
+    return WorkerStatus(member, at=path)
 
 
 def status_line(process: subprocess.Popen[str], status: WorkerStatus) -> str:
@@ -414,21 +414,6 @@ def test_a_flag_that_is_no_int_is_set_by_its_names(path: str, show: Any) -> None
     assert json.loads(show("show", path, "--json")[1])["value"] == 6
 
 
-def described(path: str, change: Any) -> None:
-    """Change the description in a file, which must not become longer than there is room for."""
-    with open(path, "r+b") as file:
-        content = file.read()
-        length, begin = struct.unpack_from("@QQ", content, 64)
-        description = json.loads(content[128 : 128 + length])
-        change(description)
-        text = json.dumps(description).encode()
-        assert len(text) <= begin - 128
-        file.seek(64)
-        file.write(struct.pack("@Q", len(text)))
-        file.seek(128)
-        file.write(text)
-
-
 DAMAGED: dict[str, tuple[Any, str]] = {
     "no values": (lambda found: found.pop("values"), "holds something that this version does not know"),
     "a list of values": (lambda found: found.update(values=["a"]), "holds something that this version does not know"),
@@ -459,7 +444,7 @@ DAMAGED: dict[str, tuple[Any, str]] = {
 @pytest.mark.parametrize(("change", "text"), DAMAGED.values(), ids=DAMAGED)
 def test_a_damaged_description_is_one_line(path: str, show: Any, change: Any, text: str) -> None:
     priority = PriorityValue(Priority.HIGH, at=path)
-    described(path, change)
+    describe(path, change)
     for command in (["show", path], ["set", path, "LOW"], ["wait", path, "LOW", "--timeout", "0"], ["watch", path]):
         code, printed, errors = show(*command)
         assert (code, printed, errors.count("\n")) == (2, "", 1)
@@ -470,7 +455,7 @@ def test_a_damaged_description_is_one_line(path: str, show: Any, change: Any, te
 def test_values_of_any_json_are_shown_as_text(path: str, show: Any) -> None:
     priority = PriorityValue(Priority.HIGH, at=path)
     for value, shown in ((None, None), ([], "[]"), ({}, "{}"), ("(" * 9, "(" * 9), ("\0", "\0"), (-1, -1)):
-        described(path, lambda found, value=value: found["values"].update(HIGH=value))
+        describe(path, lambda found, value=value: found["values"].update(HIGH=value))
         code, printed, errors = show("show", path, "--json")
         assert (code, json.loads(printed)["value"], errors) == (0, shown, "")
     assert show("set", path, "LOW")[:2] == (0, "HIGH -> LOW\n")
@@ -558,11 +543,8 @@ def test_names_that_the_terminal_does_not_know_are_escaped(path: str) -> None:
 def test_a_file_with_anything_in_it_is_one_line(path: str, show: Any) -> None:
     for members, body in (("{}", b""), ('{"_missing_":1}', b""), ('{"IDLE":1}', b"\xff" * 1088), ('{"IDLE":1}', b"")):
         text = f'{{"enum":"X","kind":"ints","members":{members}}}'.encode()
-        begin = (128 + len(text) + 63) // 64 * 64
-        line = f"multiprocessing-intenum file, layout 1, {sys.byteorder}-endian\n".encode().ljust(64, b"\0")
-        header = (line + struct.pack("@QQQQ", len(text), begin, 1088, 0)).ljust(128, b"\0")
         with open(path, "wb") as file:
-            file.write(header + text.ljust(begin - 128) + body.ljust(1088, b"\0"))
+            file.write(forged(text, body.ljust(words.SIZE, b"\0")))
         os.chmod(path, 0o600)
         for command in (["show", path], ["set", path, "IDLE"], ["wait", path, "IDLE", "--timeout", "0"]):
             code, _, errors = show(*command)
@@ -571,17 +553,6 @@ def test_a_file_with_anything_in_it_is_one_line(path: str, show: Any) -> None:
 
 
 # What another program has written
-
-
-def made_by_hand(path: str, description: Any, body: bytes = b"") -> None:
-    """Make a file of any description and body."""
-    text = json.dumps(description).encode()
-    begin = (128 + len(text) + 63) // 64 * 64
-    line = f"multiprocessing-intenum file, layout 1, {sys.byteorder}-endian\n".encode().ljust(64, b"\0")
-    header = (line + struct.pack("@QQQQ", len(text), begin, words.SIZE, 0)).ljust(128, b"\0")
-    with open(path, "wb") as file:
-        file.write(header + text.ljust(begin - 128) + body.ljust(words.SIZE, b"\0"))
-    os.chmod(path, 0o600)
 
 
 EVIL = "\x1b]0;owned\x07\n\u202eEVIL\x9b2J"

@@ -202,7 +202,11 @@ class FileLock(OwnedLock):
                         files.append(self._idle.pop())
                     except IndexError:  # another thread was faster
                         self._add_file(turn)
-                    if not (files and files[0].lock(byte)):
+                    try:
+                        is_locked = bool(files) and files[0].lock(byte)
+                    except GoneError:  # nothing was locked yet: _lock() takes another opening
+                        is_locked = False
+                    if not is_locked:
                         self._lock(turn, math.inf)
                     else:
                         info = fstat(files[0].fd)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from enums import WorkerStatus, WorkerStatusEnum
+from forged import BODY_AT
 from helpers import DEADLINE, held_elsewhere, is_free
 from pooler import pooler
 from postgres_server import free_port
@@ -94,8 +95,8 @@ def test_a_mirror_that_nobody_has_confirmed_is_looked_at_when_it_is_opened(
     other = WorkerStatus(at=machine("two"))
     other.set(UNAVAILABLE)
     file = bytearray(path.read_bytes())
-    place = file.index(b"}") // 64 * 64 + 64 + 48  # the word that says when it was confirmed
-    file[place : place + 8] = bytes(8)
+    confirmed = BODY_AT + 48  # the word that says when it was confirmed
+    file[confirmed : confirmed + 8] = bytes(8)
     path.write_bytes(file)
     assert WorkerStatus(at=machine()) == UNAVAILABLE
 
