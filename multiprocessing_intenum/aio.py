@@ -21,6 +21,7 @@ from multiprocessing_intenum import fork
 from multiprocessing_intenum.cell import Cell, HasCell, cell_of
 from multiprocessing_intenum.change import Change, Feed
 from multiprocessing_intenum.enums.members import EnumMember
+from multiprocessing_intenum.memory.words import Words
 from multiprocessing_intenum.waiting import LONGEST_PAUSE, Deadline, Look, Looks, Sleeper
 
 __all__ = ["changes", "wait_for"]
@@ -43,7 +44,8 @@ class _Watcher:
     """The thread that sleeps until a cell changes, and the futures that it completes then."""
 
     def __init__(self, cell: Cell[Any]) -> None:
-        self._cell, self._words = cell, cell.words
+        self._cell = cell
+        self._words: Words = cell.words
         self._count = cell.words.count[()]
         self.futures: set[asyncio.Future[None]] = set()
         self.has_thread = False

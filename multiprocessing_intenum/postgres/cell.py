@@ -79,6 +79,8 @@ def _look(opened: FileLock, table: Table, number: int | None) -> None:
             row = table.row(number, _FIRST_LOOK)
             describe_mirror(opened, row, table.name, time.monotonic() + MIRRORING)
             operations_of(opened).try_to_hold(lambda: mirror.catch_up(row, question), MIRRORING)
+    else:
+        table.has_described = True
 
 
 class RecordCell(FileCell[T]):

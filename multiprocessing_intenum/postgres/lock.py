@@ -436,6 +436,8 @@ def lock_of(table: Table, file: FileLock, reduced: tuple[Callable[..., Any], Any
             "another connection string: give each record its own mirror, and always the same string"
         )
         raise ValueError(message)
+    if not table.has_described:  # the database was away when it was opened: the next write describes the row
+        lock._table = table
     return lock
 
 
