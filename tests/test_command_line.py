@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 from contextlib import contextmanager
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,8 +22,9 @@ from helpers import DEADLINE, held_elsewhere
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from path_targets import strangers
+from versions import NewValue, Old, OldStrictValue, OldValue
 
-from multiprocessing_intenum import EnumValue, IntEnumValue, SharedFile, last_change, snapshot, value_at, waiting
+from multiprocessing_intenum import EnumValue, IntEnumValue, SharedFile, history, last_change, snapshot, value_at
 from multiprocessing_intenum.__main__ import main
 from multiprocessing_intenum.by_path import users
 from multiprocessing_intenum.memory import words
@@ -197,20 +198,78 @@ def status_line(process: subprocess.Popen[str], status: WorkerStatus) -> str:
     return process.stdout.readline() if select.select([process.stdout], [], [], 0.05)[0] else ""
 
 
-@pytest.mark.parametrize("command", ["watch", "wait"])
-def test_it_ends_if_the_file_is_gone(path: str, show: Any, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
-    status = WorkerStatus(IDLE, at=path)
-    sleep = waiting.Sleeper.sleep
-
-    def lose_the_file(sleeper: waiting.Sleeper, count: int, limit: float) -> None:
+def test_watch_waits_for_a_new_file_and_prints_each_change_of_it(path: str, status: WorkerStatus) -> None:
+    with started("watch", "--json", path) as process:
+        assert process.stdout is not None
+        while "CALCULATING" not in status_line(process, status):
+            pass
         os.unlink(path)
-        sleep(sleeper, count, limit)
+        other = WorkerStatus(IDLE, at=path)
+        other.set(UNAVAILABLE)
+        seen: Any = {}
+        while seen.get("number") != 0:
+            seen = json.loads(process.stdout.readline())
+        assert (seen["before"], seen["after"], seen["pid"]) == (None, "IDLE", os.getpid())
+        assert datetime.fromisoformat(seen["at"]) == history(other)[0].at
+        assert json.loads(process.stdout.readline())["after"] == "UNAVAILABLE"
 
-    monkeypatch.setattr(waiting.Sleeper, "sleep", lose_the_file)
-    code, _, errors = show(command, path, *["CALCULATING"] * (command == "wait"))
-    assert code == 2
-    assert errors.endswith(": there is no shared value here\n")
-    assert status == IDLE
+
+def test_watch_has_the_zone_of_its_times(path: str, status: WorkerStatus) -> None:
+    with started("watch", path) as process:
+        line = ""
+        while not line:
+            line = status_line(process, status)
+        day, moment, *_ = line.split()
+        at = datetime.strptime(f"{day} {moment}", "%Y-%m-%d %H:%M:%S.%f%z")
+        assert abs(at - last_change(status).at) < timedelta(seconds=DEADLINE)
+        assert moment.endswith(f"{datetime.now().astimezone():%z}")
+
+
+def test_watch_knows_the_members_of_a_newer_version(path: str) -> None:
+    status = OldValue("IDLE", at=path)
+    with started("watch", path) as process:
+        assert process.stdout is not None
+        while not select.select([process.stdout], [], [], 0.05)[0]:
+            status.set("BUSY")
+            status.set("IDLE")
+        NewValue(at=path).set("PAUSED")
+        line = ""
+        while "PAUSED" not in line:
+            line = process.stdout.readline()
+        assert " IDLE -> PAUSED  pid " in line
+
+
+def test_get_prints_the_name_and_nothing_else(path: str, show: Any) -> None:
+    assert show("get", path)[0] == 2
+    status = WorkerStatus(IDLE, at=path)
+    assert show("get", path) == (0, "IDLE\n", "")
+    status.set(CALCULATING)
+    assert show("get", path) == (0, "CALCULATING\n", "")
+
+
+def test_transitions_of_the_file_hold_for_the_command_line(path: str, show: Any) -> None:
+    status = OldStrictValue("IDLE", at=path)
+    assert "\nit may go to BUSY\n" in show("show", path)[1]
+    assert json.loads(show("show", path, "--json")[1])["allowed"] == ["BUSY"]
+    code, printed, errors = show("set", path, "UNAVAILABLE")
+    assert (code, printed) == (1, "")
+    assert "from IDLE it goes only to BUSY; with --force it is set all the same" in errors
+    assert status == Old.IDLE
+    assert show("set", path, "UNAVAILABLE", "--force") == (0, "IDLE -> UNAVAILABLE\n", "")
+    assert status == Old.UNAVAILABLE
+    del status
+    unstrict = OldValue("IDLE", at=path)
+    assert json.loads(show("show", path, "--json")[1])["allowed"] is None
+    assert "may go" not in show("show", path)[1]
+    assert unstrict == Old.IDLE
+
+
+def test_a_state_that_goes_nowhere_is_shown(path: str, show: Any) -> None:
+    class Ends(IntEnumValue[Old], transitions={"IDLE": []}): ...
+
+    status = Ends("IDLE", at=path)
+    assert "\nit may go to no other\n" in show("show", path)[1]
+    assert status == Old.IDLE
 
 
 def test_a_reader_that_has_gone_ends_it_without_a_word(path: str, status: WorkerStatus) -> None:
@@ -242,6 +301,30 @@ def test_wait_goes_on_with_the_file_that_has_taken_the_name(path: str, status: W
         other = replaced(path, CALCULATING)
         assert process.wait(DEADLINE) == 0
         assert other == CALCULATING
+
+
+def test_wait_waits_for_the_file(path: str, show: Any) -> None:
+    assert show("wait", path, "IDLE", "--timeout", "0")[:2] == (1, "")
+    code, _, errors = show("wait", path, "IDLE", "--timeout", "0.05")
+    assert (code, errors.endswith(": there is no shared value here\n")) == (1, True)
+    with started("wait", path, "CALCULATING") as process:
+        status = WorkerStatus(IDLE, at=path)
+        assert process.poll() is None
+        status.set(CALCULATING)
+        assert process.wait(DEADLINE) == 0
+
+
+def test_wait_goes_on_if_the_file_is_removed(path: str, status: WorkerStatus) -> None:
+    with started("wait", path, "CALCULATING") as process:
+        os.unlink(path)
+        other = WorkerStatus(CALCULATING, at=path)
+        assert process.wait(DEADLINE) == 0
+        assert other == CALCULATING
+
+
+def test_help_says_what_the_exit_codes_mean() -> None:
+    codes = run("--help").stdout.partition("exit codes:\n")[2]
+    assert re.findall(r"^  (\d+) ", codes, re.MULTILINE) == ["0", "1", "2", "130"]
 
 
 def test_wait_says_that_it_was_not_in_time(path: str, status: WorkerStatus, show: Any) -> None:
