@@ -724,6 +724,26 @@ def test_the_lock_says_so_and_is_free(path: str, how: str) -> None:
         assert snapshot(WorkerStatus(at=path)) is UNAVAILABLE
 
 
+def test_a_directory_that_is_moved_away_takes_the_name_with_it(tmp_path: Path) -> None:
+    directory = tmp_path / "run"
+    directory.mkdir()
+    path = str(directory / "status")
+    status = WorkerStatus(IDLE, at=path)
+    lock: Any = status.get_lock()
+    deadline = time.monotonic() + DEADLINE
+    while lock._named_at != os.stat(path).st_ctime_ns:  # until a write takes the short way
+        assert time.monotonic() < deadline
+        status.set(IDLE)
+        status.set(CALCULATING)
+    os.rename(directory, tmp_path / "away")
+    directory.mkdir()
+    again = WorkerStatus(UNAVAILABLE, at=path)
+    with pytest.raises(FileNotFoundError, match=GONE):
+        while time.monotonic() < deadline:  # a write looks at the name itself once in a second
+            status.set(IDLE)
+    assert (status, again) == (IDLE, UNAVAILABLE)
+
+
 def test_a_holder_of_the_lock_writes_until_it_gives_it_back(path: str) -> None:
     status = WorkerStatus(IDLE, at=path)
     with status.get_lock():
