@@ -738,9 +738,13 @@ def test_a_directory_that_is_moved_away_takes_the_name_with_it(tmp_path: Path) -
     os.rename(directory, tmp_path / "away")
     directory.mkdir()
     again = WorkerStatus(UNAVAILABLE, at=path)
-    with pytest.raises(FileNotFoundError, match=GONE):
-        while time.monotonic() < deadline:  # a write looks at the name itself once in a second
+
+    def write_again_and_again() -> None:
+        while time.monotonic() < deadline:
             status.set(IDLE)
+
+    with pytest.raises(FileNotFoundError, match=GONE):
+        write_again_and_again()  # a write looks at the name itself once in a second
     assert (status, again) == (IDLE, UNAVAILABLE)
 
 
