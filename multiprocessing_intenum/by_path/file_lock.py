@@ -82,8 +82,8 @@ class FileLock(OwnedLock):
     """
 
     __slots__ = (
-        "__weakref__", "_byte", "_idle", "_is_user", "_look_at", "_named_at", "_readonly", "_reduced", "_root", "_turns",
-        "_use", "body", "described",
+        "__weakref__", "_byte", "_idle", "_is_user", "_look_at", "_named_at", "_readonly", "_reduced", "_root",
+        "_turns", "_use", "body", "described",
     )  # fmt: skip
 
     body: memoryview
