@@ -24,7 +24,16 @@ from hypothesis import strategies as st
 from path_targets import strangers
 from versions import NewValue, Old, OldStrictValue, OldValue
 
-from multiprocessing_intenum import EnumValue, IntEnumValue, SharedFile, history, last_change, snapshot, value_at
+from multiprocessing_intenum import (
+    EnumValue,
+    IntEnumValue,
+    SharedFile,
+    history,
+    last_change,
+    snapshot,
+    value_at,
+    waiting,
+)
 from multiprocessing_intenum.__main__ import main
 from multiprocessing_intenum.by_path import users
 from multiprocessing_intenum.memory import words
@@ -212,6 +221,43 @@ def test_watch_waits_for_a_new_file_and_prints_each_change_of_it(path: str, stat
         assert (seen["before"], seen["after"], seen["pid"]) == (None, "IDLE", os.getpid())
         assert datetime.fromisoformat(seen["at"]) == history(other)[0].at
         assert json.loads(process.stdout.readline())["after"] == "UNAVAILABLE"
+
+
+def test_watch_goes_on_from_the_old_file_to_a_new_one_of_a_newer_version(
+    path: str, show: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values: list[Any] = [OldValue("IDLE", at=path)]
+
+    def first() -> None:
+        values[0].set("BUSY")
+        os.unlink(path)
+
+    def second() -> None:
+        values.append(OldStrictValue("UNAVAILABLE", at=path))
+
+    def third() -> None:
+        values.append(NewValue(at=path))
+        values[-1].set("IDLE")
+        values[-1].set("BUSY")
+
+    steps = iter([first, third])
+
+    def sleep(*_: object) -> None:
+        try:
+            next(steps)()
+        except StopIteration:
+            raise KeyboardInterrupt from None
+
+    monkeypatch.setattr(waiting.Sleeper, "sleep", sleep)
+    monkeypatch.setattr("multiprocessing_intenum.__main__.time.sleep", lambda _: second())
+    code, printed, errors = show("watch", path)
+    assert (code, errors) == (0, "")
+    assert [line.split("  ")[1] for line in printed.splitlines()] == [
+        "IDLE -> BUSY",
+        "made UNAVAILABLE",
+        "UNAVAILABLE -> IDLE",
+        "IDLE -> CALCULATING",
+    ]
 
 
 def test_watch_has_the_zone_of_its_times(path: str, status: WorkerStatus) -> None:

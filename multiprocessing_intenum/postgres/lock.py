@@ -250,11 +250,7 @@ class RecordLock(OwnedLock):
                 return None
             session = self._session
             assert session is not None
-            try:
-                found = self._table.described(session, row, time.monotonic() + PATIENCE)
-            except BaseException:
-                session.close()
-                raise
+            found = self._table.described(session, row, time.monotonic() + PATIENCE)
             left = min(max(0.0, deadline - time.monotonic()), MIRRORING)
             with suppress(TimeoutError):
                 describe_mirror(self._file, found, self._table.name, time.monotonic() + left)
