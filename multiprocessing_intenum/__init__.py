@@ -6,6 +6,7 @@ from multiprocessing_intenum.attribute import EnumAttribute, IntEnumAttribute
 from multiprocessing_intenum.by_path.shared_file import SharedFile
 from multiprocessing_intenum.cell import snapshot
 from multiprocessing_intenum.change import Change, changes, history, last_change
+from multiprocessing_intenum.enums.members import UnknownMemberError
 from multiprocessing_intenum.enums.transitions import TransitionError, mermaid
 from multiprocessing_intenum.locks.robust import RobustRLock
 from multiprocessing_intenum.mutator import compare_and_exchange, compare_and_set, exchange, update
@@ -24,6 +25,7 @@ __all__ = [
     "RobustRLock",
     "SharedFile",
     "TransitionError",
+    "UnknownMemberError",
     "changes",
     "compare_and_exchange",
     "compare_and_set",

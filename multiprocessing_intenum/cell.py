@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast, runtime
 
 from typing_extensions import TypeIs
 
-from multiprocessing_intenum.enums.members import EnumMember, Members, members_of
+from multiprocessing_intenum.enums.members import EnumMember, Members, UnknownMemberError, members_of
+from multiprocessing_intenum.enums.transitions import Rules
 from multiprocessing_intenum.locks.holding import (
     Lock,
     LockLike,
@@ -39,7 +40,7 @@ class Cell(Generic[T]):
     """A shared value without its masquerade: where its state lies, how a writer locks it and stores to it."""
 
     __slots__ = (
-        "_block", "by_number", "exact_type", "lock", "members", "operations", "view", "words", "write",
+        "_block", "by_number", "exact_type", "lock", "members", "operations", "rules", "view", "words", "write",
     )  # fmt: skip
 
     operations: Operations
@@ -49,6 +50,8 @@ class Cell(Generic[T]):
     """The dict of the table itself: it saves each read a load."""
     exact_type: type
     """The `exact_type` of the table: a value of this type is written without a check."""
+    rules: Rules
+    """What the class of the value declares."""
     words: Words
     view: memoryview[Any]
     """The state: a memoryview without dimensions loads it in 17 ns, `c_int64.value` in 43 ns."""
@@ -57,31 +60,35 @@ class Cell(Generic[T]):
     write: Callable[[T], None]
     """Store a member under the lock. It must be a member of the table that fits the cell."""
 
-    def __init__(self, members: Members[T], block: Any, lock: LockLike) -> None:
+    def __init__(self, members: Members[T], block: Any, lock: LockLike, rules: Rules) -> None:
         self.operations = operations_of(lock)
-        self._block = block
+        self._block, self.rules = block, rules
         self.words = words = Words(block)
         self.view = words.state
         self.lock = cast("Lock", lock)
         self.members, self.by_number, self.exact_type = members, members.by_number, members.exact_type
-        self.check_writes(None)
+        self.write = self._writer()
 
     @property
     def place(self) -> str:
         """Where the value is, for the text of an error."""
         return ""
 
-    def check_writes(self, check: Callable[[int, T], None] | None) -> None:
-        """Refuse each write for which `check` raises an error. For its arguments see `Words.writer`."""
+    def _writer(self) -> Callable[[T], None]:
+        """Return the function `write`."""
+        transitions = self.rules.transitions
+        check = None if transitions is None else transitions.check
+        return self._guarded(self.words.writer(self.by_number.get, self.members.number_of, check))
+
+    def _guarded(self, store: Callable[[T], object]) -> Callable[[T], None]:
         words = self.words
-        store = words.writer(self.by_number, self.members.number_of, check)
-        self.write = guarded(self.lock, self.operations, store, words.sleepers, words.wake)
+        return guarded(self.lock, self.operations, store, words.sleepers, words.wake)
 
     @classmethod
-    def in_memory(cls, members: Members[T], number: int, lock: LockLike) -> Cell[T]:
+    def in_memory(cls, members: Members[T], number: int, lock: LockLike, rules: Rules) -> Cell[T]:
         """Return a new cell. Its memory stays alive for any child that inherits it."""
         block = RawArray(ctypes.c_char, SIZE)
-        cell = cls(members, block, lock)
+        cell = cls(members, block, lock, rules)
         cell.words.begin(number)
         keepalive.track(block)
         return cell
@@ -94,7 +101,7 @@ class Cell(Generic[T]):
             may_be_dead = "" if isinstance(self.lock, OwnedLock) else ", or dead (see RobustRLock)"
             message = (
                 f"could not lock '{self.members.enum_type.__name__}' within {timeout} s, nothing was written, "
-                f"the state is {self.load()!r}: the holder of the lock is busy{may_be_dead}{self.place}"
+                f"the state is {self.shown()}: the holder of the lock is busy{may_be_dead}{self.place}"
             )
             raise TimeoutError(message) from None
 
@@ -103,14 +110,45 @@ class Cell(Generic[T]):
         try:
             return self.by_number[self.view[()]]
         except KeyError:
-            return self.members[self.view[()]]
+            return self.member(self.view[()])
+
+    def member(self, number: int) -> T:
+        """Return the member of a number in the shared memory; ValueError if the enum has no such member."""
+        return self.members[number]
 
     def member_in_history(self, number: int) -> T:
         """Return the member of a number that is among the last changes; ValueError if the enum has no such member."""
         try:
-            return self.members[number]
+            return self.member(number)
+        except UnknownMemberError:
+            raise
         except ValueError:
             raise self.words.damaged(f"{number} is no member of '{self.members.enum_type}'") from None
+
+    def known(self) -> T | None:
+        """Return the member that the state names now, or None if this version of the enum does not have it."""
+        try:
+            return self.load()
+        except UnknownMemberError:
+            return None
+
+    def shown(self) -> str:
+        """Return the state for the text of an error."""
+        try:
+            return repr(self.load())
+        except UnknownMemberError as error:
+            return error.name or str(error.number)
+
+    def is_named(self) -> bool:
+        """Whether the file of the value still has its name. A value in memory has none to lose."""
+        return True
+
+    def ensure_named(self) -> bool:
+        """Raise FileNotFoundError if the file of the value has lost its name.
+
+        Or go on with the file that has the name now, and return True.
+        """
+        return False
 
     def is_same(self, other: Cell[Any]) -> bool:
         """Whether the other cell is known to be in the same memory, and to give the same meaning to it."""
@@ -118,7 +156,7 @@ class Cell(Generic[T]):
 
     def copy(self) -> Cell[T]:
         """Return a cell with the same lock and its own state, at first an equal one."""
-        return self.in_memory(self.members, self.view[()], self.lock)
+        return self.in_memory(self.members, self.view[()], self.lock, self.rules)
 
     def pickled(self, name: str) -> tuple[Callable[..., Cell[Any]], tuple[Any, ...]]:
         """Return a function and its arguments. Another process calls it to make a cell that shares this state.
@@ -146,7 +184,7 @@ class Cell(Generic[T]):
         return _unpickled, (self.members.enum_type, self._block, lock)
 
 
-def _unpickled(enum_type: type[Any], block: Any, lock: LockLike) -> Cell[Any]:
+def _unpickled(enum_type: type[Any], block: Any, lock: LockLike, rules: Rules) -> Cell[Any]:
     """Make the cell anew in a spawned child, with the same memory and the same lock."""
     if not getattr(process.current_process(), "_inheriting", False):
         message = (
@@ -154,14 +192,14 @@ def _unpickled(enum_type: type[Any], block: Any, lock: LockLike) -> Cell[Any]:
             "starts"
         )
         raise RuntimeError(message)
-    return Cell(members_of(enum_type), block, lock)
+    return Cell(members_of(enum_type), block, lock, rules)
 
 
 @runtime_checkable
 class OpensCell(Protocol):
     """What `at=` takes besides a path: `PostgresRecord`. Its module is loaded only by programs that use it."""
 
-    def _open_cell(self, members: Members[T], number: int | None, lock: LockLike | None) -> Cell[T]:
+    def _open_cell(self, members: Members[T], number: int | None, lock: LockLike | None, rules: Rules) -> Cell[T]:
         """Return a cell. `number` is the first state, if one was given."""
         ...
 
@@ -219,6 +257,7 @@ def snapshot(status: HasCell[T]) -> T:
 
     Raises:
         TypeError: `status` is no shared value.
+        UnknownMemberError: only a newer version of the enum has the member.
         ValueError: the shared integer is no member: another program wrote to it.
 
     Example:
@@ -231,7 +270,7 @@ def snapshot(status: HasCell[T]) -> T:
     try:  # the lines of Cell.load(), without the call
         return cell.by_number[cell.view[()]]
     except KeyError:
-        return cell.members[cell.view[()]]
+        return cell.load()
 
 
 def cell_of(status: HasCell[T]) -> Cell[T]:

@@ -29,6 +29,7 @@ PUBLIC = {
     "RobustRLock",
     "SharedFile",
     "TransitionError",
+    "UnknownMemberError",
     "changes",
     "compare_and_exchange",
     "compare_and_set",

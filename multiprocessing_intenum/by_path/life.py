@@ -1,10 +1,11 @@
 """How the file of a value by path is made, opened, and begun anew.
 
-Only two things in a file ever change: its body, and the mark in its header that the body is being begun anew. A file is
-filled under a temporary name, and gets its own name when it is complete. A process that makes it, begins to use it or
-begins it anew holds the kernel's lock on MAKING meanwhile, so only one process does so at a time. A process that uses
-it holds a shared lock on USE, which it takes while it holds MAKING. So a process that holds MAKING, and finds USE free,
-knows that nobody uses the file. If a process dies, the kernel frees its locks.
+Only three things in a file ever change: its body, the mark in its header that the body is being begun anew, and its
+description, if a larger version of the enum or other transitions come. A file is filled under a temporary name, and
+gets its own name when it is complete. A process that makes it, begins to use it or begins it anew holds the kernel's
+lock on MAKING meanwhile, so only one process does so at a time. A process that uses it holds a shared lock on USE,
+which it takes while it holds MAKING. So a process that holds MAKING, and finds USE free, knows that nobody uses the
+file. If a process dies, the kernel frees its locks.
 """
 
 from __future__ import annotations
@@ -16,19 +17,29 @@ import struct
 import sys
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, TypeVar, cast
 
 from multiprocessing_intenum import fork
-from multiprocessing_intenum.by_path.contents import MAGIC, Contents, Header, begin_anew, found_file, read_header
+from multiprocessing_intenum.by_path.contents import (
+    BODY_AT,
+    MAGIC,
+    Contents,
+    Header,
+    begin_anew,
+    describe,
+    found_file,
+    place_of_description,
+    read_header,
+)
 from multiprocessing_intenum.by_path.file_lock import PATIENCE, FileLock
 from multiprocessing_intenum.by_path.open_file import MAKING, USE, OpenFile, private
 from multiprocessing_intenum.by_path.shared_file import SharedFile
 from multiprocessing_intenum.locks.execution import execution
 from multiprocessing_intenum.memory import keepalive
 
-__all__ = ["open_file", "while_nobody_begins"]
+__all__ = ["describe_anew", "description_in", "open_file", "while_nobody_begins"]
 
 R = TypeVar("R")
 
@@ -117,6 +128,23 @@ def while_nobody_begins(lock: FileLock, action: Callable[[], R], deadline: float
     return _while_making(lock.open_again(), step, deadline)
 
 
+def description_in(lock: FileLock) -> Mapping[str, Any]:
+    """Return the present description of an open file. For the errors see `contents.read_header`."""
+    if place_of_description(lock.body)[()] != lock.described[0]:
+        header = read_header(lock.opened().fd, lock.path)
+        lock.described = header.place, header.description
+    return lock.described[1]
+
+
+def describe_anew(lock: FileLock, description: Mapping[str, Any], deadline: float) -> None:
+    """Describe a file that is in use. For the errors see `while_nobody_begins`."""
+    if description_in(lock) != description:
+        maker = lock.open_again()
+        _while_making(
+            maker, lambda: describe(maker.fd, lock.path, read_header(maker.fd, lock.path), description), deadline
+        )
+
+
 def _while_making(maker: OpenFile, action: Callable[[], R], deadline: float) -> R:
     """Lock MAKING by an opening, call a function, and close the opening.
 
@@ -139,38 +167,64 @@ def _attach(
     opened: OpenFile, file: SharedFile, contents: Contents, deadline: float, *, is_user: bool
 ) -> FileLock | None:
     """Return the lock of an open file, or None if the file has lost its name meanwhile."""
-    lock = _known(opened, file, contents)
+    lock = _known(opened, file, contents, is_making=False)
     if lock is not None:
         return lock
     if file.readonly or not is_user:
-        header = read_header(opened.fd, file)
+        header = read_header(opened.fd, file.path)
         contents.refuse_other(header, file)
         return _lock_of(opened, file, _mapped(opened, file, header), is_user=False)
     maker = private(lambda: opened.again(os.O_RDWR))
     return _while_making(maker, lambda: _use(opened, file, contents, deadline), deadline)
 
 
-def _known(opened: OpenFile, file: SharedFile, contents: Contents) -> FileLock | None:
-    """If this process has the file open under another opening, close this one, and return the lock of that one."""
+def _known(opened: OpenFile, file: SharedFile, contents: Contents, *, is_making: bool) -> FileLock | None:
+    """If this process has the file open under another opening, close this one, and return the lock of that one.
+
+    Return None if it has not, if that one has lost its name, or if the file has to be described anew and MAKING is not
+    locked.
+    """
     lock = _opened.get((*opened.identity, file.readonly))
     if lock is None:
         return None
     try:
-        contents.refuse_other(read_header(opened.fd, file), file)
+        if not lock.is_named():  # the file has another name now: those that used the old one are to learn of it
+            return None
+        header = read_header(opened.fd, file.path)
+        contents.refuse_other(header, file)
+        if not file.readonly and not _describe_grown(opened.fd, file.path, header, contents.grown, is_making=is_making):
+            return None
         opened.close()
         return lock
     finally:
         del lock  # if an error is kept, its traceback must not keep the lock
 
 
+def _describe_grown(
+    fd: int,
+    path: str,
+    header: Header,
+    grown: Callable[[Mapping[str, Any]], Mapping[str, Any]],
+    *,
+    is_making: bool = True,
+) -> bool:
+    """Describe the file anew, if there is more to say. Return False if so, but MAKING is not locked."""
+    description = grown(header.description)
+    if description is not header.description:
+        if not is_making:
+            return False
+        describe(fd, path, header, description)
+    return True
+
+
 def _use(opened: OpenFile, file: SharedFile, contents: Contents, deadline: float) -> FileLock | None:
     """Go on with the value, or begin it anew. MAKING is locked, so no other process begins to use it meanwhile."""
     if not opened.is_named():
         return None
-    lock = _known(opened, file, contents)  # another thread was faster
+    lock = _known(opened, file, contents, is_making=True)  # another thread was faster
     if lock is not None:
         return lock
-    header = read_header(opened.fd, file)
+    header = read_header(opened.fd, file.path)
     is_over = not opened.is_locked(USE) and (header.is_beginning or not file.keep)
     if is_over and contents.begin is None:
         message = (
@@ -189,8 +243,10 @@ def _use(opened: OpenFile, file: SharedFile, contents: Contents, deadline: float
         return lock
     contents.refuse_other(header, file)
     body = _mapped(opened, file, header)
-    if is_over and contents.begin is not None:
-        begin_anew(opened.fd, contents.begin, body)
+    if is_over:
+        begin_anew(opened.fd, file.path, header, contents, body)
+    else:
+        _describe_grown(opened.fd, file.path, header, contents.grown)
     if not opened.lock(USE, exclusive=False):
         message = "another program has locked this file as this library never does: stop that program"
         raise OSError(errno.EAGAIN, message, file.path)
@@ -216,9 +272,9 @@ def _mapped(opened: OpenFile, file: SharedFile, header: Header) -> memoryview:
     """Return the body of the file, in memory that it shares with all processes that have the file open."""
     protection = mmap.PROT_READ if file.readonly else mmap.PROT_READ | mmap.PROT_WRITE
     keep_none: Any = {"trackfd": False} if sys.version_info >= (3, 13) else {}  # CPython 78502
-    mapped = _Memory(opened.fd, header.start + header.size, mmap.MAP_SHARED, protection, **keep_none)
+    mapped = _Memory(opened.fd, BODY_AT + header.size, mmap.MAP_SHARED, protection, **keep_none)
     mapped.file = opened
-    return memoryview(mapped)[header.start : header.start + header.size]
+    return memoryview(mapped)[BODY_AT:]
 
 
 def _lock_of(opened: OpenFile, file: SharedFile, body: memoryview, *, is_user: bool = True) -> FileLock:

@@ -17,9 +17,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
+from multiprocessing_intenum.by_path.file_lock import FileLock
+from multiprocessing_intenum.by_path.life import describe_anew
 from multiprocessing_intenum.memory.words import Words
 
-__all__ = ["Duty", "Mirror", "Question", "Row", "RowChange", "now"]
+__all__ = ["Duty", "Mirror", "Question", "Row", "RowChange", "describe_mirror", "now"]
 
 _DUTY, _VERSION, _CONFIRMED, _BOOT = 20, 40, 48, 56
 
@@ -177,3 +179,8 @@ class Mirror:
         if self._boot[()] != _this_boot:
             return math.inf
         return max(0.0, (now() - int(self._confirmed[()])) / 1e9)
+
+
+def describe_mirror(file: FileLock, row: Row, name: str, deadline: float) -> None:
+    """Describe the mirror of this record as its row is described. For the errors see `life.while_nobody_begins`."""
+    describe_anew(file, {**row.description, "record": name}, deadline)

@@ -147,11 +147,13 @@ class OpenFile:
         return self._was_replaced or (self.fd >= 0 and not self.is_ours())
 
     def is_named(self) -> bool:
-        """Whether the path still names this file."""
+        """Whether the path still names this file, as far as this process may know."""
         try:
             info = os.lstat(self.path)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
+        except PermissionError:  # this process has dropped its rights since it made the value
+            return not self.is_ours() or os.fstat(self.fd).st_nlink > 0
         return (info.st_dev, info.st_ino) == self.identity
 
     def lock(self, byte: int, *, exclusive: bool = True, wait: bool = False) -> bool:

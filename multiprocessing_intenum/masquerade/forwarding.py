@@ -44,7 +44,7 @@ def unary(operation: Callable[[Any], R]) -> Callable[[Any], R]:
         try:
             member = self._self_cell.by_number[self._self_view[()]]
         except KeyError:
-            member = self._self_cell.members[self._self_view[()]]
+            member = self._self_cell.load()
         return operation(member)
 
     return method
@@ -59,7 +59,7 @@ def binary(operation: Callable[..., R]) -> Callable[..., R]:
         try:
             member = self._self_cell.by_number[self._self_view[()]]
         except KeyError:
-            member = self._self_cell.members[self._self_view[()]]
+            member = self._self_cell.load()
         return operation(member, other)
 
     return method
@@ -72,7 +72,7 @@ def reflected(operation: Callable[..., R]) -> Callable[..., R]:
         try:
             member = self._self_cell.by_number[self._self_view[()]]
         except KeyError:
-            member = self._self_cell.members[self._self_view[()]]
+            member = self._self_cell.load()
         return operation(other, member)
 
     return method
@@ -89,7 +89,7 @@ def reflected_by_sequence(name: str, operation: Callable[..., Any]) -> Callable[
         try:
             member = self._self_cell.by_number[self._self_view[()]]
         except KeyError:
-            member = self._self_cell.members[self._self_view[()]]
+            member = self._self_cell.load()
         if type(other) is not int and hasattr(other, "extend"):  # hasattr of an int takes 60 ns
             own = getattr(member, name, None)
             return NotImplemented if own is None else own(other)
@@ -193,7 +193,7 @@ class _MemberProxy(ObjectProxy, HasCell, metaclass=_metaclass):  # type: ignore[
         try:
             member = self._self_cell.by_number[self._self_view[()]]
         except KeyError:
-            member = self._self_cell.members[self._self_view[()]]
+            member = self._self_cell.load()
         return getattr(member, name)
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -261,7 +261,7 @@ class _MemberProxy(ObjectProxy, HasCell, metaclass=_metaclass):  # type: ignore[
         try:
             member = self._self_cell.by_number[self._self_view[()]]
         except KeyError:
-            member = self._self_cell.members[self._self_view[()]]
+            member = self._self_cell.load()
         return format(member, spec)
 
     __bytes__ = unary(bytes)

@@ -9,10 +9,12 @@ from typing import Any, TypeVar
 
 from multiprocessing_intenum.by_path.cell import FileCell, open_enum
 from multiprocessing_intenum.by_path.file_lock import FileLock
-from multiprocessing_intenum.by_path.mirror import Mirror, Row, now
+from multiprocessing_intenum.by_path.life import description_in
+from multiprocessing_intenum.by_path.mirror import Mirror, Row, describe_mirror, now
 from multiprocessing_intenum.by_path.shared_file import SharedFile
 from multiprocessing_intenum.cell import Cell, OpensCell
 from multiprocessing_intenum.enums.members import EnumMember, Members, members_of
+from multiprocessing_intenum.enums.transitions import Rules
 from multiprocessing_intenum.locks.holding import Operations, guarded, operations_of, seconds
 from multiprocessing_intenum.memory.words import is_change
 from multiprocessing_intenum.postgres.follower import follow
@@ -36,7 +38,7 @@ def _open_mirror(members: Members[Any], table: Table, file: SharedFile, number: 
     """Open the mirror of a record. Make it from the record if there is none, or if it has another enum."""
     kept = SharedFile(file.path, keep=True, mode=file.mode, readonly=file.readonly)
     try:
-        opened = open_enum(kept, members, None, table.name)
+        opened = open_enum(kept, members, None, None, table.name)
         if not file.readonly:
             _look(opened, table, number)
         return opened
@@ -53,24 +55,32 @@ def _open_mirror(members: Members[Any], table: Table, file: SharedFile, number: 
             raise
 
     def begin(body: memoryview, is_new: bool) -> None:
+        nonlocal row
         # The row is made only now, so that a path that is refused leaves no row behind.
-        Mirror(body).begin(row or table.row(number, PATIENCE), asked, is_new=is_new)
+        row = row or table.row(number, PATIENCE)
+        Mirror(body).begin(row, asked, is_new=is_new)
 
-    return open_enum(file, members, begin, table.name)
+    opened = open_enum(file, members, None, begin, table.name)
+    row = row or table.row(number, PATIENCE)  # another process was faster
+    describe_mirror(opened, row, table.name, time.monotonic() + MIRRORING)
+    return opened
 
 
 def _look(opened: FileLock, table: Table, number: int | None) -> None:
     """Bring the mirror up to date. Without the database its state has to do.
 
-    A process that only attaches does not ask the database if the mirror is fresh. A process that has a first state
-    makes the row if it was deleted.
+    A process that only attaches does not ask the database if the mirror is fresh and says all about the enum. A process
+    that has a first state makes the row if it was deleted.
     """
     mirror = Mirror(opened.body)
     question = mirror.asking()
-    if number is not None or mirror.age() > _FRESH:
+    if number is not None or mirror.age() > _FRESH or table.adds_to(description_in(opened)):
         with suppress(ConnectionError, TimeoutError):
             row = table.row(number, _FIRST_LOOK)
+            describe_mirror(opened, row, table.name, time.monotonic() + MIRRORING)
             operations_of(opened).try_to_hold(lambda: mirror.catch_up(row, question), MIRRORING)
+    else:
+        table.has_described = True
 
 
 class RecordCell(FileCell[T]):
@@ -82,6 +92,7 @@ class RecordCell(FileCell[T]):
         table: the record in its database.
         mirror: how its mirror is opened.
         number: the first state, to make the record if there is none; None: only attach.
+        rules: what the class of the value declares.
 
     Raises:
         OSError, ValueError: see `table.Table.row` and `by_path.cell.open_enum`.
@@ -89,18 +100,22 @@ class RecordCell(FileCell[T]):
 
     __slots__ = ("_record",)
 
-    write: Callable[[T], None]
-
     def __init__(
-        self, members: Members[T], record: OpensCell, table: Table, mirror: SharedFile, number: int | None
+        self,
+        members: Members[T],
+        record: OpensCell,
+        table: Table,
+        mirror: SharedFile,
+        number: int | None,
+        rules: Rules,
     ) -> None:
         self._record = record
         opened = _open_mirror(members, table, mirror, number)
         if mirror.readonly:
-            super().__init__(members, mirror, opened, opened)
+            super().__init__(members, mirror, opened, opened, rules)
             return
         lock = lock_of(table, opened, (_lock_again, (members.enum_type, record)))
-        super().__init__(members, mirror, opened, lock)
+        super().__init__(members, mirror, opened, lock, rules)
         follow(opened, table)
 
     @property
@@ -109,22 +124,21 @@ class RecordCell(FileCell[T]):
         lock: object = self.lock
         return lock if isinstance(lock, RecordLock) else None
 
-    def check_writes(self, check: Callable[[int, T], None] | None) -> None:
-        """Before each write call `check`, which raises an error to refuse it. Then the database decides."""
+    def _writer(self) -> Callable[[T], None]:
         lock, words = self._fleet_lock, self.words
         if lock is None:
-            super().check_writes(check)
-            return
-        member_of, number_of = self.by_number.get, self.members.number_of
+            return super()._writer()
+        described, number_of = self.described, self.members.number_of
+        member_of = self.by_number.get if self.rules.unknown is None else described.member
 
         def store(member: T) -> None:
             held = lock.held
             assert held is not None
-            if is_change(member_of, held.state, member, check):
+            if is_change(member_of, held.state, member, described.check):
                 lock.write(number_of(member))
 
         self.operations: Operations = self.operations._replace(release=lock.release_written)
-        self.write = guarded(lock, self.operations, store, words.sleepers, words.wake)
+        return guarded(lock, self.operations, store, words.sleepers, words.wake)
 
     def locked(self, action: Callable[[], R], timeout: float | None) -> R:
         """Call `action` with the lock of the fleet, and return its result. The timeout covers the network as well."""
@@ -150,16 +164,16 @@ class RecordCell(FileCell[T]):
         """Return the member in the mirror; to the holder of the lock, the member in the record."""
         lock = self._fleet_lock
         held = None if lock is None else lock.held
-        return super().load() if held is None else self.members[held.state]
+        return super().load() if held is None else self.member(held.state)
 
     def pickled(self, name: str) -> tuple[Callable[..., Cell[Any]], tuple[Any, ...]]:
         """Return a function and its arguments. With them any process of the machine opens the same record."""
         return _cell_again, (self.members.enum_type, self._record)
 
 
-def _cell_again(enum_type: type[Any], record: OpensCell) -> Cell[Any]:
-    return record._open_cell(members_of(enum_type), None, None)
+def _cell_again(enum_type: type[Any], record: OpensCell, rules: Rules) -> Cell[Any]:
+    return record._open_cell(members_of(enum_type), None, None, rules)
 
 
 def _lock_again(enum_type: type[Any], record: OpensCell) -> Any:
-    return _cell_again(enum_type, record).lock
+    return _cell_again(enum_type, record, Rules()).lock

@@ -30,7 +30,7 @@ from contextlib import suppress
 
 from multiprocessing_intenum import fork
 from multiprocessing_intenum.by_path.file_lock import FileLock
-from multiprocessing_intenum.by_path.mirror import Duty, Mirror, Question, Row, now
+from multiprocessing_intenum.by_path.mirror import Duty, Mirror, Question, Row, describe_mirror, now
 from multiprocessing_intenum.by_path.open_file import FOLLOWING
 from multiprocessing_intenum.postgres.lock import close_idle
 from multiprocessing_intenum.postgres.session import Session
@@ -209,6 +209,7 @@ class _Followed:
         file = self.file()
         if file is None:
             return
+        describe_mirror(file, row, self.table.name, time.monotonic() + 0.1)
         # The other records must not wait for long if a process was stopped in the middle of a write.
         if not file.acquire(timeout=0 if self._is_locked else 0.1):
             self._is_locked = True

@@ -15,7 +15,7 @@ from typing_extensions import Self
 
 from multiprocessing_intenum import fork
 from multiprocessing_intenum.by_path.file_lock import FileLock
-from multiprocessing_intenum.by_path.mirror import Mirror, Row, RowChange
+from multiprocessing_intenum.by_path.mirror import Mirror, Row, RowChange, describe_mirror
 from multiprocessing_intenum.locks.execution import moment
 from multiprocessing_intenum.locks.holding import OwnedLock, ThreadsLock, operations_of
 from multiprocessing_intenum.postgres.session import PATIENCE, PROMPT, Session
@@ -248,12 +248,14 @@ class RecordLock(OwnedLock):
                 row = self._locked_row(deadline)
             if row is None:
                 return None
-            found = row
-            left = min(max(0.0, deadline - time.monotonic()), MIRRORING)
             session = self._session
             assert session is not None
-            if operations_of(self._file).try_to_hold(lambda: self._mirror.catch_up(found, question), left):  # noqa: B023 # it is called
-                return Acquisition(session, found.version, found.state)
+            found = self._table.described(session, row, time.monotonic() + PATIENCE)
+            left = min(max(0.0, deadline - time.monotonic()), MIRRORING)
+            with suppress(TimeoutError):
+                describe_mirror(self._file, found, self._table.name, time.monotonic() + left)
+                if operations_of(self._file).try_to_hold(lambda: self._mirror.catch_up(found, question), left):  # noqa: B023 # it is called
+                    return Acquisition(session, found.version, found.state)
             # The rest of the fleet must not wait for a process that is stopped on this machine.
             self._drop()
             if time.monotonic() >= deadline:
@@ -430,6 +432,8 @@ def lock_of(table: Table, file: FileLock, reduced: tuple[Callable[..., Any], Any
             "another connection string: give each record its own mirror, and always the same string"
         )
         raise ValueError(message)
+    if not table.has_described:  # the database was away when it was opened: the next write describes the row
+        lock._table = table
     return lock
 
 

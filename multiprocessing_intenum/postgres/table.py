@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 from multiprocessing_intenum.by_path.mirror import Row, RowChange
 from multiprocessing_intenum.enums.members import Members
-from multiprocessing_intenum.enums.schema import description_of_enum, enum_difference
+from multiprocessing_intenum.enums.schema import description_of_enum, enum_difference, grown
+from multiprocessing_intenum.enums.transitions import Transitions
 from multiprocessing_intenum.postgres.session import ServerError, Session
 
 __all__ = ["CREATE_TABLE", "GRACE", "NEEDS_PRIMARY", "Found", "Table", "find_all", "listen"]
@@ -20,7 +21,7 @@ __all__ = ["CREATE_TABLE", "GRACE", "NEEDS_PRIMARY", "Found", "Table", "find_all
 CREATE_TABLE = """\
 CREATE TABLE IF NOT EXISTS multiprocessing_intenum (
     name text PRIMARY KEY,
-    enum jsonb NOT NULL,      -- its name, and the names and numbers of its members
+    enum jsonb NOT NULL,      -- its name, the names and numbers of its members, the transitions
     state bigint NOT NULL,    -- the number of the member
     version bigint NOT NULL,  -- how often it has changed
     history jsonb NOT NULL    -- the last changes: [version, state, seconds since the epoch, process id]
@@ -60,20 +61,32 @@ class Table:
         parameters: those of the connection.
         name: the name of the record.
         members: the table of its enum.
+        transitions: those that its class declares.
         create: whether to make the table if there is none.
 
     All methods raise ConnectionError or TimeoutError if the server does not answer, and PermissionError or
     FileNotFoundError for what has to be set up there.
     """
 
-    __slots__ = ("_create", "_enum", "name", "parameters")
+    __slots__ = ("_create", "_enum", "has_described", "name", "parameters")
 
     parameters: Mapping[str, str]
     name: str
+    has_described: bool
+    """Whether the row says all about our enum and our transitions."""
 
-    def __init__(self, parameters: Mapping[str, str], name: str, members: Members[Any], *, create: bool) -> None:
+    def __init__(
+        self,
+        parameters: Mapping[str, str],
+        name: str,
+        members: Members[Any],
+        transitions: Transitions | None = None,
+        *,
+        create: bool,
+    ) -> None:
         self.parameters, self.name, self._create = parameters, name, create
-        self._enum = description_of_enum(members)
+        self._enum = description_of_enum(members, transitions)
+        self.has_described = False
 
     def row(self, number: int | None, limit: float) -> Row:
         """Return the row of the record. If there is none, make it with the first state, if that is given.
@@ -92,9 +105,9 @@ class Table:
             if row is None and number is not None:
                 self._make(session, number, deadline)
                 row = self.find(session, deadline)
+            return self.described(session, self.checked(row), deadline)
         finally:
             session.close()
-        return self.checked(row)
 
     def session(self, deadline: float) -> Session:
         """Return a session that can hold the lock.
@@ -135,10 +148,29 @@ class Table:
             if difference:
                 message = (
                     f"{difference}. Give another name, or stop all processes that use this record, and then delete its "
-                    "row or write the new enum into it, as the documentation says. It was left as it is"
+                    "row or take the old names out of it, as the documentation says. It was left as it is"
                 )
                 raise ValueError(message)
         return row
+
+    def adds_to(self, description: Mapping[str, Any]) -> bool:
+        """Whether the record, or its mirror, is to be described anew."""
+        return grown(description, self._enum) is not description
+
+    def described(self, session: Session, row: Row, deadline: float) -> Row:
+        """Return the row, after it was described anew if our enum has more.
+
+        The transitions of our class are written once, because the last class that is opened decides.
+        """
+        ours = {name: each for name, each in self._enum.items() if not (self.has_described and name == "transitions")}
+        while True:
+            description = grown(row.description, ours)
+            if description is row.description or session.is_standby:  # nobody can write to that one
+                self.has_described = not session.is_standby
+                return row
+            sql = "UPDATE multiprocessing_intenum SET enum = $2 WHERE name = $1 AND enum = $3::text::jsonb"
+            _asked(session.query, sql, (self.name, json.dumps(description), json.dumps(row.description)), deadline)
+            row = self.checked(self.find(session, deadline))  # another process may have been faster
 
     def find(self, session: Session, deadline: float) -> Row | None:
         """Return the row, or None if there is none."""

@@ -554,7 +554,7 @@ def test_a_record_that_can_not_be_followed_does_not_hinder_the_others(
     with held_elsewhere(values["held"]._self_cell.open_file):  # type: ignore[attr-defined]
         server.ask("DELETE FROM multiprocessing_intenum WHERE name = 'gone'")
         server.ask(
-            "UPDATE multiprocessing_intenum SET enum = jsonb_set(enum, '{members,NEW}', '7'), state = 3, version = 1 "
+            "UPDATE multiprocessing_intenum SET enum = jsonb_set(enum, '{members,IDLE}', '7'), state = 3, version = 1 "
             "WHERE name = 'other'"
         )
         server.ask("UPDATE multiprocessing_intenum SET history = '[[1]]', state = 3, version = 1 WHERE name = 'odd'")
