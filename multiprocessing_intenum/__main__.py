@@ -128,6 +128,9 @@ def _parser(prog: str) -> argparse.ArgumentParser:
 def _enum_of(description: Mapping[str, Any]) -> Any:
     kind, members = description["kind"], description["members"]
     base: Any = {"ints": _Ints, "flags": _Flags, "places": _Places}[kind]
+    aliases = description.get("aliases", [])
+    # The first name of a number is that of the member. A database does not keep the order of the names.
+    members = {name: members[name] for name in sorted(members, key=aliases.__contains__)}
     if kind == "places":
         values: dict[int, ValueByText] = {}  # an alias has the place of its member
         for name, place in members.items():

@@ -21,6 +21,7 @@ from multiprocessing_intenum import fork
 from multiprocessing_intenum.cell import Cell, HasCell, cell_of
 from multiprocessing_intenum.change import Change, Feed
 from multiprocessing_intenum.enums.members import EnumMember
+from multiprocessing_intenum.memory.words import Words
 from multiprocessing_intenum.waiting import LONGEST_PAUSE, Deadline, Look, Looks, Sleeper
 
 __all__ = ["changes", "wait_for"]
@@ -44,6 +45,7 @@ class _Watcher:
 
     def __init__(self, cell: Cell[Any]) -> None:
         self._cell = cell
+        self._words: Words = cell.words
         self._count = cell.words.count[()]
         self.futures: set[asyncio.Future[None]] = set()
         self.has_thread = False
@@ -65,9 +67,10 @@ class _Watcher:
                 self._complete()  # the other waits start another watcher, or get their own error
             raise
 
-    def add(self, future: asyncio.Future[None], count: int) -> None:
-        """Complete the future once the count is no longer `count`."""
-        if self._cell.words.count[()] != count:
+    def add(self, future: asyncio.Future[None], look: Looks[Any]) -> None:
+        """Complete the future once there is something new since this look."""
+        words = self._cell.words
+        if words is not look.words or words.count[()] != look.count:
             future.set_result(None)
         else:
             self.futures.add(future)
@@ -105,11 +108,13 @@ class _Watcher:
                 return True
             count = words.count[()]
             # A writer that was killed before it counted its change has changed the state nevertheless.
-            # And a waiter has to look itself if the file of the value has lost its name.
-            if count != self._count or words.settled[()] != words.state[()] or not is_named:
+            # And a waiter has to look itself if the file of the value has lost its name. If another one has looked, so
+            # that the cell goes on with another file, that one may have the same count.
+            is_same = words is self._words and count == self._count and words.settled[()] == words.state[()]
+            if not (is_same and is_named):
                 self._complete()
                 # Noted only when all are complete: after an error the next round completes the rest.
-                self._count = count
+                self._words, self._count = words, count
         return False
 
     def _forget(self) -> None:
@@ -139,8 +144,9 @@ def _set_results(futures: Iterable[asyncio.Future[None]]) -> None:
             future.set_result(None)
 
 
-async def _change_of(cell: Cell[Any], count: int, limit: float) -> None:
-    """Sleep while the count is `count`, but no longer than `limit` seconds. It may return early."""
+async def _change_since(look: Looks[Any], limit: float) -> None:
+    """Sleep until there is something new since this look, but no longer than `limit` seconds. It may return early."""
+    cell = look.cell
     loop = asyncio.get_running_loop()
     future: asyncio.Future[None] = loop.create_future()
     fork.notice()
@@ -148,7 +154,7 @@ async def _change_of(cell: Cell[Any], count: int, limit: float) -> None:
         watcher = _watchers.get(cell)
         if watcher is None:
             watcher = _watchers[cell] = _Watcher(cell)
-        watcher.add(future, count)
+        watcher.add(future, look)
     watcher.start()
     timer = loop.call_later(limit, _set_results, (future,)) if limit < TIMEOUT_MAX else None
     try:
@@ -168,11 +174,11 @@ async def _until(look: Looks[R], timeout: float | None) -> R | None:
         found = look()
         if found is not None:
             return found
-        if look.cell.keep_up():
+        if look.cell.keep_up() or look.words is not look.cell.words:
             continue
         if left <= 0:
             return None
-        await _change_of(look.cell, look.count, left)
+        await _change_since(look, left)
 
 
 _timeout_error: type[TimeoutError] = TimeoutError
@@ -206,6 +212,7 @@ async def wait_for(
     Raises:
         TimeoutError: the time is over; on Python 3.10 it is an `asyncio.TimeoutError` as well.
         TypeError, KeyError, ValueError: an argument of a wrong kind, an unknown name, or a condition never to be met.
+        FileNotFoundError, ValueError: the file of a value by path was removed or replaced, as for `wait_for`.
         Whatever a function given as `condition` raises.
 
     Example:
@@ -234,14 +241,17 @@ def changes(status: HasCell[T], *, timeout: float | None = None) -> AsyncIterato
 
     Args:
         status: the shared value.
-        timeout: seconds without a change after which the iterator ends; None: never; 0: when no change is left.
+        timeout: seconds without a change after which the iterator ends; None: never; 0: when no change is left. It can
+            be iterated again, and then goes on.
 
     Returns:
-        An asynchronous iterator of `Change`.
+        An asynchronous iterator of `Change`. It raises the errors below as well, and can be iterated again after them.
 
     Raises:
         TypeError: `status` is no shared value, or `timeout` no number.
-        ValueError: `timeout` is negative, or another program has written to the shared memory.
+        ValueError: `timeout` is negative, or another program has written to the shared memory; an `UnknownMemberError`
+            if only a newer version of the enum has the member after the change.
+        FileNotFoundError, ValueError: the file of a value by path was removed or replaced, as for `changes`.
 
     Example:
         >>> import asyncio

@@ -333,6 +333,7 @@ def snapshot(status: HasCell[T]) -> T:
 
     Raises:
         TypeError: `status` is no shared value.
+        UnknownMemberError: only a newer version of the enum has the member.
         ValueError: the shared integer is no member: another program wrote to it.
 
     Example:

@@ -11,7 +11,7 @@ from typing_extensions import NamedTuple, Self
 
 from multiprocessing_intenum.cell import Cell, HasCell, cell_of
 from multiprocessing_intenum.enums.members import EnumMember, UnknownMemberError
-from multiprocessing_intenum.memory.words import Entry
+from multiprocessing_intenum.memory.words import Entry, Words
 from multiprocessing_intenum.waiting import Deadline, Looks, Sleeper
 
 __all__ = ["Change", "Feed", "change_of", "changes", "history", "last_change"]
@@ -23,12 +23,12 @@ class Change(NamedTuple, Generic[T]):
     """A change of a shared value, as `last_change`, `history` and `changes` return it.
 
     Args:
-        before: the member before; None for the first change, which made the value. It is also None if only a newer
-            version of the enum has that member and, in the mirror of a record, if changes before this one are missing.
+        before: the member before; None for the change number 0. It is also None if only a newer version of the enum has
+            that member and, in the mirror of a record, if changes before this one are missing.
         after: the member after.
         at: when it was written, an aware datetime in UTC.
         pid: the id of the process that wrote it; 0 if an unknown program did. Then `at` is when the change was noticed.
-        number: the number of the change; 0 for the one that made the value, 1 for the next.
+        number: the number of the change; 0 for the one that made the value, or began it anew by path; 1 for the next.
 
     Raises:
         TypeError: an argument is missing.
@@ -76,7 +76,9 @@ def last_change(status: HasCell[T]) -> Change[T]:
 
     Raises:
         TypeError: `status` is no shared value.
-        ValueError: another program has written to the shared memory, and what is there makes no sense.
+        UnknownMemberError: only a newer version of the enum has the member after the change.
+        ValueError: another program has written to the shared memory, and what is there makes no sense; or a value that
+            is only read goes on with another file, and that file holds another enum.
 
     Example:
         >>> last_change(WorkerStatus("IDLE")).before is None
@@ -97,7 +99,8 @@ def history(status: HasCell[T]) -> list[Change[T]]:
     """Return the last changes of a shared value, the oldest one first.
 
     At least 16 are kept; the first one, which made the value, counts as one. The last one led to the present state,
-    even if its writer was killed in the middle of the write. No lock is taken.
+    even if its writer was killed in the middle of the write. If a value by path was begun anew, the changes before that
+    are not among them. No lock is taken.
 
     Args:
         status: the shared value.
@@ -107,7 +110,9 @@ def history(status: HasCell[T]) -> list[Change[T]]:
 
     Raises:
         TypeError: `status` is no shared value.
-        ValueError: another program has written to the shared memory, and what is there makes no sense.
+        UnknownMemberError: only a newer version of the enum has the member after one of them.
+        ValueError: another program has written to the shared memory, and what is there makes no sense; or a value that
+            is only read goes on with another file, and that file holds another enum.
 
     Example:
         >>> status = WorkerStatus("IDLE")
@@ -128,15 +133,16 @@ class Feed(Looks[Change[T]]):
         after: begin after the change with this count, numbered from that base; None: after the last change.
     """
 
-    __slots__ = ("_base", "_entries", "_last", "_words")
+    __slots__ = ("_base", "_entries", "_last", "words")
 
     cell: Cell[T]
     count: int
+    words: Words
 
     def __init__(self, cell: Cell[T], after: tuple[int, int] | None = None) -> None:
-        self.cell, self._words = cell, cell.words
+        self.cell, self.words = cell, cell.words
         self._entries: list[Entry] = []
-        found = self._words.changes_since(self._words.count[()])
+        found = self.words.changes_since(self.words.count[()])
         self.count, self._last, self._base = found.counted, found.last, found.base
         if after is not None:
             self._last, self._base = after
@@ -152,13 +158,13 @@ class Feed(Looks[Change[T]]):
     def entry(self) -> Entry | None:
         """Return the next change as numbers, or None if there is none yet."""
         while not self._entries:
-            words = self._words
+            words = self.words
             self.count, self._entries, self._last, self._base = words.changes_since(self._last, self._base)
             self._entries.reverse()
             if not self._entries:
                 if words is self.cell.words:
                     return None
-                self._words, self._last, self._base = self.cell.words, -1, 0  # the cell goes on with another file
+                self.words, self._last, self._base = self.cell.words, -1, 0  # the cell goes on with another file
         return self._entries.pop()
 
 
@@ -167,7 +173,7 @@ def changes(status: HasCell[T], *, timeout: float | None = None) -> Iterator[Cha
 
     It waits for each change as `wait_for` does, and takes no lock. Every consumer, in whatever process, gets every
     change while it is no more than 16 changes behind. If it falls further behind, it misses some, and `number` shows
-    the gap.
+    the gap. If a value by path is begun anew, the numbers go on from 0.
 
     In a coroutine use `multiprocessing_intenum.aio.changes`.
 

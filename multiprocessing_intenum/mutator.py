@@ -44,6 +44,9 @@ def set_member(self: HasCell[T], value: T | str | HasCell[T]) -> None:  # noqa: 
         OverflowError: the member does not fit 64 bits.
         ValueError: `value` has the enum's type but is none of its members, or the integer of the other shared value is
             not a member.
+        TransitionError: the allowed transitions do not allow this one.
+        UnknownMemberError: the class declares transitions, and only a newer version of the enum has the present state.
+        FileNotFoundError: the file of a value by path was removed or replaced.
         After an error the shared value is unchanged.
 
     Example:
@@ -97,6 +100,8 @@ def exchange(
 
     Raises:
         TimeoutError: the lock was not free in time: its holder is busy or dead.
+        UnknownMemberError, TransitionError, FileNotFoundError: as for `set()`; the first one also if the class of the
+            value declares no transitions.
         TypeError, KeyError, OverflowError, ValueError: `new` cannot be set, or an argument is of the wrong kind.
         TransitionError: `on_death` must not follow `new`.
         NotImplementedError: with `on_death`, the platform can not tell whether a process lives. By path, Linux and
@@ -150,6 +155,8 @@ def compare_and_set(
 
     Raises:
         TimeoutError: the lock was not free in time: its holder is busy or dead.
+        UnknownMemberError, TransitionError, FileNotFoundError: as for `set()`; the first one also if the class of the
+            value declares no transitions.
         TypeError, KeyError, OverflowError, ValueError: an argument is of the wrong kind or names no member.
         TransitionError: `on_death` must not follow `new`.
         NotImplementedError: with `on_death`, the platform can not tell whether a process lives. By path, Linux and
@@ -191,6 +198,8 @@ def compare_and_exchange(
 
     Raises:
         TimeoutError: the lock was not free in time: its holder is busy or dead.
+        UnknownMemberError, TransitionError, FileNotFoundError: as for `set()`; the first one also if the class of the
+            value declares no transitions.
         TypeError, KeyError, OverflowError, ValueError: an argument is of the wrong kind or names no member.
         TransitionError: `on_death` must not follow `new`.
         NotImplementedError: with `on_death`, the platform can not tell whether a process lives. By path, Linux and
@@ -261,6 +270,8 @@ def update(status: HasCell[T], function: Callable[[T], T | str | HasCell[T]], ti
 
     Raises:
         TimeoutError: the lock was not free in time: its holder is busy or dead.
+        UnknownMemberError, TransitionError, FileNotFoundError: as for `set()`; the first one also if the class of the
+            value declares no transitions.
         TypeError, KeyError, OverflowError, ValueError: an argument is of the wrong kind, or the result of `function`
             cannot be set.
         Whatever `function` raises. After any error the lock is as it was before the call, and nothing was written

@@ -77,7 +77,8 @@ class EnumValue(MemberProxy[T]):
     The shared memory holds the number of a member: an int itself, the value of a flag, or else the place in the order
     of definition. No value of a member is sent to another process: each has the enum, and finds the member there.
 
-    Everything else is as `IntEnumValue` says. A plain str is always a name, even if the enum's members are strings.
+    Everything else is as `IntEnumValue` says, also the keywords of a subclass, `transitions=` and `unknown=`. A plain
+    str is always a name, even if the enum's members are strings.
 
     Args:
         value: the first member; its name as str, if the class is bound to an enum; or another shared value, whose
@@ -85,7 +86,7 @@ class EnumValue(MemberProxy[T]):
         lock: the lock that writers take. See `IntEnumValue`.
         ctx: the context of the default lock. See `IntEnumValue`.
         at: the path of a file, a `SharedFile`, or a `PostgresRecord`. See `IntEnumValue`. If the process that made the
-            file has the members in another order, its enum counts as another one.
+            file has the members in another order, its enum counts as another one. New members must come last.
 
     Raises:
         TypeError: `value` is not a member of the enum, `lock` is not a lock, or two arguments exclude each other.
@@ -267,14 +268,24 @@ class IntEnumValue(EnumValue[I], IntProxy[I]):
             another value by path can be given. Or a `PostgresRecord`, to share the value with processes on other
             machines: opening and writing can then raise every error of its lock's methods.
 
+    Two keywords can be given to a subclass, as in `class V(IntEnumValue[E], transitions={E.A: [E.B]}, unknown=E.A)`.
+    Subclasses of it inherit them. They take members or names.
+
+    `transitions` says for each member which ones may follow it. Another write is a `TransitionError`. By path they are
+    written into the file, and also hold for processes whose class declares none.
+
+    `unknown` is the member that counts for a state that only a newer version of the enum has, by path. To this process
+    the state is that member in every respect. Without the keyword a read of such a state is an `UnknownMemberError`. In
+    memory it has no effect.
+
     Raises:
         TypeError: `value` is not a member of the enum, the enum's members are not ints, `lock` is not a lock, or two
             arguments exclude each other.
         KeyError: no member has this name.
         OverflowError: the member does not fit 64 bits.
         FileNotFoundError: there is no value at the path yet and none was given, or there is no such directory.
-        ValueError: the file at the path holds something else: another enum, or an older version of this one. The file
-            is left as it is.
+        ValueError: the file at the path holds something else: an enum that does not contain this one, and is not
+            contained in it. The file is left as it is.
         OSError: the path names no file that is safe to use (see `SharedFile`), or the system refuses.
         NotImplementedError: the platform has no values by path.
 

@@ -53,6 +53,8 @@ class Looks(Protocol[R]):
     cell: Cell[Any]
     count: int
     """The count of changes at the last look, or when this object was made. Changes up to then are taken as seen."""
+    words: Words
+    """The words that it has looked at. They are no longer those of the cell if that goes on with another file."""
 
     def __call__(self) -> R | None:
         """Return what is found, or None."""
@@ -90,7 +92,7 @@ class Sleeper:
             found = look()
             if found is not None:
                 return found
-            if look.cell.keep_up():
+            if look.cell.keep_up() or look.words is not look.cell.words:
                 continue
             if left <= 0:
                 return None
@@ -100,14 +102,15 @@ class Sleeper:
 class Look(Looks[T]):
     """Looks whether a value meets the condition of a `wait_for`, or has met it since the last look."""
 
-    __slots__ = ("_is_met", "_last", "_wanted", "_words")
+    __slots__ = ("_is_met", "_last", "_wanted", "words")
 
     cell: Cell[T]
     count: int
+    words: Words
 
     def __init__(self, cell: Cell[T], condition: object) -> None:
         self._is_met, self._wanted = _condition(cell, condition)
-        self.cell, self._words = cell, cell.words
+        self.cell, self.words = cell, cell.words
         self.count = self._last = cell.words.count[()]
 
     def __call__(self) -> T | None:
@@ -119,7 +122,7 @@ class Look(Looks[T]):
         if state is not None and self._is_met(state):
             return state
         while True:
-            words = self._words
+            words = self.words
             found = words.changes_since(self._last, 0)
             for entry in found.entries:
                 with suppress(UnknownMemberError):  # a wait does not end by a state that it can not know
@@ -129,7 +132,7 @@ class Look(Looks[T]):
             self.count, self._last = found.counted, found.last
             if words is cell.words:
                 return None
-            self._words, self._last = cell.words, -1  # the cell goes on with another file
+            self.words, self._last = cell.words, -1  # the cell goes on with another file
 
     def too_late(self, timeout: float | None) -> str:
         """Return the text of the TimeoutError."""
@@ -147,7 +150,8 @@ def wait_for(
 
     On Linux it sleeps in the kernel, and each change of the value wakes it. It takes no lock, so no other process,
     whether running, stopped or dead, can keep it from returning. A state that held only in passing, between two looks,
-    counts as met. Elsewhere it looks again and again, with sleeps that double from 50 µs.
+    counts as met. Elsewhere it looks again and again, with sleeps that double from 50 µs. A state that only a newer
+    version of the enum has does not end the wait, and is not given to a function.
 
     In a coroutine use `multiprocessing_intenum.aio.wait_for`.
 

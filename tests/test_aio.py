@@ -96,13 +96,13 @@ def test_a_state_that_held_only_in_passing_counts_as_met(status: WorkerStatus) -
 def test_a_change_between_the_look_and_the_sleep_is_not_missed(
     status: WorkerStatus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    change_of = aio._change_of
+    change_since = aio._change_since
 
     async def write_first(*args: Any) -> None:
         status.set(CALCULATING)
-        await change_of(*args)
+        await change_since(*args)
 
-    monkeypatch.setattr(aio, "_change_of", write_first)
+    monkeypatch.setattr(aio, "_change_since", write_first)
     assert asyncio.run(aio.wait_for(status, CALCULATING, DEADLINE)) is CALCULATING
 
 
@@ -414,6 +414,7 @@ def watcher_of(status: WorkerStatus, *loops: Loop) -> tuple[Any, list[Future]]:
     """Return a watcher, whose thread does not run, and the future of each loop."""
     watcher: Any = object.__new__(aio._Watcher)
     watcher._cell, watcher._count, watcher.has_thread = status._self_cell, 0, True
+    watcher._words = status._self_cell.words
     futures = [Future(loop) for loop in loops]
     watcher.futures = set(futures)
     return watcher, futures
@@ -481,7 +482,7 @@ def test_who_can_not_have_a_thread_gets_an_error_and_leaves_nothing_behind(
             return
         (watcher,) = aio._watchers.values()
         others.append(asyncio.get_running_loop().create_future())  # somebody waits as well meanwhile
-        watcher.add(others[0], 0)
+        watcher.add(others[0], waiting.Look(status._self_cell, CALCULATING))
         message = "can't start new thread"
         raise RuntimeError(message)
 

@@ -38,6 +38,7 @@ __all__ = [
     "Contents",
     "Header",
     "begin_anew",
+    "damaged",
     "describe",
     "description_of",
     "found_file",
@@ -209,7 +210,7 @@ def read_header(fd: int, path: str) -> Header:
                     return Header(cast("dict[str, Any]", description), place, size, bool(beginning))
             break
         start = again.ljust(BODY_AT, b"\0")
-    raise _not_ours(path, "is damaged: stop the processes that use it, and remove it")
+    raise damaged(path)
 
 
 def _span(place: int) -> tuple[int, int]:
@@ -264,6 +265,11 @@ def _named(error: OSError, length: int, path: str) -> OSError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         message = f"no room for the {length:,} bytes of a shared value: free some, or give another path"
     return OSError(error.errno, message, path)
+
+
+def damaged(path: str) -> ValueError:
+    """Return the error for a header or a description that this library has not written."""
+    return _not_ours(path, "is damaged: stop the processes that use it, and remove it")
 
 
 def _not_ours(path: str, why: str) -> ValueError:

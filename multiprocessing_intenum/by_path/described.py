@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
-from multiprocessing_intenum.by_path.contents import place_of_description
+from multiprocessing_intenum.by_path.contents import damaged, place_of_description
 from multiprocessing_intenum.by_path.file_lock import FileLock
 from multiprocessing_intenum.by_path.life import description_in
 from multiprocessing_intenum.enums.members import EnumMember, Members, UnknownMemberError
-from multiprocessing_intenum.enums.schema import name_in, transitions_in
+from multiprocessing_intenum.enums.schema import is_enum, name_in, transitions_in
 from multiprocessing_intenum.enums.transitions import Rules, Transitions
 
 __all__ = ["Described"]
@@ -43,8 +43,11 @@ class Described(Generic[T]):
     def transitions(self) -> Transitions | None:
         """Return the allowed transitions of the file. For the errors see `contents.read_header`."""
         if self._place[()] != self._read[0]:
-            description = self.description()
-            self._read = self._opened.described[0], transitions_in(description, self._members)
+            self.description()
+            place, description = self._opened.described  # both at once: another thread may read a newer one meanwhile
+            if not is_enum(description):
+                raise damaged(self._opened.path)
+            self._read = place, transitions_in(description, self._members)
         return self._read[1]
 
     def check(self, before: int, after: T) -> None:

@@ -26,6 +26,9 @@ PATIENCE = 60.0
 _STEP = 50_000_000
 """Nanoseconds: no file system counts time in longer steps, but FAT, which has no links either."""
 
+_LOOK = 1.0
+"""Seconds after which a write looks at the name itself, and not only at what the open file says about it."""
+
 _here = fork.here
 
 
@@ -79,8 +82,8 @@ class FileLock(OwnedLock):
     """
 
     __slots__ = (
-        "__weakref__", "_byte", "_idle", "_is_user", "_named_at", "_readonly", "_reduced", "_root", "_turns", "_use",
-        "body", "described",
+        "__weakref__", "_byte", "_idle", "_is_user", "_look_at", "_named_at", "_readonly", "_reduced", "_root",
+        "_turns", "_use", "body", "described",
     )  # fmt: skip
 
     body: memoryview
@@ -103,7 +106,7 @@ class FileLock(OwnedLock):
         self._idle: list[OpenFile] = []
         self._byte = byte
         self._root = _root()
-        self._named_at = 0
+        self._named_at = self._look_at = 0.0
         self.described = -1, {}
         _locks.add(self)
         self._open_at_once()
@@ -186,7 +189,8 @@ class FileLock(OwnedLock):
 
         It spells `acquire` and `release` out, but for what is rare: that is 1,000 ns of 4,500 faster.
         """
-        byte, operations, fstat = self._byte, operations_of(self), os.fstat
+        byte, operations = self._byte, operations_of(self)
+        fstat, monotonic = os.fstat, time.monotonic
 
         def write(value: Any) -> None:
             if not _here[()]:
@@ -202,11 +206,16 @@ class FileLock(OwnedLock):
                         files.append(self._idle.pop())
                     except IndexError:  # another thread was faster
                         self._add_file(turn)
-                    if not (files and files[0].lock(byte)):
+                    try:
+                        is_locked = bool(files) and files[0].lock(byte)
+                    except GoneError:  # nothing was locked yet: _lock() takes another opening
+                        is_locked = False
+                    if not is_locked:
                         self._lock(turn, math.inf)
                     else:
                         info = fstat(files[0].fd)
-                        if not info.st_nlink or info.st_ctime_ns != self._named_at:
+                        is_known = info.st_nlink and info.st_ctime_ns == self._named_at
+                        if not is_known or monotonic() > self._look_at:  # see is_named()
                             self._lock(turn, math.inf)
                     turn.is_locked = True
                     store(value)
@@ -351,12 +360,13 @@ class FileLock(OwnedLock):
         if fd is None and not self._use.is_ours():
             return self._use.is_named()
         info = os.fstat(self._use.fd if fd is None else fd)
-        if info.st_nlink and info.st_ctime_ns == self._named_at:  # a file that is renamed gets another time
+        # A file that is renamed gets another time, but not if its directory is renamed.
+        if info.st_nlink and info.st_ctime_ns == self._named_at and time.monotonic() < self._look_at:
             return True
         if self._use.is_named() or (info.st_nlink and _root() != self._root):  # chroot() leaves it no name to look at
             # A file system may count time in steps of some milliseconds.
             if time.time_ns() - info.st_ctime_ns > _STEP:
-                self._named_at = info.st_ctime_ns
+                self._named_at, self._look_at = info.st_ctime_ns, time.monotonic() + _LOOK
             return True
         return False
 

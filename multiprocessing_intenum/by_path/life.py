@@ -181,12 +181,15 @@ def _attach(
 def _known(opened: OpenFile, file: SharedFile, contents: Contents, *, is_making: bool) -> FileLock | None:
     """If this process has the file open under another opening, close this one, and return the lock of that one.
 
-    Return None if it has not, or if the file has to be described anew and MAKING is not locked.
+    Return None if it has not, if that one has lost its name, or if the file has to be described anew and MAKING is not
+    locked.
     """
     lock = _opened.get((*opened.identity, file.readonly))
     if lock is None:
         return None
     try:
+        if not lock.is_named():  # the file has another name now: those that used the old one are to learn of it
+            return None
         header = read_header(opened.fd, file.path)
         contents.refuse_other(header, file)
         if not file.readonly and not _describe_grown(opened.fd, file.path, header, contents.grown, is_making=is_making):

@@ -27,12 +27,14 @@ _ENTITIES = str.maketrans({"<": "#lt;", ">": "#gt;", '"': "#quot;", "#": "#35;",
 
 
 class TransitionError(ValueError):
-    """A write of a shared value was refused, because its class does not allow this transition. Nothing was written.
+    """A write of a shared value was refused, because this transition is not allowed. Nothing was written.
+
+    The class of the value declares what is allowed, or if it does not, its file or record has it from another class.
 
     Args:
         before: the member that the value had.
         after: the member that was to be written.
-        allowed: the members that may follow `before`.
+        allowed: the members that may follow `before`, as far as this version of the enum has them.
 
     Raises:
         TypeError: an argument is missing.

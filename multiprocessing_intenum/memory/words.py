@@ -124,9 +124,7 @@ def _fence() -> None:
 _NEEDS_FENCE = platform.machine().lower() not in ("x86_64", "amd64", "s390x")
 
 
-def is_change(
-    member_of: Callable[[int], Any], before: int, member: Any, check: Callable[[int, Any], None] | None
-) -> bool:
+def is_change(member_of: Callable[[int], Any], before: int, member: Any, check: Callable[[int, Any], None]) -> bool:
     """Return whether a write of a member changes the state. Staying is no change.
 
     Args:
@@ -137,8 +135,7 @@ def is_change(
     """
     if member_of(before) is member:
         return False
-    if check is not None:
-        check(before, member)
+    check(before, member)
     return True
 
 

@@ -61,8 +61,8 @@ def _open_mirror(members: Members[Any], table: Table, file: SharedFile, number: 
         Mirror(body).begin(row, asked, is_new=is_new)
 
     opened = open_enum(file, members, None, begin, table.name)
-    if row is not None:
-        describe_mirror(opened, row, table.name, time.monotonic() + MIRRORING)
+    row = row or table.row(number, PATIENCE)  # another process was faster
+    describe_mirror(opened, row, table.name, time.monotonic() + MIRRORING)
     return opened
 
 
@@ -79,6 +79,8 @@ def _look(opened: FileLock, table: Table, number: int | None) -> None:
             row = table.row(number, _FIRST_LOOK)
             describe_mirror(opened, row, table.name, time.monotonic() + MIRRORING)
             operations_of(opened).try_to_hold(lambda: mirror.catch_up(row, question), MIRRORING)
+    else:
+        table.has_described = True
 
 
 class RecordCell(FileCell[T]):

@@ -250,11 +250,7 @@ class RecordLock(OwnedLock):
                 return None
             session = self._session
             assert session is not None
-            try:
-                found = self._table.described(session, row, time.monotonic() + PATIENCE)
-            except BaseException:
-                session.close()
-                raise
+            found = self._table.described(session, row, time.monotonic() + PATIENCE)
             left = min(max(0.0, deadline - time.monotonic()), MIRRORING)
             with suppress(TimeoutError):
                 describe_mirror(self._file, found, self._table.name, time.monotonic() + left)
@@ -436,6 +432,8 @@ def lock_of(table: Table, file: FileLock, reduced: tuple[Callable[..., Any], Any
             "another connection string: give each record its own mirror, and always the same string"
         )
         raise ValueError(message)
+    if not table.has_described:  # the database was away when it was opened: the next write describes the row
+        lock._table = table
     return lock
 
 

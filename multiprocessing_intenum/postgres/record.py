@@ -27,7 +27,8 @@ class PostgresRecord:
     Each machine has a mirror of the record: a file like that of a value by path. Reads, waiting and the command line
     use the mirror, and cost as much as with a value by path. Every write is decided in the database, under a lock of
     the whole fleet, and then mirrored. One process of each machine follows the record, and brings the mirror up to
-    date, usually within milliseconds.
+    date, usually within milliseconds. The row describes the largest version of the enum that has opened it, and has the
+    transitions of the last class that declared some.
 
     Args:
         conninfo: the connection string, as for `psycopg.connect`. It is not shown in errors or in the repr.

@@ -68,10 +68,12 @@ class Table:
     FileNotFoundError for what has to be set up there.
     """
 
-    __slots__ = ("_create", "_enum", "_has_described", "name", "parameters")
+    __slots__ = ("_create", "_enum", "has_described", "name", "parameters")
 
     parameters: Mapping[str, str]
     name: str
+    has_described: bool
+    """Whether the row says all about our enum and our transitions."""
 
     def __init__(
         self,
@@ -84,7 +86,7 @@ class Table:
     ) -> None:
         self.parameters, self.name, self._create = parameters, name, create
         self._enum = description_of_enum(members, transitions)
-        self._has_described = False
+        self.has_described = False
 
     def row(self, number: int | None, limit: float) -> Row:
         """Return the row of the record. If there is none, make it with the first state, if that is given.
@@ -146,7 +148,7 @@ class Table:
             if difference:
                 message = (
                     f"{difference}. Give another name, or stop all processes that use this record, and then delete its "
-                    "row or write the new enum into it, as the documentation says. It was left as it is"
+                    "row or take the old names out of it, as the documentation says. It was left as it is"
                 )
                 raise ValueError(message)
         return row
@@ -160,11 +162,11 @@ class Table:
 
         The transitions of our class are written once, because the last class that is opened decides.
         """
-        ours = {name: each for name, each in self._enum.items() if not (self._has_described and name == "transitions")}
+        ours = {name: each for name, each in self._enum.items() if not (self.has_described and name == "transitions")}
         while True:
             description = grown(row.description, ours)
             if description is row.description or session.is_standby:  # nobody can write to that one
-                self._has_described = not session.is_standby
+                self.has_described = not session.is_standby
                 return row
             sql = "UPDATE multiprocessing_intenum SET enum = $2 WHERE name = $1 AND enum = $3::text::jsonb"
             _asked(session.query, sql, (self.name, json.dumps(description), json.dumps(row.description)), deadline)

@@ -121,9 +121,9 @@ def a_deleted_row(server: Server, _: Any, __: pytest.MonkeyPatch) -> Iterator[An
 
 @contextmanager
 def another_enum(server: Server, _: Any, __: pytest.MonkeyPatch) -> Iterator[Any]:
-    server.ask("UPDATE multiprocessing_intenum SET enum = jsonb_set(enum, '{members,NEW}', '7')")
+    server.ask("UPDATE multiprocessing_intenum SET enum = jsonb_set(enum, '{members,IDLE}', '7')")
     yield ValueError
-    server.ask("UPDATE multiprocessing_intenum SET enum = enum #- '{members,NEW}'")
+    server.ask("UPDATE multiprocessing_intenum SET enum = jsonb_set(enum, '{members,IDLE}', '2')")
 
 
 @contextmanager
