@@ -409,6 +409,7 @@ class Explorer:
         """Run a program up to this point, to see what it does next."""
         global _run
         _run = _Run(pid, results)
+        self._value.words.looked = -1
         words._pid = pid
         if self._first and any(self._names.index(name) + 1 == pid for name, _ in self._first):
             _run.token = 1000 + pid
