@@ -228,10 +228,11 @@ class Words:
         if self.count[()] > _LARGEST_COUNT:
             self.count[()] = 0  # another program has written it: this repairs the value
         self.settle()
+        # A process that was killed while it claimed the state may have left a slot with the count that comes now.
+        self.claims[:] = bytes(len(self.claims))
         count = self.count[()] + 1
         self._store(number, count, pid, at, _BEGINNING)
         self.base[()] = count
-        self.claimed[()] = 0
         if self.sleepers[()]:
             self.wake()
 
