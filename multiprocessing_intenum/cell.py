@@ -151,28 +151,45 @@ class Cell(Generic[T]):
         """Do what a waiter does between two looks: see whether the owner of the state, and the file, are still there.
 
         Returns:
-            Whether the cell goes on with another file.
+            Whether to look again: the owner has ended, or the cell goes on with another file.
 
         Raises:
             FileNotFoundError: the file of the value has lost its name.
         """
-        self.look_after_owner()
-        return False
+        return self.look_after_owner()
 
-    def look_after_owner(self) -> None:
-        """If the owner of the state has ended, let the state become what it has asked for. Do not wait for the lock."""
+    def look_after_owner(self) -> bool:
+        """If the owner of the state has ended, let the state become what it has asked for. Do not wait for the lock.
+
+        Returns:
+            Whether there may be a change to look at.
+        """
         if self.claimed[()]:
             from multiprocessing_intenum.memory import ownership  # needed only where states have owners
 
-            if ownership.is_left(self.words):
-                self.operations.try_to_hold(self.attend, 0)
+            return ownership.is_left(self.words) and self.operations.try_to_hold(self.attend, 0)
+        return False
 
-    def attend(self) -> None:
-        """Do the same before a look at the state. The lock must be held."""
+    def attend(self) -> bool:
+        """Do the same before a look at the state. The lock must be held.
+
+        Returns:
+            Whether the state may have an owner. Then the caller writes by `decided`.
+        """
         if self.claimed[()]:
             from multiprocessing_intenum.memory import ownership
 
             ownership.attend(self.words)
+            return True
+        return False
+
+    def decided(self, write: Callable[[T], object], member: T) -> None:
+        """Store a member, after `attend` and a look at the state. If the owner has ended since, that comes later."""
+        self.words.looked = self.words.count[()]
+        try:
+            write(member)
+        finally:
+            self.words.looked = -1
 
     def check_follows(self, member: T, after: T) -> None:
         """Raise TransitionError if a member must not follow another one."""
@@ -193,31 +210,36 @@ class Cell(Generic[T]):
             False if another process owns the state.
 
         Raises:
+            TransitionError: `on_death` must not follow `member`.
             NotImplementedError: the platform can not tell whether an owner lives.
         """
         from multiprocessing_intenum.memory.ownership import Owner, attend, claim, owner_of
 
+        self.check_follows(member, on_death)
         words, number_of = self.words, self.members.number_of
         token = words.owners.choose()
-        owner = Owner(words.count[()], number_of(member), number_of(on_death), os.getpid(), token)
+        owner = Owner(0, number_of(member), number_of(on_death), os.getpid(), token)
         if words.state[()] == owner.state:
             present = owner_of(words)
             if present is not None and present[1].token != token and not from_others:
                 return False
-            claim(words, owner)
-            return True
-        claim(words, owner._replace(since=owner.since + 1))
-        try:
-            write(member)
-        except BaseException:
-            attend(words)
-            raise
-        present = owner_of(words)
-        if present is None or present[1].token != token:
+        else:
+            try:
+                claim(words, owner._replace(since=words.count[()] + 1))
+                self.decided(write, member)
+            except BaseException:  # KeyboardInterrupt too
+                attend(words)
+                raise
+            present = owner_of(words)
+            if present is not None and present[1].token == token:
+                return True
             # A set() of a subclass has done something else, or a signal handler has written meanwhile.
             attend(words)
-            if words.state[()] == owner.state:
-                claim(words, owner._replace(since=words.count[()]))
+        while words.state[()] == owner.state:
+            count = words.count[()]
+            claim(words, owner._replace(since=count))
+            if words.count[()] == count:  # else a signal handler has written meanwhile
+                break
         return True
 
     def is_same(self, other: Cell[Any]) -> bool:

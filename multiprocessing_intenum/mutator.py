@@ -118,13 +118,15 @@ def exchange(
     heir = _heir(cell, member, on_death)
 
     def step() -> T:
-        cell.attend()
+        may_have_owner = cell.attend()
         before = cell.load()
         now = member if new is member else _now(cell.members, new, member)  # 90 ns faster for a member
-        if on_death is None:
-            status.set(now)
-        else:
+        if on_death is not None:
             cell.claim(status.set, now, heir, from_others=True)
+        elif may_have_owner:
+            cell.decided(status.set, now)
+        else:
+            status.set(now)
         return before
 
     return cell.locked(step, timeout)
@@ -238,17 +240,19 @@ def _compare(
     heir = _heir(cell, new_member, on_death)
 
     def step() -> tuple[bool, T]:
-        cell.attend()
+        may_have_owner = cell.attend()
         found = cell.load()
         wanted = expected_member if expected is expected_member else _now(members, expected, expected_member)
         # The table has one member for each number, so `is` compares them whatever the enum's own __eq__ does.
         is_expected = found is wanted
         if is_expected:
             now = new_member if new is new_member else _now(members, new, new_member)
-            if on_death is None:
-                status.set(now)
-            else:
+            if on_death is not None:
                 is_expected = cell.claim(status.set, now, heir, from_others=False)
+            elif may_have_owner:
+                cell.decided(status.set, now)
+            else:
+                status.set(now)
         return is_expected, found
 
     return cell.locked(step, timeout)
@@ -289,8 +293,12 @@ def update(status: HasCell[T], function: Callable[[T], T | str | HasCell[T]], ti
         raise TypeError(message)
 
     def step() -> T:
-        cell.attend()
-        status.set(resolve(cell.members, function(cell.load())))
+        may_have_owner = cell.attend()
+        member = resolve(cell.members, function(cell.load()))
+        if may_have_owner:
+            cell.decided(status.set, member)
+        else:
+            status.set(member)
         return cell.load()
 
     return cell.locked(step, timeout)

@@ -48,7 +48,6 @@ def adopt(status: HasCell[T], *, on_death: T | str, timeout: float | None = None
     def step() -> T:
         cell.attend()
         member = cell.load()
-        cell.check_follows(member, heir)
         cell.claim(status.set, member, heir, from_others=True)
         return member
 

@@ -134,19 +134,18 @@ class FileCell(Cell[T]):
         if after is not member:
             self.described.check(self.members.number_of(member), after)
 
-    def look_after_owner(self) -> None:
+    def look_after_owner(self) -> bool:
         """If the owner of the state has ended, let the state become what it has asked for: see `Cell`.
 
         A process that may only read the file leaves that to others.
         """
-        if not self.file.readonly:
-            super().look_after_owner()
+        return not self.file.readonly and super().look_after_owner()
 
     def keep_up(self) -> bool:
         """Do what a waiter does between two looks. A value that is only read goes on with the file that has its name.
 
         Returns:
-            Whether it goes on with another file.
+            Whether to look again: the owner has ended, or the cell goes on with another file.
 
         Raises:
             FileNotFoundError: it has not, and this process uses it.
@@ -154,8 +153,7 @@ class FileCell(Cell[T]):
             OSError: that file can not be opened.
         """
         if self.is_named():
-            self.look_after_owner()
-            return False
+            return self.look_after_owner()
         if not self.file.readonly:
             raise self.open_file.gone()
         try:

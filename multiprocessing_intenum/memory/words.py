@@ -156,6 +156,7 @@ class Words:
         "claims",
         "count",
         "find_owners",
+        "looked",
         "remedy",
         "settled",
         "sleepers",
@@ -177,6 +178,9 @@ class Words:
     """The bytes of a claim: `claimed`, and what ownership.py has there."""
     find_owners: Callable[[Words], Any]
     """Returns what tells whether an owner of the state lives: `locks.owners.Owners`, or the like."""
+    looked: int
+    """The count at which this process, which holds the lock, has seen the owner alive, and has decided to write; or -1.
+    If the owner ends after that look, its death comes after the write: no change comes between the two."""
 
     def __init__(self, block: Any) -> None:
         self._bytes = memoryview(block).cast("B")
@@ -193,7 +197,7 @@ class Words:
         self.remedy = "The value is damaged: stop the processes that share it, and make it anew"
         self.claims = self._bytes[_CLAIMED:]
         self._owners: Any = None
-        self._address, self.can_wake = 0, not self._bytes.readonly
+        self._address, self.can_wake, self.looked = 0, not self._bytes.readonly, -1
         if self.can_wake:
             self._address = ctypes.addressof(ctypes.c_char.from_buffer(block)) + _COUNT + 4 * (sys.byteorder == "big")
 
@@ -221,10 +225,11 @@ class Words:
         if self.count[()] > _LARGEST_COUNT:
             self.count[()] = 0  # another program has written it: this repairs the value
         self.settle()
+        # A process that was killed while it claimed the state may have left a slot with the count that comes now.
+        self.claims[:] = bytes(len(self.claims))
         count = self.count[()] + 1
         self._store(number, count, pid, at, _BEGINNING)
         self.base[()] = count
-        self.claimed[()] = 0
         if self.sleepers[()]:
             self.wake()
 
