@@ -91,7 +91,7 @@ class _Run:
         self.token = 0
         self.claims: Claim | None = None
 
-    def do(self, kind: int, address: int = -1, value: int | float = 0) -> Any:
+    def do(self, kind: int, address: int = -1, value: float = 0) -> Any:
         if self.op is None and self.position < len(self.results):
             result = self.results[self.position]
             self.position += 1
