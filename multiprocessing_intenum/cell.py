@@ -183,6 +183,27 @@ class Cell(Generic[T]):
             return True
         return False
 
+    def reap(self, timeout: float | None) -> None:
+        """Look whether the owner of the state lives, and if not, let the state become what it has asked for."""
+        from multiprocessing_intenum.memory.ownership import is_left
+
+        if is_left(self.words):
+            self.locked(self.attend, timeout)
+
+    def owner(self) -> tuple[int, bool, T] | None:
+        """Return the process that owns the state, whether it lives, and what follows its end; None if nobody owns it.
+
+        Raises:
+            UnknownMemberError: only a newer version of the enum has that member.
+        """
+        from multiprocessing_intenum.memory.ownership import owner_of
+
+        found = owner_of(self.words)
+        if found is None:
+            return None
+        owners, owner = self.words.owners, found[1]
+        return owner.pid, owner.token == owners.token or owners.lives(owner.token), self.member(owner.on_death)
+
     def decided(self, write: Callable[[T], object], member: T) -> None:
         """Store a member, after `attend` and a look at the state. If the owner has ended since, that comes later."""
         self.words.looked = self.words.count[()]
@@ -294,6 +315,15 @@ class OpensCell(Protocol):
     def _open_cell(self, members: Members[T], number: int | None, lock: LockLike | None, rules: Rules) -> Cell[T]:
         """Return a cell. `number` is the first state, if one was given."""
         ...
+
+
+def _ownership() -> Any:
+    from multiprocessing_intenum.memory import ownership
+
+    return ownership
+
+
+Words.find_ownership = staticmethod(_ownership)
 
 
 def _owners_in_memory(words: Words) -> Any:

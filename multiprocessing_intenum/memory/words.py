@@ -36,7 +36,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 from multiprocessing_intenum import fork
 from multiprocessing_intenum.memory import futex
@@ -147,20 +147,8 @@ class Words:
     """
 
     __slots__ = (
-        "_address",
-        "_bytes",
-        "_owners",
-        "base",
-        "can_wake",
-        "claimed",
-        "claims",
-        "count",
-        "find_owners",
-        "looked",
-        "remedy",
-        "settled",
-        "sleepers",
-        "state",
+        "_address", "_bytes", "_owners", "base", "can_wake", "claimed", "claims", "count", "find_owners",
+        "looked", "remedy", "settled", "sleepers", "state",
     )  # fmt: skip
 
     remedy: str
@@ -176,6 +164,8 @@ class Words:
     claimed: memoryview[Any]
     claims: memoryview[Any]
     """The bytes of a claim: `claimed`, and what ownership.py has there."""
+    find_ownership: ClassVar[Callable[[], Any]]
+    """Returns the module `ownership`, which is loaded only where states have owners. `cell` sets it."""
     find_owners: Callable[[Words], Any]
     """Returns what tells whether an owner of the state lives: `locks.owners.Owners`, or the like."""
     looked: int
@@ -266,9 +256,7 @@ class Words:
             while True:
                 is_claimed = claimed[()]
                 if is_claimed:
-                    from multiprocessing_intenum.memory import ownership  # needed only where states have owners
-
-                    ownership.attend(self, number_of(member))
+                    self.find_ownership().attend(self, number_of(member))
                 before = state[()]
                 # is_change(), spelled out: a call would add 40 ns to the 510 of a write.
                 if member_of(before) is member:
@@ -293,9 +281,7 @@ class Words:
             count[()] = number
             settled[()] = after
             if is_claimed:
-                from multiprocessing_intenum.memory import ownership
-
-                ownership.end(self)
+                self.find_ownership().end(self)
 
         return store
 

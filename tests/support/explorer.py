@@ -16,7 +16,6 @@ which process owns the present one.
 from __future__ import annotations
 
 import enum
-import struct
 import types
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -31,6 +30,7 @@ from multiprocessing_intenum.locks.holding import OwnedLock
 from multiprocessing_intenum.memory import ownership, words
 
 if TYPE_CHECKING:
+    import struct
     from collections.abc import Callable, Iterator
 
 
