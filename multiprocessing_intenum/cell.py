@@ -317,13 +317,13 @@ class OpensCell(Protocol):
         ...
 
 
-def _ownership() -> Any:
+def _ownership(words: Words) -> Any:
     from multiprocessing_intenum.memory import ownership
 
     return ownership
 
 
-Words.find_ownership = staticmethod(_ownership)
+Words.find_ownership = _ownership
 
 
 def _owners_in_memory(words: Words) -> Any:

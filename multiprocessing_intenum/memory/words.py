@@ -164,7 +164,7 @@ class Words:
     claimed: memoryview[Any]
     claims: memoryview[Any]
     """The bytes of a claim: `claimed`, and what ownership.py has there."""
-    find_ownership: ClassVar[Callable[[], Any]]
+    find_ownership: ClassVar[Callable[[Words], Any]]
     """Returns the module `ownership`, which is loaded only where states have owners. `cell` sets it."""
     find_owners: Callable[[Words], Any]
     """Returns what tells whether an owner of the state lives: `locks.owners.Owners`, or the like."""
