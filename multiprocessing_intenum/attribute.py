@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from inspect import getattr_static
-from typing import Any, Generic, NoReturn, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast, overload
 
 from typing_extensions import Self
 
 from multiprocessing_intenum.cell import has_cell, snapshot
+from multiprocessing_intenum.core import core
 from multiprocessing_intenum.enums.members import EnumMember, of_one_name
 from multiprocessing_intenum.mutator import resolve, set_member
 from multiprocessing_intenum.proxy import EnumValue, copied
@@ -18,6 +19,9 @@ T = TypeVar("T", bound=EnumMember)
 V = TypeVar("V", bound="EnumValue[Any]", covariant=True)
 
 
+_OURS: tuple[Any, ...] = (set_member,) if core is None else (set_member, core.Reads.set)
+
+
 class _Shared:
     """The entry in an instance's `__dict__` for an attribute: the shared value, and what the descriptor reads from it.
 
@@ -26,12 +30,13 @@ class _Shared:
     faster.
     """
 
-    __slots__ = ("by_number", "exact_type", "status", "view", "write")
+    __slots__ = ("by_number", "core", "exact_type", "status", "view", "write")
 
     def __init__(self, status: EnumValue[Any]) -> None:
         cell = status._self_cell
         self.status, self.view, self.by_number = status, cell.view, cell.by_number
         self.exact_type, self.write = cell.exact_type, cell.write
+        self.core = None if core is None else cell.core
 
     # A class may compare, hash or print its instances by their `__dict__`, as types.SimpleNamespace does. There this
     # object behaves like the member.
@@ -51,7 +56,10 @@ class _Shared:
         return _Shared, (self.status,)
 
 
-class EnumAttribute(Generic[V]):
+_in_c: tuple[Any, ...] = () if core is None else (core.Attribute,)
+
+
+class EnumAttribute(Generic[V], *_in_c):
     """A data descriptor. A read returns the current member. An assignment writes to shared memory, under the lock.
 
     The first assignment makes the shared value. It belongs in `__init__`, and must happen before the processes that
@@ -80,6 +88,8 @@ class EnumAttribute(Generic[V]):
         >>> compare_and_set(WorkerState.status.proxy_of(state), "CALCULATING", "IDLE")
         True
     """
+
+    __slots__ = ("__dict__", "__weakref__", "_name")
 
     def __init__(self, value_type: type[V], *, default: EnumMember | str | None = None) -> None:
         if not (issubclass(type(value_type), type) and issubclass(value_type, EnumValue)):
@@ -135,7 +145,7 @@ class EnumAttribute(Generic[V]):
         except (AttributeError, KeyError):
             pass
         else:
-            if type(value) is shared.exact_type and type(status).set is set_member:  # pyright: ignore[reportUnknownMemberType]
+            if type(value) is shared.exact_type and type(status).set in _OURS:  # pyright: ignore[reportUnknownMemberType]
                 shared.write(value)
             else:
                 status.set(value)
@@ -148,6 +158,10 @@ class EnumAttribute(Generic[V]):
             "assign a member that says what you mean"
         )
         raise AttributeError(message)
+
+    if core is not None and not TYPE_CHECKING:
+        _get, _set, _delete = __get__, __set__, __delete__  # the C core calls these where the case is not plain
+        __get__, __set__, __delete__ = (getattr(core.Attribute, name) for name in ("__get__", "__set__", "__delete__"))
 
     def _begin(self, instance: object, value: Any) -> None:
         """Handle the first assignment: make the shared value, or adopt the one given."""
@@ -229,6 +243,9 @@ class EnumAttribute(Generic[V]):
             )
             raise TypeError(message) from None
 
+
+if core is not None:
+    core.use_attribute(EnumAttribute, _Shared)
 
 IntEnumAttribute = EnumAttribute
 """The name that `EnumAttribute` had when there were only values of int-valued enums."""

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast, runtime
 
 from typing_extensions import TypeIs
 
+from multiprocessing_intenum import fork
+from multiprocessing_intenum.core import core, here_address, table_of
 from multiprocessing_intenum.enums.members import EnumMember, Members, UnknownMemberError, members_of
 from multiprocessing_intenum.enums.transitions import Rules
 from multiprocessing_intenum.locks.holding import (
@@ -40,7 +42,7 @@ class Cell(Generic[T]):
     """A shared value without its masquerade: where its state lies, how a writer locks it and stores to it."""
 
     __slots__ = (
-        "_block", "by_number", "claimed", "exact_type", "lock", "members", "operations", "rules", "view", "words",
+        "_block", "_core", "by_number", "claimed", "exact_type", "lock", "members", "operations", "rules", "view", "words",
         "write",
     )  # fmt: skip
 
@@ -65,13 +67,33 @@ class Cell(Generic[T]):
 
     def __init__(self, members: Members[T], block: Any, lock: LockLike, rules: Rules) -> None:
         self.operations = operations_of(lock)
-        self._block, self.rules = block, rules
+        self._block, self._core, self.rules = block, None, rules
         self.words = words = Words(block)
         self.view, self.claimed = words.state, words.claimed
         words.find_owners = _owners_in_memory
         self.lock = cast("Lock", lock)
         self.members, self.by_number, self.exact_type = members, members.by_number, members.exact_type
         self.write = self._writer()
+
+    @property
+    def core(self) -> Any:
+        """What the C core, if there is one, needs of this cell."""
+        if self._core is None:
+            keep = self.view, self.words, fork.here
+            self._core = core.Core(
+                table_of(self.members), self.exact_type, self.lock, self.write, keep, *self._addresses()
+            )
+        return self._core
+
+    def _addresses(self) -> tuple[int, int, int, int]:
+        """Return where the state is; and the words, the mutex and the word `fork.here`, if C is to write.
+
+        In C a write is as plain as can be: with the default lock, and without transitions.
+        """
+        address, mutex = self.words.address, 0
+        if type(self.lock) is RobustRLock and self.rules.transitions is None:
+            mutex = self.lock.address
+        return address, address, mutex, here_address
 
     @property
     def place(self) -> str:
@@ -363,8 +385,8 @@ else:
         __class_getitem__ = classmethod(types.GenericAlias)
 
 
-SLOTS = ("_self_view", "_self_cell")
-"""What a shared value keeps: the cell, and the cell's view, which each read needs."""
+SLOTS = ("_self_view", "_self_cell") if core is None else ("_self_view", "_self_cell", "_self_core")
+"""What a shared value keeps: the cell, and the cell's view, which each read needs; and what the C core needs."""
 
 
 def has_cell(value: object) -> TypeIs[HasCell[Any]]:
@@ -399,6 +421,10 @@ def snapshot(status: HasCell[T]) -> T:
         return cell.by_number[cell.view[()]]
     except KeyError:
         return cell.load()
+
+
+if core is not None and not TYPE_CHECKING:
+    snapshot = core.snapshot_like(snapshot)
 
 
 def cell_of(status: HasCell[T]) -> Cell[T]:

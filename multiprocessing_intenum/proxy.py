@@ -19,6 +19,7 @@ from typing_extensions import Self, TypeAliasType
 from multiprocessing_intenum import fork, mutator
 from multiprocessing_intenum.by_path.shared_file import SharedFile
 from multiprocessing_intenum.cell import Cell, HasCell, OpensCell, default_lock, has_cell, snapshot
+from multiprocessing_intenum.core import core
 from multiprocessing_intenum.enums.members import EnumMember, IntEnumMember, Members, members_of, of_one_name, refuse
 from multiprocessing_intenum.enums.transitions import Rules
 from multiprocessing_intenum.locks.holding import Lock, LockLike
@@ -217,6 +218,8 @@ class EnumValue(MemberProxy[T]):
     def _attach(self, cell: Cell[T]) -> None:
         self.__self_setattr__("_self_cell", cell)
         self.__self_setattr__("_self_view", cell.view)
+        if core is not None:
+            self.__self_setattr__("_self_core", cell.core)
 
     if TYPE_CHECKING:
         # At run time set() accepts another shared value, too. If the annotation allowed that, a type checker would

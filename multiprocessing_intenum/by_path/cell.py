@@ -121,6 +121,10 @@ class FileCell(Cell[T]):
 
         return self._guarded(store_if_named)
 
+    def _addresses(self) -> tuple[int, int, int, int]:
+        state = self._window.address + BODY_AT if self.file.readonly else self.words.address
+        return state, 0, 0, 0  # C only reads
+
     def member(self, number: int) -> T:
         """Return the member of a number: see `Described.member`."""
         return self.described.member(number)

@@ -96,7 +96,7 @@ class Members(Generic[T]):
         TypeError: two of its members have the same number.
     """
 
-    __slots__ = ("__weakref__", "by_name", "by_number", "enum_type", "exact_type", "names", "number_of", "values")
+    __slots__ = ("__weakref__", "by_name", "by_number", "enum_type", "exact_type", "in_c", "names", "number_of", "values")
 
     enum_type: type[T]
     number_of: Callable[[T], int]
@@ -109,9 +109,11 @@ class Members(Generic[T]):
     """A value of this type is stored without a check. It is the enum if all its members fit the cell and are in the
     table from the start. A forged member, `int.__new__(Enum, 99)`, is not detected, because the check would cost each
     write a dict look-up."""
+    in_c: Any
+    """The same table for the C core, from the first value on. See `core`."""
 
     def __init__(self, enum_type: type[T]) -> None:
-        self.enum_type = enum_type
+        self.enum_type, self.in_c = enum_type, None
         self.by_name = cast("Any", enum_type).__members__
         self.number_of = number_of = _numbers_of(enum_type)
         self.by_number, self.names, self.values = {}, {}, {}

@@ -151,6 +151,11 @@ class RobustRLock(OwnedLock):
 
     __enter__ = acquire
 
+    @property
+    def address(self) -> int:
+        """Where the mutex is."""
+        return ctypes.addressof(self._block) + self._offset
+
     def release(self) -> None:
         """Undo one `acquire`; the last one frees the lock.
 
@@ -234,6 +239,21 @@ class RobustRLock(OwnedLock):
                 wake()
 
         return write
+
+    def _write_after_death(self, write: Callable[[T], None], value: T) -> None:
+        """Go on for the C core, whose trylock has learned that the holder has died. It has the mutex."""
+        me = execution()
+        try:
+            self._own(me, 1)
+            write(value)
+            self.release()
+        except BaseException:
+            self._back_out(me)
+            raise
+
+    def _give_back(self) -> None:
+        """Free the lock after an exception in `_write_after_death`, which may have come before its first line."""
+        self._back_out(execution())
 
     def _acquire_busy(self, me: weakref.ref[Execution], error: int, deadline: float) -> int:
         """Go on after trylock has returned `error`. Return 0 if the lock is ours now, or an error number."""

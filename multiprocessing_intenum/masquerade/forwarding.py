@@ -17,6 +17,7 @@ import math
 import operator
 from collections.abc import Callable
 from inspect import getattr_static
+from types import GetSetDescriptorType
 from typing import Any, TypeVar
 
 from typing_extensions import Format, get_annotations
@@ -24,9 +25,10 @@ from wrapt import ObjectProxy
 
 from multiprocessing_intenum import fork
 from multiprocessing_intenum.cell import SLOTS, HasCell, has_cell, snapshot
+from multiprocessing_intenum.core import core
 from multiprocessing_intenum.enums.members import refuse
 from multiprocessing_intenum.masquerade import hooks
-from multiprocessing_intenum.mutator import update
+from multiprocessing_intenum.mutator import set_member, update
 
 __all__ = ["OWN_NAMES", "Refused", "binary", "named", "unary"]
 
@@ -174,7 +176,11 @@ if _metaclass is not type:  # the pure-Python wrapt
     _metaclass = _Metaclass
 
 
-class _MemberProxy(ObjectProxy, HasCell, metaclass=_metaclass):  # type: ignore[metaclass,type-arg]
+# A class uses a method of the C core only if its own `__dict__` names it: see hot.py.
+_reads: tuple[Any, ...] = () if core is None else (core.Reads,)
+
+
+class _MemberProxy(ObjectProxy, *_reads, HasCell, metaclass=_metaclass):  # type: ignore[metaclass,type-arg]
     """The part of a shared value that behaves like its member."""
 
     __slots__ = SLOTS
@@ -209,7 +215,7 @@ class _MemberProxy(ObjectProxy, HasCell, metaclass=_metaclass):  # type: ignore[
             raise AttributeError(message)
         self.__self_setattr__(name, value)
         # A property stores nothing under its own name. If its setter stores other attributes, they are already noted.
-        if not isinstance(getattr_static(type(self), name, None), property):
+        if not isinstance(getattr_static(type(self), name, None), (property, GetSetDescriptorType)):
             with _changing_own:
                 self.__self_setattr__("_self_own", self._self_own | {name})
 
@@ -371,6 +377,10 @@ class _MemberProxy(ObjectProxy, HasCell, metaclass=_metaclass):  # type: ignore[
     __reversed__ = None  # type: ignore[assignment]
     __exit__ = None  # type: ignore[assignment]
     __aexit__ = None  # type: ignore[assignment]
+
+
+if core is not None:
+    core.use(_MemberProxy, set_member)
 
 
 class _IntProxy(HasCell[Any]):  # pyright: ignore[reportUnusedClass]

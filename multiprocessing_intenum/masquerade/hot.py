@@ -21,9 +21,12 @@ from inspect import getattr_static
 from types import FunctionType, WrapperDescriptorType
 from typing import Any
 
+from multiprocessing_intenum.core import core
 from multiprocessing_intenum.enums.members import Members
 
 __all__ = ["hot_reads_of"]
+
+_COMPARISONS = ("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__")
 
 
 def hot_reads_of(members: Members[Any], cls: Any) -> dict[str, Any]:
@@ -91,6 +94,14 @@ def hot_reads_of(members: Members[Any], cls: Any) -> dict[str, Any]:
         reads["name"] = property(_own_code(name), doc=cls.name.__doc__)
     if not is_own("value"):
         reads["value"] = property(_own_code(value), cls.value.fset, doc=cls.value.__doc__)
+    if core is not None:
+        fast = vars(core.Reads)
+        for each in ("__hash__", "name", "value"):
+            if each in reads:
+                reads[each] = fast[each]
+        # A class has one slot for all six. It is a function of C only if each of them is of C.
+        if all(map(is_c, _COMPARISONS)):
+            reads |= {each: fast[each] for each in _COMPARISONS}
     return reads
 
 

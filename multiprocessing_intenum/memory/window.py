@@ -33,15 +33,17 @@ class Window:
         size: bytes that it shows.
     """
 
-    __slots__ = ("_address", "_size", "view")
+    __slots__ = ("_size", "address", "view")
 
+    address: int
+    """Where the bytes are."""
     view: memoryview[Any]
     """The bytes. They must not be read before `show` is called."""
 
     def __init__(self, size: int) -> None:
         mapped = mmap.mmap(-1, size)  # it keeps the address, and frees it in the end
         self._size = size
-        self._address = ctypes.addressof(ctypes.c_char.from_buffer(mapped))
+        self.address = ctypes.addressof(ctypes.c_char.from_buffer(mapped))
         self.view = memoryview(mapped).toreadonly()
 
     def show(self, fd: int) -> None:
@@ -51,6 +53,6 @@ class Window:
             OSError: the kernel refuses.
         """
         flags = mmap.MAP_SHARED | _MAP_FIXED
-        if _mmap()(self._address, self._size, mmap.PROT_READ, flags, fd, 0) != self._address:
+        if _mmap()(self.address, self._size, mmap.PROT_READ, flags, fd, 0) != self.address:
             error = ctypes.get_errno()
             raise OSError(error, os.strerror(error))

@@ -28,7 +28,6 @@ then raises ValueError.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import platform
 import struct
@@ -39,6 +38,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 from multiprocessing_intenum import fork
+from multiprocessing_intenum.core import address_of, core
 from multiprocessing_intenum.memory import futex
 
 __all__ = ["READABLE", "SIZE", "Entry", "Found", "Words", "is_change"]
@@ -106,8 +106,11 @@ _pid = os.getpid()  # os.getpid() itself would take 50 ns of each write
 def _be_another_process() -> None:
     global _pid
     _pid = os.getpid()
+    if core is not None:
+        core.be_process(_pid)
 
 
+_be_another_process()
 fork.in_child(fork.Step.PROCESS, _be_another_process)
 
 
@@ -147,7 +150,7 @@ class Words:
     """
 
     __slots__ = (
-        "_address", "_bytes", "_owners", "base", "can_wake", "claimed", "claims", "count", "find_owners",
+        "_address", "_bytes", "_owners", "address", "base", "can_wake", "claimed", "claims", "count", "find_owners",
         "looked", "remedy", "settled", "sleepers", "state",
     )  # fmt: skip
 
@@ -156,6 +159,8 @@ class Words:
     can_wake: bool
     """Whether `sleep` can be called: not in read-only memory, where a sleeper cannot announce itself."""
 
+    address: int
+    """Where the block lies; 0 if it is read-only."""
     state: memoryview[Any]
     count: memoryview[Any]
     sleepers: memoryview[Any]
@@ -187,9 +192,9 @@ class Words:
         self.remedy = "The value is damaged: stop the processes that share it, and make it anew"
         self.claims = self._bytes[_CLAIMED:]
         self._owners: Any = None
-        self._address, self.can_wake, self.looked = 0, not self._bytes.readonly, -1
-        if self.can_wake:
-            self._address = ctypes.addressof(ctypes.c_char.from_buffer(block)) + _COUNT + 4 * (sys.byteorder == "big")
+        self.can_wake, self.looked = not self._bytes.readonly, -1
+        self.address = address_of(block) if self.can_wake else 0
+        self._address = self.address + _COUNT + 4 * (sys.byteorder == "big")
 
     @property
     def owners(self) -> Any:

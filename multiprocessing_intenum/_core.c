@@ -1,0 +1,781 @@
+/* The optional C core: the plain case of the most frequent reads, of a write, and of a wait.
+
+   Whatever is not the plain case goes on in Python, which stays whole: it is what runs where there is no C core, and
+   what to read to understand the library. Each function below does what these lines of Python do:
+
+       Reads ==, != and so on     masquerade/hot.py, __eq__ and __ne__ of hot_reads_of
+       Reads hash, name, value    masquerade/hot.py, __hash__, name, value
+       Reads.set                  mutator.py, set_member
+       snapshot                   cell.py, snapshot
+       Attribute                  attribute.py, EnumAttribute.__get__, __set__ and __delete__
+       write_plain                locks/robust.py, write in RobustRLock._guard; memory/words.py, store in Words.writer,
+                                  and Words.wake
+       Core.wait                  waiting.py, Sleeper.until with Look.__call__; memory/words.py, Words.sleep
+
+   No Python code runs while write_plain has the mutex, so neither an interrupt nor a signal handler can come between
+   its steps. A process can be killed between any two of them: the order of the stores is that of memory/words.py.
+
+   One interpreter of a process has the C core, the first one to import it. So its types can be variables of C, which a
+   read needs: a slot of a type cannot find the state of its module. The others get an ImportError, and use Python. */
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <structmember.h>
+
+#if defined(__linux__) && defined(__LP64__) && defined(__GNUC__)
+#define HAS_WRITE 1 /* robust mutexes and futexes: everywhere else Python writes and waits */
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+#endif
+
+#if defined(__GNUC__) && UINTPTR_MAX > 0xFFFFFFFF
+#define LOAD(word) __atomic_load_n(&(word), __ATOMIC_ACQUIRE)
+#define STORE(word, number) __atomic_store_n(&(word), (number), __ATOMIC_RELEASE)
+#else
+#define LOAD(word) (*(volatile const int64_t *)&(word))
+#define STORE(word, number) ((word) = (number)) /* of a hash only: see HAS_WRITE */
+#endif
+
+/* ---- The table of an enum: its members by number, and by their addresses. It never changes, but for a hash
+   that is noted. A member that the enum
+   makes later is not in it: Python finds that one. ---- */
+
+typedef struct {
+    int64_t number;
+    PyObject *member, *name, *value;
+    Py_hash_t hash; /* -1, which is no hash, until it is asked for */
+} Row;
+
+typedef struct {
+    PyObject_HEAD
+    Py_ssize_t count; /* of the rows */
+    uint64_t mask;
+    Row *rows;
+    int32_t *numbers, *members; /* hash tables: the index of a row, or -1 */
+} Table;
+
+static uint64_t place_of(uint64_t key) { return (key * 0x9E3779B97F4A7C15u) >> 32; }
+
+static Row *row_of_number(const Table *table, int64_t number)
+{
+    for (uint64_t place = place_of((uint64_t)number);; place++) {
+        int32_t found = table->numbers[place & table->mask];
+        if (found < 0 || table->rows[found].number == number)
+            return found < 0 ? NULL : &table->rows[found];
+    }
+}
+
+static Row *row_of_member(const Table *table, PyObject *member)
+{
+    for (uint64_t place = place_of((uint64_t)(uintptr_t)member >> 4);; place++) {
+        int32_t found = table->members[place & table->mask];
+        if (found < 0 || table->rows[found].member == member)
+            return found < 0 ? NULL : &table->rows[found];
+    }
+}
+
+static void enter(int32_t *index, uint64_t mask, uint64_t place, Py_ssize_t row)
+{
+    while (index[place & mask] >= 0)
+        place++;
+    index[place & mask] = (int32_t)row;
+}
+
+/* Table([(number, member, name, value), ...]) */
+static PyObject *table_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(keywords))
+{
+    PyObject *rows;
+    if (!PyArg_ParseTuple(args, "O!:Table", &PyList_Type, &rows))
+        return NULL;
+    Table *self = (Table *)PyType_GenericAlloc(type, 0);
+    if (self == NULL)
+        return NULL;
+    Py_ssize_t count = PyList_Size(rows), places = 4;
+    while (places < 2 * count)
+        places *= 2;
+    self->rows = PyMem_Calloc(count ? count : 1, sizeof(Row));
+    self->numbers = PyMem_Calloc(2 * places, sizeof(int32_t));
+    if (self->rows == NULL || self->numbers == NULL) {
+        Py_DECREF(self);
+        return PyErr_NoMemory();
+    }
+    self->members = self->numbers + places;
+    self->mask = places - 1;
+    for (Py_ssize_t each = 0; each < 2 * places; each++)
+        self->numbers[each] = -1;
+    for (Py_ssize_t each = 0; each < count; each++) {
+        Row *row = &self->rows[each];
+        long long number;
+        PyObject *given = PyList_GetItem(rows, each); /* borrowed, from a list that the caller has just made */
+        if (given == NULL || !PyTuple_Check(given)) {
+            Py_DECREF(self);
+            PyErr_SetString(PyExc_TypeError, "a row must be a tuple");
+            return NULL;
+        }
+        if (!PyArg_ParseTuple(given, "LOOO", &number, &row->member, &row->name, &row->value)) {
+            row->member = row->name = row->value = NULL;
+            Py_DECREF(self);
+            return NULL;
+        }
+        row->number = number;
+        row->hash = -1;
+        Py_INCREF(row->member);
+        Py_INCREF(row->name);
+        Py_INCREF(row->value);
+        self->count = each + 1;
+        enter(self->numbers, self->mask, place_of((uint64_t)number), each);
+        enter(self->members, self->mask, place_of((uint64_t)(uintptr_t)row->member >> 4), each);
+    }
+    return (PyObject *)self;
+}
+
+static int table_traverse(PyObject *object, visitproc visit, void *arg)
+{
+    Table *self = (Table *)object;
+    Py_VISIT(Py_TYPE(object));
+    for (Py_ssize_t each = 0; each < self->count; each++) {
+        Py_VISIT(self->rows[each].member);
+        Py_VISIT(self->rows[each].name);
+        Py_VISIT(self->rows[each].value);
+    }
+    return 0;
+}
+
+static void table_dealloc(PyObject *object)
+{
+    Table *self = (Table *)object;
+    PyTypeObject *type = Py_TYPE(object);
+    PyObject_GC_UnTrack(object);
+    for (Py_ssize_t each = 0; each < self->count; each++) {
+        Py_DECREF(self->rows[each].member);
+        Py_DECREF(self->rows[each].name);
+        Py_DECREF(self->rows[each].value);
+    }
+    PyMem_Free(self->rows);
+    PyMem_Free(self->numbers);
+    PyObject_GC_Del(object);
+    Py_DECREF(type);
+}
+
+/* ---- The core of a cell. It never changes, so a thread without the GIL may use it, and a garbage collector need not
+   clear it: like a tuple. ---- */
+
+typedef struct { /* the layout in memory/words.py */
+    int64_t state;
+    uint64_t count;
+    uint32_t sleepers, of_mirror;
+    int64_t settled;
+    uint64_t base, of_mirrors[3];
+    struct {
+        int64_t after;
+        double at;
+        uint64_t number;
+        uint32_t pid, unused;
+    } ring[32];
+    uint64_t claimed;
+} Words;
+
+#define LARGEST_COUNT ((uint64_t)1 << 62)
+
+typedef struct {
+    PyObject_HEAD
+    Table *table;
+    PyObject *exact_type, *lock, *write, *keep;
+    int64_t *state;
+    Words *words; /* NULL: Python writes and waits. The three below are NULL, too */
+    void *mutex;
+    uint64_t *here;
+} Core;
+
+static PyTypeObject *core_type, *table_type, *reads_type;
+
+/* Core(table, exact_type, lock, write, keep, state, words, mutex, here): the last four are addresses; `keep` is what
+   keeps the memory there. An address of 0 means that Python does what it is needed for. */
+static PyObject *core_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(keywords))
+{
+    PyObject *table, *exact_type, *lock, *write, *keep;
+    unsigned long long state, words, mutex, here;
+    if (!PyArg_ParseTuple(args, "O!OOOOKKKK:Core", table_type, &table, &exact_type, &lock, &write, &keep, &state,
+                          &words, &mutex, &here))
+        return NULL;
+    Core *self = (Core *)PyType_GenericAlloc(type, 0);
+    if (self == NULL)
+        return NULL;
+    Py_INCREF(table);
+    Py_INCREF(exact_type);
+    Py_INCREF(lock);
+    Py_INCREF(write);
+    Py_INCREF(keep);
+    self->table = (Table *)table;
+    self->exact_type = exact_type;
+    self->lock = lock;
+    self->write = write;
+    self->keep = keep;
+    self->state = (int64_t *)(uintptr_t)state;
+    if (words && mutex && here) {
+        self->words = (Words *)(uintptr_t)words;
+        self->mutex = (void *)(uintptr_t)mutex;
+        self->here = (uint64_t *)(uintptr_t)here;
+    }
+    return (PyObject *)self;
+}
+
+static int core_traverse(PyObject *object, visitproc visit, void *arg)
+{
+    Core *self = (Core *)object;
+    Py_VISIT(Py_TYPE(object));
+    Py_VISIT(self->table);
+    Py_VISIT(self->exact_type);
+    Py_VISIT(self->lock);
+    Py_VISIT(self->write);
+    Py_VISIT(self->keep);
+    return 0;
+}
+
+static void core_dealloc(PyObject *object)
+{
+    Core *self = (Core *)object;
+    PyTypeObject *type = Py_TYPE(object);
+    PyObject_GC_UnTrack(object);
+    Py_XDECREF(self->table);
+    Py_XDECREF(self->exact_type);
+    Py_XDECREF(self->lock);
+    Py_XDECREF(self->write);
+    Py_XDECREF(self->keep);
+    PyObject_GC_Del(object);
+    Py_DECREF(type);
+}
+
+/* ---- How C finds the core: in a slot of a Python class ---- */
+
+typedef struct {
+    PyTypeObject *type;
+    PyMemberDef *slot;
+} Place;
+
+static Place in_value, in_entry, entry_status, attribute_name; /* set by use() and use_attribute() */
+
+static int find_place(Place *place, PyObject *type, const char *name)
+{
+    PyMemberDef *slot = PyType_Check(type) ? PyType_GetSlot((PyTypeObject *)type, Py_tp_members) : NULL;
+    for (; slot != NULL && slot->name != NULL; slot++)
+        if (strcmp(slot->name, name) == 0 && slot->type == T_OBJECT_EX) {
+            Py_INCREF(type); /* for ever, as it is used for ever */
+            place->slot = slot;
+            place->type = (PyTypeObject *)type;
+            return 0;
+        }
+    PyErr_Format(PyExc_TypeError, "%R has no slot %s", type, name);
+    return -1;
+}
+
+/* Return a new reference to what is in the slot; NULL without an error if there is nothing. */
+static PyObject *at(const Place *place, PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    if (place->type == NULL || !(type == place->type || PyType_IsSubtype(type, place->type)))
+        return NULL;
+#ifdef Py_GIL_DISABLED /* another thread may replace it meanwhile: __init__ can be called again */
+    PyObject *found = PyMember_GetOne((const char *)object, place->slot);
+    if (found == NULL)
+        PyErr_Clear();
+#else
+    PyObject *found = *(PyObject **)((char *)object + place->slot->offset);
+    Py_XINCREF(found);
+#endif
+    return found;
+}
+
+static Core *core_at(const Place *place, PyObject *object)
+{
+    PyObject *found = at(place, object);
+    if (found != NULL && Py_TYPE(found) != core_type)
+        Py_CLEAR(found);
+    return (Core *)found;
+}
+
+static Row *present(const Core *core)
+{
+    return core->state == NULL ? NULL : row_of_number(core->table, LOAD(*core->state));
+}
+
+/* Return `self._self_cell.load()`, or what has the attribute `name` there. */
+static PyObject *loaded(PyObject *self, const char *name)
+{
+    PyObject *cell = PyObject_GetAttrString(self, "_self_cell");
+    PyObject *member = cell == NULL ? NULL : PyObject_CallMethod(cell, "load", NULL);
+    Py_XDECREF(cell);
+    if (member == NULL || name == NULL)
+        return member;
+    PyObject *found = PyObject_GetAttrString(member, name);
+    Py_DECREF(member);
+    return found;
+}
+
+#define FIELD(field, name)                                                                                             \
+    Core *core = core_at(&in_value, self);                                                                             \
+    const Row *row = core == NULL ? NULL : present(core);                                                              \
+    PyObject *found = row == NULL ? NULL : row->field;                                                                 \
+    Py_XINCREF(found);                                                                                                 \
+    Py_XDECREF(core);                                                                                                  \
+    return found != NULL ? found : loaded(self, name);
+
+static PyObject *member_of(PyObject *self) { FIELD(member, NULL) }
+
+static PyObject *reads_name(PyObject *self, void *Py_UNUSED(closure)) { FIELD(name, "name") }
+
+static PyObject *reads_value(PyObject *self, void *Py_UNUSED(closure)) { FIELD(value, "value") }
+
+static int reads_set_value(PyObject *self, PyObject *value, void *Py_UNUSED(closure))
+{
+    if (value == NULL) {
+        PyErr_SetString(PyExc_AttributeError, "can not delete 'value'");
+        return -1;
+    }
+    PyObject *done = PyObject_CallMethod(self, "set", "(O)", value) /* a tuple is one value, too */;
+    Py_XDECREF(done);
+    return done == NULL ? -1 : 0;
+}
+
+static PyObject *reads_compare(PyObject *self, PyObject *other, int operation)
+{
+    PyObject *member = member_of(self);
+    if (member == NULL)
+        return NULL;
+    /* == and != need not look what `other` is: see hot.py. The text of an error about < names the two members. */
+    if (operation != Py_EQ && operation != Py_NE && PyType_IsSubtype(Py_TYPE(other), in_value.type))
+        other = member_of(other);
+    else
+        Py_INCREF(other);
+    PyObject *result = other == NULL ? NULL : PyObject_RichCompare(member, other, operation);
+    Py_DECREF(member);
+    Py_XDECREF(other);
+    return result;
+}
+
+static Py_hash_t reads_hash(PyObject *self)
+{
+    Core *core = core_at(&in_value, self);
+    Row *row = core == NULL ? NULL : present(core);
+    Py_hash_t hash = row == NULL ? -1 : LOAD(row->hash);
+    if (row != NULL && hash == -1) {
+        hash = PyObject_Hash(row->member);
+        STORE(row->hash, hash);
+    }
+    Py_XDECREF(core);
+    if (row != NULL)
+        return hash;
+    PyObject *member = loaded(self, NULL);
+    hash = member == NULL ? -1 : PyObject_Hash(member);
+    Py_XDECREF(member);
+    return hash;
+}
+
+/* ---- Writing ---- */
+
+static PyObject *slow_set, *fast_set, *slow_snapshot; /* set_member and snapshot of Python; Reads.set */
+
+#ifdef HAS_WRITE
+
+static uint32_t process; /* its id: words.py keeps it up to date */
+
+static long futex(Words *words, int operation, uint32_t number, const struct timespec *limit)
+{
+    char *word = (char *)&words->count;
+    word += 4 * (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__);
+    return syscall(SYS_futex, word, operation, number, limit, NULL, 0);
+}
+
+/* The mutex is ours, and its last holder has died. Python repairs what that one has left, writes, and unlocks. */
+static int write_after_death(Core *core, PyObject *value)
+{
+    PyObject *done = PyObject_CallMethod(core->lock, "_write_after_death", "OO", core->write, value);
+    if (done == NULL) { /* an interrupt may have come before its first line */
+        PyObject *type, *error, *traceback;
+        PyErr_Fetch(&type, &error, &traceback);
+        done = PyObject_CallMethod(core->lock, "_give_back", NULL);
+        Py_XDECREF(done);
+        PyErr_Restore(type, error, traceback);
+        return -1;
+    }
+    Py_DECREF(done);
+    return 1;
+}
+
+/* Return 1 if the member is stored, 0 if this is not the plain case and nothing was done, -1 after an error. */
+static int write_plain(Core *core, PyObject *value)
+{
+    Words *words = core->words;
+    if (words == NULL || (PyObject *)Py_TYPE(value) != core->exact_type || !LOAD(*core->here))
+        return 0;
+    const Row *row = row_of_member(core->table, value);
+    if (row == NULL || LOAD(words->claimed))
+        return 0;
+    /* If this thread has the lock already, or has begun to take it and runs a signal handler, the mutex is busy. */
+    int error = pthread_mutex_trylock(core->mutex);
+    if (error == EOWNERDEAD)
+        return write_after_death(core, value);
+    if (error)
+        return 0;
+    int64_t before = LOAD(words->state), after = row->number;
+    uint64_t number = words->count + 1;
+    int is_plain = !words->claimed && words->settled == before && number <= LARGEST_COUNT;
+    if (is_plain && before != after) {
+        struct timespec now;
+        clock_gettime(CLOCK_REALTIME, &now);
+        words->ring[number % 32].after = after;
+        words->ring[number % 32].at = (double)((int64_t)now.tv_sec * 1000000000 + now.tv_nsec) / 1e9;
+        words->ring[number % 32].number = number;
+        words->ring[number % 32].pid = process;
+        words->ring[number % 32].unused = 0;
+        STORE(words->state, after); /* each after all that comes before it */
+        STORE(words->count, number);
+        STORE(words->settled, after);
+    }
+    pthread_mutex_unlock(core->mutex);
+    if (is_plain && LOAD(words->sleepers) && futex(words, 1 /* FUTEX_WAKE */, INT_MAX, NULL) == 0)
+        STORE(words->sleepers, 0);
+    return is_plain;
+}
+
+static int64_t monotonic(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+#define SLICE 1000000000 /* ns after which a sleeper looks by itself: see SLICE in waiting.py */
+
+/* wait(numbers, count, seconds): sleep until the state is one of the numbers, 64 bits each, and return its member; or
+   None if Python has to look: the count is another one, the state has an owner, or the time is over. */
+static PyObject *core_wait(PyObject *self, PyObject *args)
+{
+    Core *core = (Core *)self;
+    const char *wanted;
+    Py_ssize_t size;
+    unsigned long long count;
+    double seconds;
+    if (!PyArg_ParseTuple(args, "y#Kd:wait", &wanted, &size, &count, &seconds))
+        return NULL;
+    Words *words = core->words;
+    if (words == NULL)
+        Py_RETURN_NONE;
+    int64_t until = seconds < 1e9 ? monotonic() + (int64_t)(seconds * 1e9) : INT64_MAX, found = 0;
+    int is_found = 0, error = 0;
+    PyThreadState *thread = PyEval_SaveThread();
+    for (;;) {
+        int64_t state = LOAD(words->state);
+        for (Py_ssize_t each = 0; each + 8 <= size && !is_found; each += 8) {
+            memcpy(&found, wanted + each, 8);
+            is_found = found == state;
+        }
+        int64_t left = until - monotonic();
+        if (is_found || left <= 0 || LOAD(words->count) != count || LOAD(words->claimed) || !LOAD(*core->here))
+            break;
+        left = left < SLICE ? left : SLICE;
+        struct timespec limit = {left / 1000000000, left % 1000000000};
+        STORE(words->sleepers, 1);
+        error = futex(words, 0 /* FUTEX_WAIT */, (uint32_t)count, &limit) == 0 ? 0 : errno;
+        if (error == EINTR) {
+            PyEval_RestoreThread(thread);
+            if (PyErr_CheckSignals())
+                return NULL;
+            thread = PyEval_SaveThread();
+        } else if (error && error != EAGAIN && error != ETIMEDOUT)
+            break;
+        error = 0;
+    }
+    PyEval_RestoreThread(thread);
+    if (error) {
+        errno = error;
+        return PyErr_SetFromErrno(PyExc_OSError);
+    }
+    const Row *row = is_found ? row_of_number(core->table, found) : NULL;
+    PyObject *member = row == NULL ? Py_None : row->member;
+    Py_INCREF(member);
+    return member;
+}
+
+static PyObject *be_process(PyObject *Py_UNUSED(module), PyObject *pid)
+{
+    unsigned long number = PyLong_AsUnsignedLong(pid);
+    if (number == (unsigned long)-1 && PyErr_Occurred())
+        return NULL;
+    process = (uint32_t)number;
+    Py_RETURN_NONE;
+}
+
+#else
+
+static int write_plain(Core *core, PyObject *value)
+{
+    (void)core, (void)value;
+    return 0;
+}
+
+static PyObject *core_wait(PyObject *self, PyObject *args)
+{
+    (void)self, (void)args;
+    Py_RETURN_NONE;
+}
+
+static PyObject *be_process(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(pid)) { Py_RETURN_NONE; }
+
+#endif
+
+static PyObject *reads_set(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    Py_ssize_t named = names == NULL ? 0 : PyTuple_Size(names);
+    if (count == 1 && named == 0) {
+        Core *core = core_at(&in_value, self);
+        int done = core == NULL ? 0 : write_plain(core, args[0]);
+        Py_XDECREF(core);
+        if (done > 0)
+            Py_RETURN_NONE;
+        if (done < 0)
+            return NULL;
+    }
+    PyObject *result = NULL, *given = PyTuple_New(count + 1), *keywords = PyDict_New();
+    if (given != NULL && keywords != NULL) {
+        for (Py_ssize_t each = -1; each < count; each++) {
+            PyObject *argument = each < 0 ? self : args[each];
+            Py_INCREF(argument);
+            PyTuple_SetItem(given, each + 1, argument);
+        }
+        Py_ssize_t each = 0;
+        while (each < named && PyDict_SetItem(keywords, PyTuple_GetItem(names, each), args[count + each]) == 0)
+            each++;
+        if (each == named)
+            result = PyObject_Call(slow_set, given, keywords);
+    }
+    Py_XDECREF(given);
+    Py_XDECREF(keywords);
+    return result;
+}
+
+/* ---- snapshot ---- */
+
+static PyObject *snapshot(PyObject *Py_UNUSED(self), PyObject *status)
+{
+    Core *core = core_at(&in_value, status);
+    const Row *row = core == NULL ? NULL : present(core);
+    PyObject *member = row == NULL ? NULL : row->member;
+    Py_XINCREF(member);
+    Py_XDECREF(core);
+    return member != NULL ? member : PyObject_CallFunctionObjArgs(slow_snapshot, status, NULL);
+}
+
+/* ---- The attribute ---- */
+
+/* Return a new reference to the entry of the attribute in the instance's `__dict__`, or NULL without an error. */
+static PyObject *entry_of(PyObject *self, PyObject *instance)
+{
+    PyObject *name = at(&attribute_name, self), *entry = NULL;
+    PyObject *values = name == NULL ? NULL : PyObject_GenericGetDict(instance, NULL);
+    if (values != NULL)
+        entry = PyObject_GetItem(values, name);
+    if (entry == NULL)
+        PyErr_Clear();
+    Py_XDECREF(name);
+    Py_XDECREF(values);
+    return entry;
+}
+
+static PyObject *attribute_get(PyObject *self, PyObject *instance, PyObject *owner)
+{
+    if (instance == NULL || instance == Py_None) {
+        Py_INCREF(self);
+        return self;
+    }
+    PyObject *entry = entry_of(self, instance), *member = NULL;
+    Core *core = entry == NULL ? NULL : core_at(&in_entry, entry);
+    const Row *row = core == NULL ? NULL : present(core);
+    if (row != NULL) {
+        member = row->member;
+        Py_INCREF(member);
+    }
+    Py_XDECREF(core);
+    Py_XDECREF(entry);
+    return member != NULL ? member : PyObject_CallMethod(self, "_get", "OO", instance, owner ? owner : Py_None);
+}
+
+static PyObject *name_of_set; /* "set" */
+
+/* Whether the shared value of an entry has the set() of this library, and none of its own. */
+static int is_set_ours(PyObject *entry)
+{
+    PyObject *status = at(&entry_status, entry);
+    PyObject *set = status == NULL ? NULL : PyObject_GetAttr((PyObject *)Py_TYPE(status), name_of_set);
+    int is_ours = set != NULL && (set == fast_set || set == slow_set);
+    if (set == NULL)
+        PyErr_Clear();
+    Py_XDECREF(set);
+    Py_XDECREF(status);
+    return is_ours;
+}
+
+static int attribute_set(PyObject *self, PyObject *instance, PyObject *value)
+{
+    PyObject *entry = value == NULL ? NULL : entry_of(self, instance);
+    Core *core = entry == NULL ? NULL : core_at(&in_entry, entry);
+    int done = core != NULL && is_set_ours(entry) ? write_plain(core, value) : 0;
+    Py_XDECREF(core);
+    Py_XDECREF(entry);
+    if (done)
+        return done < 0 ? -1 : 0;
+    PyObject *result = value == NULL ? PyObject_CallMethod(self, "_delete", "(O)", instance)
+                                     : PyObject_CallMethod(self, "_set", "OO", instance, value);
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
+/* ---- The module ---- */
+
+static PyType_Slot table_slots[] = {
+    {Py_tp_new, table_new}, {Py_tp_traverse, table_traverse}, {Py_tp_dealloc, table_dealloc}, {0, NULL}};
+static PyType_Spec table_spec = {
+    "multiprocessing_intenum._core.Table", sizeof(Table), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, table_slots};
+
+static PyMethodDef core_methods[] = {{"wait", core_wait, METH_VARARGS, NULL}, {NULL, NULL, 0, NULL}};
+static PyType_Slot core_slots[] = {{Py_tp_new, core_new},
+                                   {Py_tp_traverse, core_traverse},
+                                   {Py_tp_dealloc, core_dealloc},
+                                   {Py_tp_methods, core_methods},
+                                   {0, NULL}};
+static PyType_Spec core_spec = {
+    "multiprocessing_intenum._core.Core", sizeof(Core), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, core_slots};
+
+static PyGetSetDef reads_fields[] = {
+    {"name", reads_name, NULL, "The member's name, or None for a combination of flags without a name.", NULL},
+    {"value", reads_value, reads_set_value, "The member's value. Assigning a member or a name is the same as `set()`.",
+     NULL},
+    {NULL, NULL, NULL, NULL, NULL}};
+static PyMethodDef reads_methods[] = {
+    {"set", (PyCFunction)(void (*)(void))reads_set, METH_FASTCALL | METH_KEYWORDS,
+     "set($self, /, value)\n--\n\nSet the value under its lock, to a member or to the member of this name.\n\n"
+     "See EnumValue.set."},
+    {NULL, NULL, 0, NULL}};
+static PyType_Slot reads_slots[] = {{Py_tp_richcompare, reads_compare},
+                                    {Py_tp_hash, reads_hash},
+                                    {Py_tp_getset, reads_fields},
+                                    {Py_tp_methods, reads_methods},
+                                    {0, NULL}};
+static PyType_Spec reads_spec = {"multiprocessing_intenum._core.Reads", sizeof(PyObject), 0,
+                                 Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+                                 reads_slots};
+
+static PyType_Slot attribute_slots[] = {
+    {Py_tp_descr_get, attribute_get}, {Py_tp_descr_set, attribute_set}, {0, NULL}};
+static PyType_Spec attribute_spec = {"multiprocessing_intenum._core.Attribute", sizeof(PyObject), 0,
+                                     Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, attribute_slots};
+
+static void keep(PyObject **variable, PyObject *object)
+{
+    Py_XINCREF(object);
+    Py_XDECREF(*variable);
+    *variable = object;
+}
+
+/* use(value_type, set_member): the class with the slot _self_core, and the function that sets what is not plain. */
+static PyObject *use(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    PyObject *type, *set;
+    if (!PyArg_ParseTuple(args, "OO:use", &type, &set) || find_place(&in_value, type, "_self_core"))
+        return NULL;
+    keep(&slow_set, set);
+    Py_RETURN_NONE;
+}
+
+/* use_attribute(attribute_type, entry_type): the classes with the slots _name, and core and status. */
+static PyObject *use_attribute(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    PyObject *type, *entry_type;
+    if (!PyArg_ParseTuple(args, "OO:use_attribute", &type, &entry_type) ||
+        find_place(&attribute_name, type, "_name") || find_place(&in_entry, entry_type, "core") ||
+        find_place(&entry_status, entry_type, "status"))
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+/* snapshot_like(function): a faster one, with the same documentation. */
+static PyObject *snapshot_like(PyObject *Py_UNUSED(module), PyObject *function)
+{
+    static PyMethodDef method = {"snapshot", snapshot, METH_O, NULL};
+    static PyObject *documentation;
+    PyObject *text = PyObject_GetAttrString(function, "__doc__");
+    PyObject *encoded = text == NULL ? NULL : PyUnicode_FromFormat("snapshot(status)\n--\n\n%U", text);
+    Py_XDECREF(text);
+    text = encoded == NULL ? NULL : PyUnicode_AsUTF8String(encoded);
+    Py_XDECREF(encoded);
+    if (text == NULL)
+        return NULL;
+    keep(&documentation, text);
+    Py_DECREF(text);
+    method.ml_doc = PyBytes_AsString(documentation);
+    keep(&slow_snapshot, function);
+    PyObject *name = PyObject_GetAttrString(function, "__module__");
+    PyObject *result = name == NULL ? NULL : PyCFunction_NewEx(&method, NULL, name);
+    Py_XDECREF(name);
+    return result;
+}
+
+static PyMethodDef functions[] = {{"use", use, METH_VARARGS, NULL},
+                                  {"use_attribute", use_attribute, METH_VARARGS, NULL},
+                                  {"snapshot_like", snapshot_like, METH_O, NULL},
+                                  {"be_process", be_process, METH_O, NULL},
+                                  {NULL, NULL, 0, NULL}};
+
+static PyTypeObject *add_type(PyObject *module, PyType_Spec *spec)
+{
+    PyObject *type = PyType_FromModuleAndSpec(module, spec, NULL);
+    if (type != NULL && PyModule_AddType(module, (PyTypeObject *)type) < 0)
+        Py_CLEAR(type);
+    return (PyTypeObject *)type;
+}
+
+static int begin(PyObject *module)
+{
+    static int64_t owner = -1;
+    int64_t interpreter = PyInterpreterState_GetID(PyInterpreterState_Get());
+    if (owner != -1 && owner != interpreter) {
+        PyErr_SetString(PyExc_ImportError, "another interpreter of this process has the C core");
+        return -1;
+    }
+    owner = interpreter;
+    PyTypeObject *types[] = {add_type(module, &table_spec), add_type(module, &core_spec),
+                             add_type(module, &reads_spec), add_type(module, &attribute_spec)};
+    if (!(types[0] && types[1] && types[2] && types[3]))
+        return -1;
+    table_type = types[0];
+    core_type = types[1];
+    reads_type = types[2];
+    name_of_set = PyUnicode_InternFromString("set");
+    fast_set = PyObject_GetAttrString((PyObject *)reads_type, "set");
+    return name_of_set == NULL || fast_set == NULL ? -1 : 0;
+}
+
+static PyModuleDef_Slot slots[] = {{Py_mod_exec, begin},
+#ifdef Py_GIL_DISABLED
+                                   {Py_mod_gil, Py_MOD_GIL_NOT_USED},
+#endif
+                                   {0, NULL}};
+
+static PyModuleDef definition = {PyModuleDef_HEAD_INIT,
+                                 "multiprocessing_intenum._core",
+                                 "The optional C core: the plain case of reads, writes and waits.",
+                                 0,
+                                 functions,
+                                 slots,
+                                 NULL,
+                                 NULL,
+                                 NULL};
+
+PyMODINIT_FUNC PyInit__core(void) { return PyModuleDef_Init(&definition); }

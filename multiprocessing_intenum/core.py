@@ -1,0 +1,55 @@
+"""The optional C core: whether this process has it, and what the cells of shared values give it.
+
+`_core.c` says what it does, and which lines of Python do the same without it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from typing import TYPE_CHECKING, Any
+
+import wrapt
+
+from multiprocessing_intenum import fork
+
+if TYPE_CHECKING:
+    from multiprocessing_intenum.enums.members import Members
+
+__all__ = ["address_of", "core", "here_address", "table_of"]
+
+
+def _load() -> Any:
+    # The C core needs the slots of a class, which the pure-Python wrapt with its metaclass lays out in its own way.
+    if os.environ.get("MULTIPROCESSING_INTENUM_PURE") == "1" or type(wrapt.ObjectProxy) is not type:
+        return None
+    try:
+        from multiprocessing_intenum import _core
+    except ImportError:  # not compiled, or another interpreter of this process has it
+        return None
+    return _core
+
+
+core: Any = _load()
+"""The C module, or None."""
+
+
+def address_of(view: Any) -> int:
+    """Return where a writable view has its memory. The caller keeps the view."""
+    return ctypes.addressof(ctypes.c_char.from_buffer(view))
+
+
+here_address = address_of(fork.here) if core is not None and isinstance(fork.here, memoryview) else 0
+"""Where the word lies that is zero in a forked child that has not noticed its fork; 0: it is no word of memory."""
+
+
+def table_of(members: Members[Any]) -> Any:
+    """Return the table of an enum in C. It is made once, with the members that there are at that time."""
+    if members.in_c is None:
+        rows = [
+            (number, member, members.names[number], members.values[number])
+            for number, member in list(members.by_number.items())
+            if -(2**63) <= number < 2**63
+        ]
+        members.in_c = core.Table(rows)
+    return members.in_c
