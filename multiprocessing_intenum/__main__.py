@@ -15,7 +15,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any, NoReturn
 
-from multiprocessing_intenum import change, mutator, owner, waiting
+from multiprocessing_intenum import change, core, mutator, owner, waiting
 from multiprocessing_intenum.by_path import users
 from multiprocessing_intenum.by_path.cell import FileCell, open_enum
 from multiprocessing_intenum.by_path.contents import description_of
@@ -95,6 +95,14 @@ exit codes:
 """
 
 
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version  # it takes 20 ms to load
+
+        print(f"multiprocessing_intenum {version('multiprocessing-intenum')} ({core.kind})")
+        parser.exit()
+
+
 def _parser(prog: str) -> argparse.ArgumentParser:
     parser = _Parser(
         prog=prog,
@@ -102,6 +110,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         epilog=_EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version, and whether it has the C core")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
 
     def command(name: str, text: str) -> argparse.ArgumentParser:

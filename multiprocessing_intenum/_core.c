@@ -189,8 +189,8 @@ typedef struct {
     Table *table;
     PyObject *exact_type, *lock, *write, *keep;
     int64_t *state;
-    Words *words; /* NULL: Python writes and waits. The three below are NULL, too */
-    void *mutex;
+    Words *words; /* NULL: Python writes and waits */
+    void *mutex; /* NULL: Python writes */
     uint64_t *here;
 } Core;
 
@@ -219,10 +219,10 @@ static PyObject *core_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSE
     self->write = write;
     self->keep = keep;
     self->state = (int64_t *)(uintptr_t)state;
-    if (words && mutex && here) {
-        self->words = (Words *)(uintptr_t)words;
-        self->mutex = (void *)(uintptr_t)mutex;
+    if (here) {
         self->here = (uint64_t *)(uintptr_t)here;
+        self->words = (Words *)(uintptr_t)words;
+        self->mutex = words ? (void *)(uintptr_t)mutex : NULL;
     }
     return (PyObject *)self;
 }
@@ -276,7 +276,7 @@ static int find_place(Place *place, PyObject *type, const char *name)
     return -1;
 }
 
-/* Return a new reference to what is in the slot; NULL without an error if there is nothing. */
+/* Return what is in the slot; NULL without an error if there is nothing. Call DROP with the result in the end. */
 static PyObject *at(const Place *place, PyObject *object)
 {
     PyTypeObject *type = Py_TYPE(object);
@@ -286,19 +286,21 @@ static PyObject *at(const Place *place, PyObject *object)
     PyObject *found = PyMember_GetOne((const char *)object, place->slot);
     if (found == NULL)
         PyErr_Clear();
-#else
-    PyObject *found = *(PyObject **)((char *)object + place->slot->offset);
-    Py_XINCREF(found);
-#endif
     return found;
+#define DROP(found) Py_XDECREF(found)
+#else /* with the GIL it stays until other code of Python runs: code that lets it run takes a reference */
+    return *(PyObject **)((char *)object + place->slot->offset);
+#define DROP(found) (void)(found)
+#endif
 }
 
 static Core *core_at(const Place *place, PyObject *object)
 {
     PyObject *found = at(place, object);
-    if (found != NULL && Py_TYPE(found) != core_type)
-        Py_CLEAR(found);
-    return (Core *)found;
+    if (found == NULL || Py_TYPE(found) == core_type)
+        return (Core *)found;
+    DROP(found);
+    return NULL;
 }
 
 static Row *present(const Core *core)
@@ -324,7 +326,7 @@ static PyObject *loaded(PyObject *self, const char *name)
     const Row *row = core == NULL ? NULL : present(core);                                                              \
     PyObject *found = row == NULL ? NULL : row->field;                                                                 \
     Py_XINCREF(found);                                                                                                 \
-    Py_XDECREF(core);                                                                                                  \
+    DROP(core);                                                                                                        \
     return found != NULL ? found : loaded(self, name);
 
 static PyObject *member_of(PyObject *self) { FIELD(member, NULL) }
@@ -366,10 +368,12 @@ static Py_hash_t reads_hash(PyObject *self)
     Row *row = core == NULL ? NULL : present(core);
     Py_hash_t hash = row == NULL ? -1 : LOAD(row->hash);
     if (row != NULL && hash == -1) {
+        Py_INCREF(core);
         hash = PyObject_Hash(row->member);
         STORE(row->hash, hash);
+        Py_DECREF(core);
     }
-    Py_XDECREF(core);
+    DROP(core);
     if (row != NULL)
         return hash;
     PyObject *member = loaded(self, NULL);
@@ -396,6 +400,7 @@ static long futex(Words *words, int operation, uint32_t number, const struct tim
 /* The mutex is ours, and its last holder has died. Python repairs what that one has left, writes, and unlocks. */
 static int write_after_death(Core *core, PyObject *value)
 {
+    Py_INCREF(core);
     PyObject *done = PyObject_CallMethod(core->lock, "_write_after_death", "OO", core->write, value);
     if (done == NULL) { /* an interrupt may have come before its first line */
         PyObject *type, *error, *traceback;
@@ -403,9 +408,11 @@ static int write_after_death(Core *core, PyObject *value)
         done = PyObject_CallMethod(core->lock, "_give_back", NULL);
         Py_XDECREF(done);
         PyErr_Restore(type, error, traceback);
+        Py_DECREF(core);
         return -1;
     }
     Py_DECREF(done);
+    Py_DECREF(core);
     return 1;
 }
 
@@ -413,7 +420,7 @@ static int write_after_death(Core *core, PyObject *value)
 static int write_plain(Core *core, PyObject *value)
 {
     Words *words = core->words;
-    if (words == NULL || (PyObject *)Py_TYPE(value) != core->exact_type || !LOAD(*core->here))
+    if (core->mutex == NULL || (PyObject *)Py_TYPE(value) != core->exact_type || !LOAD(*core->here))
         return 0;
     const Row *row = row_of_member(core->table, value);
     if (row == NULL || LOAD(words->claimed))
@@ -478,7 +485,7 @@ static PyObject *core_wait(PyObject *self, PyObject *args)
             is_found = found == state;
         }
         int64_t left = until - monotonic();
-        if (is_found || left <= 0 || LOAD(words->count) != count || LOAD(words->claimed) || !LOAD(*core->here))
+        if (is_found || left <= 0 || LOAD(words->count) != count || LOAD(words->claimed))
             break;
         left = left < SLICE ? left : SLICE;
         struct timespec limit = {left / 1000000000, left % 1000000000};
@@ -537,7 +544,7 @@ static PyObject *reads_set(PyObject *self, PyObject *const *args, Py_ssize_t cou
     if (count == 1 && named == 0) {
         Core *core = core_at(&in_value, self);
         int done = core == NULL ? 0 : write_plain(core, args[0]);
-        Py_XDECREF(core);
+        DROP(core);
         if (done > 0)
             Py_RETURN_NONE;
         if (done < 0)
@@ -569,7 +576,7 @@ static PyObject *snapshot(PyObject *Py_UNUSED(self), PyObject *status)
     const Row *row = core == NULL ? NULL : present(core);
     PyObject *member = row == NULL ? NULL : row->member;
     Py_XINCREF(member);
-    Py_XDECREF(core);
+    DROP(core);
     return member != NULL ? member : PyObject_CallFunctionObjArgs(slow_snapshot, status, NULL);
 }
 
@@ -579,11 +586,13 @@ static PyObject *snapshot(PyObject *Py_UNUSED(self), PyObject *status)
 static PyObject *entry_of(PyObject *self, PyObject *instance)
 {
     PyObject *name = at(&attribute_name, self), *entry = NULL;
+    Py_XINCREF(name); /* a key of the dict may have an __eq__ of Python */
     PyObject *values = name == NULL ? NULL : PyObject_GenericGetDict(instance, NULL);
     if (values != NULL)
         entry = PyObject_GetItem(values, name);
     if (entry == NULL)
         PyErr_Clear();
+    DROP(name);
     Py_XDECREF(name);
     Py_XDECREF(values);
     return entry;
@@ -602,7 +611,7 @@ static PyObject *attribute_get(PyObject *self, PyObject *instance, PyObject *own
         member = row->member;
         Py_INCREF(member);
     }
-    Py_XDECREF(core);
+    DROP(core);
     Py_XDECREF(entry);
     return member != NULL ? member : PyObject_CallMethod(self, "_get", "OO", instance, owner ? owner : Py_None);
 }
@@ -613,21 +622,24 @@ static PyObject *name_of_set; /* "set" */
 static int is_set_ours(PyObject *entry)
 {
     PyObject *status = at(&entry_status, entry);
-    PyObject *set = status == NULL ? NULL : PyObject_GetAttr((PyObject *)Py_TYPE(status), name_of_set);
+    PyObject *type = status == NULL ? NULL : (PyObject *)Py_TYPE(status);
+    DROP(status);
+    Py_XINCREF(type);
+    PyObject *set = type == NULL ? NULL : PyObject_GetAttr(type, name_of_set);
     int is_ours = set != NULL && (set == fast_set || set == slow_set);
     if (set == NULL)
         PyErr_Clear();
     Py_XDECREF(set);
-    Py_XDECREF(status);
+    Py_XDECREF(type);
     return is_ours;
 }
 
 static int attribute_set(PyObject *self, PyObject *instance, PyObject *value)
 {
     PyObject *entry = value == NULL ? NULL : entry_of(self, instance);
-    Core *core = entry == NULL ? NULL : core_at(&in_entry, entry);
-    int done = core != NULL && is_set_ours(entry) ? write_plain(core, value) : 0;
-    Py_XDECREF(core);
+    Core *core = entry != NULL && is_set_ours(entry) ? core_at(&in_entry, entry) : NULL;
+    int done = core == NULL ? 0 : write_plain(core, value);
+    DROP(core);
     Py_XDECREF(entry);
     if (done)
         return done < 0 ? -1 : 0;

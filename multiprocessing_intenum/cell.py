@@ -5,8 +5,10 @@ from __future__ import annotations
 import ctypes
 import multiprocessing
 import os
+import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from multiprocessing import process, synchronize
 from multiprocessing.context import BaseContext, get_spawning_popen
 from multiprocessing.sharedctypes import RawArray
@@ -94,6 +96,13 @@ class Cell(Generic[T]):
         if type(self.lock) is RobustRLock and self.rules.transitions is None:
             mutex = self.lock.address
         return address, address, mutex, here_address
+
+    def waiter(self, wanted: Iterable[T]) -> Callable[[int, float], T | None] | None:
+        """Return the function that waits in C for one of these members; None where Python has to do it."""
+        if not self._addresses()[1]:
+            return None
+        numbers = b"".join(self.members.number_of(member).to_bytes(8, sys.byteorder, signed=True) for member in wanted)
+        return partial(self.core.wait, numbers)
 
     @property
     def place(self) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import wrapt
@@ -16,7 +17,7 @@ from multiprocessing_intenum import fork
 if TYPE_CHECKING:
     from multiprocessing_intenum.enums.members import Members
 
-__all__ = ["address_of", "core", "here_address", "table_of"]
+__all__ = ["address_of", "core", "here_address", "kind", "table_of"]
 
 
 def _load() -> Any:
@@ -24,14 +25,18 @@ def _load() -> Any:
     if os.environ.get("MULTIPROCESSING_INTENUM_PURE") == "1" or type(wrapt.ObjectProxy) is not type:
         return None
     try:
-        from multiprocessing_intenum import _core
+        module = import_module("multiprocessing_intenum._core")
     except ImportError:  # not compiled, or another interpreter of this process has it
         return None
-    return _core
+    return module
 
 
 core: Any = _load()
 """The C module, or None."""
+
+
+kind = "pure Python" if core is None else "C core"
+"""How it runs, for the user."""
 
 
 def address_of(view: Any) -> int:

@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar, cast
 
 from multiprocessing_intenum import fork
 from multiprocessing_intenum.cell import Cell, HasCell, cell_of
+from multiprocessing_intenum.core import core
 from multiprocessing_intenum.enums.members import EnumMember, UnknownMemberError
 from multiprocessing_intenum.locks.execution import Pauses, greenlets_share_a_thread
 from multiprocessing_intenum.locks.holding import seconds
@@ -53,6 +54,8 @@ class Looks(Protocol[R]):
     cell: Cell[Any]
     count: int
     """The count of changes at the last look, or when this object was made. Changes up to then are taken as seen."""
+    wait: Callable[[int, float], R | None] | None = None
+    """Sleep as `Sleeper.sleep` does, in the C core, and return what a look would find; None if Python has to look."""
     words: Words
     """The words that it has looked at. They are no longer those of the cell if that goes on with another file."""
 
@@ -96,20 +99,30 @@ class Sleeper:
                 continue
             if left <= 0:
                 return None
-            self.sleep(look.count, left)
+            wait = look.wait if self._is_woken else None
+            if wait is None or look.cell.claimed[()]:  # the owner is looked after more often
+                self.sleep(look.count, left)
+                continue
+            try:
+                found = wait(look.count, left)
+            except OSError:
+                self._is_woken = False
+            if found is not None:
+                return found
 
 
 class Look(Looks[T]):
     """Looks whether a value meets the condition of a `wait_for`, or has met it since the last look."""
 
-    __slots__ = ("_is_met", "_last", "_wanted", "words")
+    __slots__ = ("_is_met", "_last", "_wanted", "wait", "words")
 
     cell: Cell[T]
     count: int
     words: Words
 
     def __init__(self, cell: Cell[T], condition: object) -> None:
-        self._is_met, self._wanted = _condition(cell, condition)
+        self._is_met, self._wanted, accepted = _condition(cell, condition)
+        self.wait = None if core is None or accepted is None else cell.waiter(accepted)
         self.cell, self.words = cell, cell.words
         self.count = self._last = cell.words.count[()]
 
@@ -197,8 +210,8 @@ def wait_for(
     return member
 
 
-def _condition(cell: Cell[T], condition: object) -> tuple[Callable[[T], object], str]:
-    """Return a function that says whether a member meets the condition, and a text for the error."""
+def _condition(cell: Cell[T], condition: object) -> tuple[Callable[[T], object], str, list[T] | None]:
+    """Return a function that says whether a member meets the condition, a text for the error, and the members."""
     members = cell.members
     kind = type(condition)
     # Check for a member first, because an enum may make its members iterable or callable. The enum itself is iterable
@@ -206,7 +219,7 @@ def _condition(cell: Cell[T], condition: object) -> tuple[Callable[[T], object],
     is_one = kind is members.enum_type or issubclass(kind, (str, HasCell))
     is_collection = not is_one and issubclass(kind, Iterable)  # hasattr would find the __iter__ of EnumMeta, too
     if not (is_one or is_collection) and callable(condition):
-        return condition, f"{getattr(condition, '__qualname__', condition)} to be true"
+        return condition, f"{getattr(condition, '__qualname__', condition)} to be true", None
     wanted: list[object]
     if issubclass(kind, EnumMeta):
         # This is not list(condition), which from Python 3.11 on leaves out flags of several bits or none.
@@ -218,4 +231,4 @@ def _condition(cell: Cell[T], condition: object) -> tuple[Callable[[T], object],
         raise ValueError(message)
     accepted = [resolve(members, one, "wait for") for one in wanted]
     ids = set(map(id, accepted))  # compared by identity, as in mutator.py
-    return lambda member: id(member) in ids, " or ".join(one._name_ or repr(one) for one in accepted)
+    return lambda member: id(member) in ids, " or ".join(one._name_ or repr(one) for one in accepted), accepted
