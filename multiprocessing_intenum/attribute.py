@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast, overloa
 from typing_extensions import Self
 
 from multiprocessing_intenum.cell import has_cell, snapshot
-from multiprocessing_intenum.core import core
+from multiprocessing_intenum.core import Attribute, Reads, core
 from multiprocessing_intenum.enums.members import EnumMember, of_one_name
 from multiprocessing_intenum.mutator import resolve, set_member
 from multiprocessing_intenum.proxy import EnumValue, copied
@@ -19,7 +19,7 @@ T = TypeVar("T", bound=EnumMember)
 V = TypeVar("V", bound="EnumValue[Any]", covariant=True)
 
 
-_OURS: tuple[Any, ...] = (set_member,) if core is None else (set_member, core.Reads.set)
+_OURS: tuple[Any, ...] = (set_member,) if core is None else (set_member, vars(Reads)["set"])
 
 
 class _Shared:
@@ -56,10 +56,7 @@ class _Shared:
         return _Shared, (self.status,)
 
 
-_in_c: tuple[Any, ...] = () if core is None else (core.Attribute,)
-
-
-class EnumAttribute(Generic[V], *_in_c):
+class EnumAttribute(Attribute, Generic[V]):
     """A data descriptor. A read returns the current member. An assignment writes to shared memory, under the lock.
 
     The first assignment makes the shared value. It belongs in `__init__`, and must happen before the processes that
@@ -161,7 +158,7 @@ class EnumAttribute(Generic[V], *_in_c):
 
     if core is not None and not TYPE_CHECKING:
         _get, _set, _delete = __get__, __set__, __delete__  # the C core calls these where the case is not plain
-        __get__, __set__, __delete__ = (getattr(core.Attribute, name) for name in ("__get__", "__set__", "__delete__"))
+        __get__, __set__, __delete__ = Attribute.__get__, Attribute.__set__, Attribute.__delete__
 
     def _begin(self, instance: object, value: Any) -> None:
         """Handle the first assignment: make the shared value, or adopt the one given."""

@@ -44,8 +44,8 @@ class Cell(Generic[T]):
     """A shared value without its masquerade: where its state lies, how a writer locks it and stores to it."""
 
     __slots__ = (
-        "_block", "_core", "by_number", "claimed", "exact_type", "lock", "members", "operations", "rules", "view", "words",
-        "write",
+        "_block", "_core", "by_number", "claimed", "exact_type", "lock", "members", "operations", "rules", "view",
+        "words", "write",
     )  # fmt: skip
 
     operations: Operations

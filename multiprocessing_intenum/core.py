@@ -17,7 +17,7 @@ from multiprocessing_intenum import fork
 if TYPE_CHECKING:
     from multiprocessing_intenum.enums.members import Members
 
-__all__ = ["address_of", "core", "here_address", "kind", "table_of"]
+__all__ = ["Attribute", "Reads", "address_of", "core", "here_address", "kind", "table_of"]
 
 
 def _load() -> Any:
@@ -35,6 +35,21 @@ core: Any = _load()
 """The C module, or None."""
 
 
+if TYPE_CHECKING or core is None:
+
+    class Reads:
+        """A base of the classes of shared values. A class uses its methods only if its own `__dict__` names them."""
+
+        __slots__ = ()
+
+    class Attribute:
+        """The base of `EnumAttribute`."""
+
+        __slots__ = ()
+
+else:
+    Reads, Attribute = core.Reads, core.Attribute
+
 kind = "pure Python" if core is None else "C core"
 """How it runs, for the user."""
 
@@ -44,7 +59,7 @@ def address_of(view: Any) -> int:
     return ctypes.addressof(ctypes.c_char.from_buffer(view))
 
 
-here_address = address_of(fork.here) if core is not None and isinstance(fork.here, memoryview) else 0
+here_address = address_of(fork.here) if core is not None and issubclass(type(fork.here), memoryview) else 0
 """Where the word lies that is zero in a forked child that has not noticed its fork; 0: it is no word of memory."""
 
 

@@ -54,7 +54,7 @@ class Looks(Protocol[R]):
     cell: Cell[Any]
     count: int
     """The count of changes at the last look, or when this object was made. Changes up to then are taken as seen."""
-    wait: Callable[[int, float], R | None] | None = None
+    wait: Callable[[int, float], Any] | None = None
     """Sleep as `Sleeper.sleep` does, in the C core, and return what a look would find; None if Python has to look."""
     words: Words
     """The words that it has looked at. They are no longer those of the cell if that goes on with another file."""
@@ -99,16 +99,16 @@ class Sleeper:
                 continue
             if left <= 0:
                 return None
-            wait = look.wait if self._is_woken else None
-            if wait is None or look.cell.claimed[()]:  # the owner is looked after more often
+            # The owner of a state is looked after more often than C does it.
+            if not self._is_woken or look.wait is None or look.cell.claimed[()]:
                 self.sleep(look.count, left)
                 continue
-            try:
-                found = wait(look.count, left)
-            except OSError:
-                self._is_woken = False
-            if found is not None:
-                return found
+            with suppress(OSError):
+                met: R | None = look.wait(look.count, left)
+                if met is not None:
+                    return met
+                continue
+            self._is_woken = False
 
 
 class Look(Looks[T]):

@@ -96,7 +96,9 @@ class Members(Generic[T]):
         TypeError: two of its members have the same number.
     """
 
-    __slots__ = ("__weakref__", "by_name", "by_number", "enum_type", "exact_type", "in_c", "names", "number_of", "values")
+    __slots__ = (
+        "__weakref__", "by_name", "by_number", "enum_type", "exact_type", "in_c", "names", "number_of", "values",
+    )  # fmt: skip
 
     enum_type: type[T]
     number_of: Callable[[T], int]

@@ -25,7 +25,7 @@ from wrapt import ObjectProxy
 
 from multiprocessing_intenum import fork
 from multiprocessing_intenum.cell import SLOTS, HasCell, has_cell, snapshot
-from multiprocessing_intenum.core import core
+from multiprocessing_intenum.core import Reads, core
 from multiprocessing_intenum.enums.members import refuse
 from multiprocessing_intenum.masquerade import hooks
 from multiprocessing_intenum.mutator import set_member, update
@@ -176,11 +176,7 @@ if _metaclass is not type:  # the pure-Python wrapt
     _metaclass = _Metaclass
 
 
-# A class uses a method of the C core only if its own `__dict__` names it: see hot.py.
-_reads: tuple[Any, ...] = () if core is None else (core.Reads,)
-
-
-class _MemberProxy(ObjectProxy, *_reads, HasCell, metaclass=_metaclass):  # type: ignore[metaclass,type-arg]
+class _MemberProxy(ObjectProxy, Reads, HasCell, metaclass=_metaclass):  # type: ignore[metaclass,type-arg]
     """The part of a shared value that behaves like its member."""
 
     __slots__ = SLOTS

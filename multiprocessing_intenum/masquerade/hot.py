@@ -21,7 +21,7 @@ from inspect import getattr_static
 from types import FunctionType, WrapperDescriptorType
 from typing import Any
 
-from multiprocessing_intenum.core import core
+from multiprocessing_intenum.core import Reads, core
 from multiprocessing_intenum.enums.members import Members
 
 __all__ = ["hot_reads_of"]
@@ -95,7 +95,7 @@ def hot_reads_of(members: Members[Any], cls: Any) -> dict[str, Any]:
     if not is_own("value"):
         reads["value"] = property(_own_code(value), cls.value.fset, doc=cls.value.__doc__)
     if core is not None:
-        fast = vars(core.Reads)
+        fast = vars(Reads)
         for each in ("__hash__", "name", "value"):
             if each in reads:
                 reads[each] = fast[each]

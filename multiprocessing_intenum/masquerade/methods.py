@@ -7,7 +7,7 @@ from collections.abc import Callable
 from inspect import getattr_static
 from typing import Any
 
-from multiprocessing_intenum.core import core
+from multiprocessing_intenum.core import Reads, core
 from multiprocessing_intenum.enums.members import Members
 from multiprocessing_intenum.masquerade.forwarding import Refused, _MemberProxy, binary, named, unary
 from multiprocessing_intenum.masquerade.hot import hot_reads_of
@@ -28,7 +28,7 @@ def methods_of(members: Members[Any], cls: type) -> dict[str, Any]:
         if getattr_static(cls, name) is getattr_static(_MemberProxy, name)
     }
     if core is not None and getattr_static(cls, "set") is set_member:
-        hot["set"] = vars(core.Reads)["set"]
+        hot["set"] = vars(Reads)["set"]
     # Python makes a class unhashable if its `__dict__` has __eq__ but not __hash__. So __hash__ is always included.
     return {"__hash__": cls.__hash__, **hot, **_special_methods_of(members.enum_type, cls)}
 
