@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import os
 from importlib import import_module
+from inspect import getattr_static
 from typing import TYPE_CHECKING, Any
 
 import wrapt
@@ -71,5 +72,6 @@ def table_of(members: Members[Any]) -> Any:
             for number, member in list(members.by_number.items())
             if -(2**63) <= number < 2**63
         ]
-        members.in_c = core.Table(rows)
+        equal = getattr_static(members.enum_type, "__eq__")
+        members.in_c = core.Table(rows, equal in (object.__eq__, int.__eq__, str.__eq__))
     return members.in_c

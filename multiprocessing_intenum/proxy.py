@@ -220,6 +220,7 @@ class EnumValue(MemberProxy[T]):
         self.__self_setattr__("_self_view", cell.view)
         if core is not None:
             self.__self_setattr__("_self_core", cell.core)
+            core.drop_dict(self)
 
     if TYPE_CHECKING:
         # At run time set() accepts another shared value, too. If the annotation allowed that, a type checker would
