@@ -467,11 +467,18 @@ static int write_plain(Core *core, PyObject *value)
     int error = pthread_mutex_trylock(core->mutex);
     if (error == EOWNERDEAD)
         return write_after_death(core, value);
+    if (error == ENOTRECOVERABLE) { /* glibc leaves it locked, so a second trylock would say that it is busy */
+        PyObject *text = PyObject_CallFunction(PyExc_OSError, "is", error, "ENOTRECOVERABLE: State not recoverable");
+        if (text != NULL)
+            PyErr_SetObject(PyExc_OSError, text);
+        Py_XDECREF(text);
+        return -1;
+    }
     if (error)
         return 0;
     int64_t before = LOAD(words->state), after = row->number;
     uint64_t number = words->count + 1;
-    int is_plain = !words->claimed && words->settled == before && number <= LARGEST_COUNT;
+    int is_plain = !words->claimed && words->settled == before && words->count < LARGEST_COUNT;
     if (is_plain && before != after) {
         struct timespec now;
         clock_gettime(CLOCK_REALTIME, &now);

@@ -14,6 +14,8 @@ import pytest
 from enums import WorkerStatus, WorkerStatusEnum
 from helpers import METHODS
 
+from multiprocessing_intenum.cell import Cell
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from multiprocessing.context import BaseContext
@@ -63,6 +65,12 @@ def ctx(request: pytest.FixtureRequest) -> BaseContext:
 def status() -> WorkerStatus:
     """A worker's status, IDLE."""
     return WorkerStatus(WorkerStatusEnum.IDLE)
+
+
+@pytest.fixture
+def in_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have Python write and wait, for a test that looks at these steps, or stops between two of them."""
+    monkeypatch.setattr(Cell, "_addresses", lambda _: (0, 0, 0, 0))
 
 
 @pytest.fixture

@@ -324,6 +324,7 @@ def test_a_number_in_the_history_that_is_no_member_is_an_error_of_the_history_on
         history(status)
 
 
+@pytest.mark.usefixtures("in_python")
 def test_a_number_that_is_no_member_and_came_in_passing_is_an_error_of_the_wait(
     status: WorkerStatus, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -50,6 +50,7 @@ def test_it_returns_at_once_the_member_that_meets_the_condition(status: WorkerSt
     assert wait_for(status, condition, 0) is IDLE
 
 
+@pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize(
     "condition",
     [CALCULATING, "CALCULATING", {CALCULATING, UNAVAILABLE}, lambda member: member is CALCULATING],
@@ -296,6 +297,7 @@ def test_what_the_predicate_raises_comes_out(status: WorkerStatus) -> None:
 # Nothing missed
 
 
+@pytest.mark.usefixtures("in_python")
 def test_a_state_that_held_only_in_passing_counts_as_met(status: WorkerStatus, monkeypatch: pytest.MonkeyPatch) -> None:
     def come_and_go(sleeper: waiting.Sleeper, count: int, limit: float) -> None:
         for name in ("CALCULATING", "UNAVAILABLE", "IDLE"):

@@ -37,6 +37,7 @@ def test_the_outermost_numbers_are_in_the_history_too() -> None:
     assert [change.after for change in history(big)] == [Big.SMALL, Big.LARGEST, Big.SMALLEST]
 
 
+@pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize("lock", [None, *SAFE_LOCKS])
 @pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
 def test_a_writer_wakes_only_where_somebody_says_that_he_sleeps(
@@ -52,6 +53,7 @@ def test_a_writer_wakes_only_where_somebody_says_that_he_sleeps(
     assert len(woken) == 1
 
 
+@pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize("lock", [None, *SAFE_LOCKS])
 def test_who_is_woken_finds_the_lock_free(lock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     status = WorkerStatus(IDLE, lock=lock and lock())
@@ -62,6 +64,7 @@ def test_who_is_woken_finds_the_lock_free(lock: Any, monkeypatch: pytest.MonkeyP
     assert woken == [True]
 
 
+@pytest.mark.usefixtures("in_python")
 def test_the_word_of_a_sleeper_that_was_killed_is_taken_back(
     status: WorkerStatus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -71,6 +74,7 @@ def test_the_word_of_a_sleeper_that_was_killed_is_taken_back(
     assert status._self_cell.words.sleepers[()] == 0
 
 
+@pytest.mark.usefixtures("in_python")
 def test_the_word_stays_while_somebody_sleeps(status: WorkerStatus, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(futex, "wake", lambda address: 1)
     status._self_cell.words.sleepers[()] = 1
@@ -78,6 +82,7 @@ def test_the_word_stays_while_somebody_sleeps(status: WorkerStatus, monkeypatch:
     assert status._self_cell.words.sleepers[()] == 1
 
 
+@pytest.mark.usefixtures("in_python")
 def test_with_fences_all_is_the_same(status: WorkerStatus, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(words, "_NEEDS_FENCE", True)
     feed = changes(status, timeout=0)
@@ -109,6 +114,7 @@ def test_readers_beside_writers_see_only_changes_that_were_made(status: WorkerSt
         writer.join(DEADLINE)
 
 
+@pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize("after", ["the clock", "the new entry"])
 def test_a_signal_handler_that_writes_in_the_middle_of_a_write_is_in_the_history(
     after: str, monkeypatch: pytest.MonkeyPatch
