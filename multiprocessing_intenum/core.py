@@ -15,9 +15,6 @@ import wrapt
 
 from multiprocessing_intenum import fork
 
-if TYPE_CHECKING:
-    from multiprocessing_intenum.enums.members import Members
-
 __all__ = ["Attribute", "Reads", "address_of", "core", "here_address", "kind", "table_of"]
 
 
@@ -64,8 +61,8 @@ here_address = address_of(fork.here) if core is not None and issubclass(type(for
 """Where the word lies that is zero in a forked child that has not noticed its fork; 0: it is no word of memory."""
 
 
-def table_of(members: Members[Any]) -> Any:
-    """Return the table of an enum in C. It is made once, with the members that there are at that time."""
+def table_of(members: Any) -> Any:
+    """Return the table of an enum, its `Members`, in C. It is made once, with the members that there are by then."""
     if members.in_c is None:
         rows = [
             (number, member, members.names[number], members.values[number])

@@ -98,7 +98,9 @@ class World:
             lambda: Odd(self),
             lambda: self.random.choice(list(WorkerStatusEnum)),
             lambda: forged,
-            lambda: self.random.choice([None, 0, 2**70, -(2**63), "IDLE", OddStr("IDLE"), "", (1, 2), [], {}, 1.5, b"x", int]),
+            lambda: self.random.choice(
+                [None, 0, 2**70, -(2**63), "IDLE", OddStr("IDLE"), "", (1, 2), [], {}, 1.5, b"x", int]
+            ),
         ]
         return self.random.choice(makers)()
 
@@ -167,7 +169,9 @@ class World:
         lambda self, a, b: core.Table([(1, a, b, a), (1, b, b, b), (2**64, a, a, a)], b),
         lambda self, a, b: core.Table([(1, a, b, a), (-5, b, b, b)], False),
         lambda self, a, b: core.Core(a, b, a, b, a, 0, 0, 0, 0),
-        lambda self, a, b: core.Core(core.Table([(1, a, b, a)], True), a, b, a, b, 0, 0, 0, 0).wait(b"12345678", 0, 0.0),
+        lambda self, a, b: core.Core(core.Table([(1, a, b, a)], True), a, b, a, b, 0, 0, 0, 0).wait(
+            b"12345678", 0, 0.0
+        ),
         lambda self, a, b: a._self_core.wait(b, 1, 0.0001),
         lambda self, a, b: a._self_core.wait(b"1234567", 2**70, a),
         lambda self, a, b: a._self_core.wait(b"\0" * 24, 1, self.random.choice([-1.0, float("nan"), 1e-5, 1e-4])),

@@ -1,0 +1,250 @@
+"""core: the C core does what Python does, and leaves to Python what is not the plain case."""
+
+from __future__ import annotations
+
+import enum
+import gc
+import os
+import subprocess
+import sys
+import threading
+import time
+import weakref
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from enums import Perm, WorkerStatus, WorkerStatusEnum
+from helpers import DEADLINE
+
+from multiprocessing_intenum import (
+    EnumAttribute,
+    EnumValue,
+    IntEnumValue,
+    RobustRLock,
+    SharedFile,
+    history,
+    snapshot,
+    wait_for,
+)
+from multiprocessing_intenum.core import core
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+UNAVAILABLE, IDLE, CALCULATING = WorkerStatusEnum
+
+
+def run(code: str, **environment: str) -> str:
+    """Run a program, and return what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_the_environment_chooses_python() -> None:
+    code = "from multiprocessing_intenum.core import kind; print(kind)"
+    assert run(code, MULTIPROCESSING_INTENUM_PURE="1") == "pure Python"
+
+
+def test_a_program_without_the_compiled_module_runs_in_python() -> None:
+    code = (
+        "import sys; sys.modules['multiprocessing_intenum._core'] = None\n"
+        "from multiprocessing_intenum.core import kind; print(kind)"
+    )
+    assert run(code) == "pure Python"
+
+
+def test_pure_python_wrapt_runs_in_python() -> None:
+    code = "from multiprocessing_intenum.core import kind; print(kind)"
+    assert run(code, WRAPT_DISABLE_EXTENSIONS="1") == "pure Python"
+
+
+class State:
+    """Its value has the default lock: with another one Python writes."""
+
+    status = EnumAttribute(WorkerStatus)
+
+    def __init__(self) -> None:
+        self.status = IDLE
+
+
+@pytest.mark.parametrize("way", ["set", "attribute"])
+def test_a_write_in_c_stores_what_a_write_in_python_stores(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = State()
+    status: Any = State.status.proxy_of(state)
+    by_python: list[Any] = []
+    for writer in (status._self_cell, vars(state)["status"]):
+        monkeypatch.setattr(writer, "write", by_python.append)
+    before = time.time()
+    for _ in range(2):  # the second time it is no change
+        if way == "set":
+            status.set(CALCULATING)
+        else:
+            state.status = CALCULATING
+    assert by_python == []
+    first, last = history(status)
+    assert (first.after, last.before, last.after, last.pid) == (IDLE, IDLE, CALCULATING, os.getpid())
+    assert before <= last.at.timestamp() <= time.time()
+    words = status._self_cell.words
+    assert (words.state[()], words.settled[()], words.count[()]) == (int(CALCULATING), int(CALCULATING), 1)
+
+
+def test_a_write_in_c_does_not_pass_a_change_that_is_not_counted(status: WorkerStatus) -> None:
+    words: Any = status._self_cell.words
+    words.state[()] = int(CALCULATING)  # a writer was killed after this
+    status.set(UNAVAILABLE)
+    assert [change.after for change in history(status)] == [IDLE, CALCULATING, UNAVAILABLE]
+
+
+def test_a_write_in_c_leaves_a_claimed_state_to_python(status: WorkerStatus) -> None:
+    words: Any = status._self_cell.words
+    words.claimed[()] = 2  # a claim with nobody in it
+    status.set(CALCULATING)
+    assert words.claimed[()] == 0
+
+
+def test_a_write_in_c_under_the_own_lock_and_in_a_forked_child_is_a_write(status: WorkerStatus) -> None:
+    with status.get_lock():
+        status.set(CALCULATING)
+        assert status == CALCULATING
+    pid = os.fork()
+    if pid == 0:
+        status.set(UNAVAILABLE)
+        os._exit(0)
+    assert os.waitpid(pid, 0) == (pid, 0)
+    assert (history(status)[-1].after, history(status)[-1].pid) == (UNAVAILABLE, pid)
+
+
+def test_a_wait_in_c_is_woken_by_a_write_in_c(status: WorkerStatus) -> None:
+    words: Any = status._self_cell.words
+    found: list[Any] = []
+    thread = threading.Thread(target=lambda: found.append(wait_for(status, {CALCULATING, "UNAVAILABLE"}, DEADLINE)))
+    thread.start()
+    end = time.monotonic() + DEADLINE
+    while not words.sleepers[()] and time.monotonic() < end:
+        time.sleep(0.001)
+    status.set(CALCULATING)
+    thread.join(DEADLINE)
+    assert found == [CALCULATING]
+
+
+def test_a_wait_in_c_ends_with_its_time_and_meets_what_held_in_passing(status: WorkerStatus) -> None:
+    with pytest.raises(TimeoutError, match=r"waited 0\.01 s for CALCULATING"):
+        wait_for(status, CALCULATING, 0.01)
+    count = status._self_cell.words.count[()]
+    wait: Any = status._self_cell.waiter([UNAVAILABLE])
+    assert wait(count, 0.001) is None
+    assert wait(count + 1, DEADLINE) is None  # Python has to look
+    status.set(UNAVAILABLE)
+    assert wait(count, DEADLINE) is UNAVAILABLE
+
+
+def test_a_kernel_that_refuses_to_let_it_sleep_makes_it_look_by_itself(status: WorkerStatus) -> None:
+    cell: Any = status._self_cell
+    calls: list[int] = []
+
+    def refuse(numbers: bytes, count: int, left: float) -> None:
+        calls.append(count)
+        cell.write(CALCULATING)
+        raise OSError
+
+    cell.core  # noqa: B018 # it is made now
+    cell._core = type("Core", (), {"wait": staticmethod(refuse)})()
+    assert wait_for(status, CALCULATING, DEADLINE) is CALCULATING
+    assert len(calls) == 1
+
+
+def test_an_exception_before_the_repair_gives_the_mutex_back() -> None:
+    lock = RobustRLock()
+    assert lock._trylock(lock._mutex) == 0  # as the C core has it
+    lock._give_back()
+    lock._trylock(lock._mutex)
+    with pytest.raises(ZeroDivisionError):
+        lock._write_after_death(lambda value: 1 // value, 0)  # type: ignore[arg-type,return-value]
+    written: list[int] = []
+    lock._trylock(lock._mutex)
+    lock._write_after_death(written.append, 7)
+    assert written == [7]
+    assert lock._trylock(lock._mutex) == 0
+    lock._unlock(lock._mutex)
+
+
+def test_members_that_are_made_later_and_values_that_are_not_made_yet_are_left_to_python() -> None:
+    flags: Any = IntEnumValue(Perm.R)
+    flags |= Perm.W
+    both = Perm.R | Perm.W
+    assert (flags == both, flags.name, flags.value, hash(flags), snapshot(flags)) == (
+        True, both.name, both.value, hash(both), both,
+    )  # fmt: skip
+    bare = WorkerStatus.__new__(WorkerStatus)
+    for read in (lambda: bare == 1, lambda: hash(bare), lambda: bare.name, lambda: snapshot(bare), lambda: bare.set(1)):
+        with pytest.raises(AttributeError, match="has not been called"):
+            read()
+
+
+def test_a_member_that_is_not_equal_to_itself_is_not_equal_to_its_value() -> None:
+    class Level(float, enum.Enum):
+        NOTHING = float("nan")
+
+    value = EnumValue(Level.NOTHING)
+    assert (value == Level.NOTHING, value != Level.NOTHING) == (False, True)
+
+
+def test_a_value_and_its_lock_in_a_cycle_are_collected() -> None:
+    class Callback:
+        status: Any = None
+
+        def __call__(self, lock: RobustRLock) -> None: ...
+
+    callback = Callback()
+    callback.status = WorkerStatus(IDLE, lock=RobustRLock(callback))
+    assert callback.status == IDLE
+    ended = weakref.ref(callback)
+    del callback
+    gc.collect()
+    assert ended() is None
+
+
+def test_no_other_class_can_have_the_reads_of_c() -> None:
+    reads: Any = core.Reads
+    with pytest.raises(TypeError, match="only the library itself"):
+        type("Other", (reads, int), {})
+    with pytest.raises(TypeError, match="cannot create"):
+        reads()
+    with pytest.raises(TypeError, match="requires a"):
+        reads.__eq__(5, 5)
+
+
+def test_an_attribute_writes_with_a_set_that_a_class_gets_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Status(IntEnumValue[WorkerStatusEnum]):
+        pass
+
+    class Other:
+        status = EnumAttribute(Status)
+
+        def __init__(self) -> None:
+            self.status = IDLE
+
+    state = Other()
+    state.status = CALCULATING
+    seen: list[Any] = []
+    monkeypatch.setattr(Status, "set", lambda self, value: seen.append(value))
+    state.status = IDLE
+    assert (seen, state.status) == ([IDLE], CALCULATING)
+
+
+def test_by_path_reads_are_those_of_the_member(tmp_path: Path) -> None:
+    status = WorkerStatus(IDLE, at=tmp_path / "status")
+    reader = WorkerStatus(at=SharedFile(tmp_path / "status", readonly=True))
+    status.set(CALCULATING)
+    for value in (status, reader):
+        assert (value == CALCULATING, value.name, value.value, snapshot(value)) == (
+            True, "CALCULATING", 3, CALCULATING,
+        )  # fmt: skip
