@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import importlib.metadata
 import json
 import os
 import pty
@@ -36,6 +37,7 @@ from multiprocessing_intenum import (
 )
 from multiprocessing_intenum.__main__ import main
 from multiprocessing_intenum.by_path import users
+from multiprocessing_intenum.core import core
 from multiprocessing_intenum.memory import words
 
 if TYPE_CHECKING:
@@ -68,6 +70,17 @@ def started(*arguments: str, **options: Any) -> Iterator[subprocess.Popen[str]]:
             yield process
         finally:
             process.kill()
+
+
+def test_the_version_says_whether_it_has_the_c_core(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: f"the version of {name}")
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    kind = "pure Python" if core is None else "C core"
+    assert capsys.readouterr().out == f"multiprocessing_intenum the version of multiprocessing-intenum ({kind})\n"
 
 
 @pytest.fixture
