@@ -520,7 +520,9 @@ static PyObject *core_wait(PyObject *self, PyObject *args)
     Words *words = core->words;
     if (words == NULL)
         Py_RETURN_NONE;
-    int64_t until = seconds < 1e9 ? monotonic() + (int64_t)(seconds * 1e9) : INT64_MAX, found = 0;
+    int64_t until = 0, found = 0; /* 0: only look, also if the time is no number */
+    if (seconds > 0)
+        until = seconds < 1e9 ? monotonic() + (int64_t)(seconds * 1e9) : INT64_MAX;
     int is_found = 0, error = 0;
     PyThreadState *thread = PyEval_SaveThread();
     for (;;) {

@@ -142,6 +142,8 @@ def test_a_wait_in_c_ends_with_its_time_and_meets_what_held_in_passing(status: W
     wait: Any = status._self_cell.waiter([UNAVAILABLE])
     assert wait(count, 0.001) is None
     assert wait(count + 1, DEADLINE) is None  # Python has to look
+    for seconds in (0.0, -1e300, float("nan")):
+        assert wait(count, seconds) is None
     status.set(UNAVAILABLE)
     assert wait(count, DEADLINE) is UNAVAILABLE
 

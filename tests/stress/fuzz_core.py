@@ -180,7 +180,7 @@ class World:
         lambda self, a, b: object.__delattr__(a, "_self_core"),
         lambda self, a, b: core.drop_dict(a),
         lambda self, a, b: setattr(a, "_self_note", b),
-        lambda self, a, b: gc.collect() if self.random.random() < 0.02 else None,
+        lambda self, a, b: gc.collect() if self.random.random() < 0.01 else None,
         lambda self, a, b: repr(a),
         lambda self, a, b: self.things.append(a) or self.things.pop(0),
     )
@@ -190,8 +190,13 @@ def main(seconds: float, seed: int) -> None:
     """Run for some seconds."""
     assert core is not None, "there is no C core to fuzz"
     world = World(seed)
-    signal.signal(signal.SIGALRM, lambda *_: world.step())
-    signal.setitimer(signal.ITIMER_REAL, 0.001, 0.0007)
+
+    def interrupt(*_: object) -> None:
+        world.step()
+        signal.setitimer(signal.ITIMER_REAL, 0.002)  # anew each time: a slow machine would do nothing else
+
+    signal.signal(signal.SIGALRM, interrupt)
+    interrupt()
     end = time.monotonic() + seconds
     others = [World(seed + 1 + each) for each in range(2)]
 
@@ -203,12 +208,13 @@ def main(seconds: float, seed: int) -> None:
     threads = [threading.Thread(target=run, args=(other,)) for other in others]
     for thread in threads:
         thread.start()
+    gc.collect()
+    gc.freeze()  # the modules: to look through them each time would take most of the time
     gc.set_threshold(50)
     for turn in itertools.count():
         world.step()
-        if turn % 5000 == 0:
-            sys.stdout.flush()
-            pid = os.fork() if turn % 50_000 == 0 else -1
+        if turn % 100 == 0:
+            pid = os.fork() if turn % 10_000 == 0 else -1
             if pid == 0:
                 for _ in range(200):
                     world.step()
@@ -218,7 +224,7 @@ def main(seconds: float, seed: int) -> None:
                 assert status == 0, f"a forked child ended with {status}"
             if time.monotonic() >= end:
                 break
-    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, signal.SIG_IGN)
     for thread in threads:
         thread.join()
     print(f"{world.calls + sum(other.calls for other in others)} calls, seed {seed}")
