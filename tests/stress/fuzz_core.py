@@ -211,6 +211,7 @@ def main(seconds: float, seed: int) -> None:
     gc.collect()
     gc.freeze()  # the modules: to look through them each time would take most of the time
     gc.set_threshold(50)
+    sys.setswitchinterval(1e-5)
     for turn in itertools.count():
         world.step()
         if turn % 100 == 0:
