@@ -22,6 +22,7 @@
 #include <Python.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <structmember.h>
 
 #if defined(__linux__) && defined(__LP64__) && defined(__GNUC__)
@@ -29,7 +30,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
-#include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -39,8 +39,8 @@
 #define LOAD(word) __atomic_load_n(&(word), __ATOMIC_ACQUIRE)
 #define STORE(word, number) __atomic_store_n(&(word), (number), __ATOMIC_RELEASE)
 #else
-#define LOAD(word) (*(volatile const int64_t *)&(word))
-#define STORE(word, number) ((word) = (number)) /* of a hash only: see HAS_WRITE */
+#define LOAD(word) (word) /* one load, of the state or of a hash: see HAS_WRITE for all else */
+#define STORE(word, number) ((word) = (number))
 #endif
 
 /* ---- The table of an enum: its members by number, and by their addresses. It never changes, but for a hash
