@@ -174,6 +174,13 @@ class Cell(Generic[T]):
 
             ownership.attend(self.words)
 
+    def reap(self, timeout: float | None) -> None:
+        """Look whether the owner of the state lives, and if not, let the state become what it has asked for."""
+        from multiprocessing_intenum.memory.ownership import is_left
+
+        if is_left(self.words):
+            self.locked(self.attend, timeout)
+
     def check_follows(self, member: T, after: T) -> None:
         """Raise TransitionError if a member must not follow another one."""
         transitions = self.rules.transitions

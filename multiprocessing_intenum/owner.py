@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from multiprocessing_intenum.cell import Cell, HasCell, cell_of, has_cell
+from multiprocessing_intenum.cell import HasCell, cell_of, has_cell
 from multiprocessing_intenum.enums.members import EnumMember
-from multiprocessing_intenum.memory.ownership import is_left
 from multiprocessing_intenum.mutator import resolve
 
 __all__ = ["adopt", "reap"]
@@ -84,13 +83,8 @@ def reap(status: HasCell[T], timeout: float | None = None) -> T:
         cell_of(status)  # raises the error
     cell = status._self_cell
     if cell.claimed[()]:
-        _reap(cell, timeout)
+        cell.reap(timeout)
     try:  # the lines of Cell.load(), without the call
         return cell.by_number[cell.view[()]]
     except KeyError:
         return cell.load()
-
-
-def _reap(cell: Cell[T], timeout: float | None) -> None:
-    if is_left(cell.words):
-        cell.locked(cell.attend, timeout)
