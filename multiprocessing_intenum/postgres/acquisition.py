@@ -172,8 +172,7 @@ class Acquisition:
         """Write to the mirror what it does not have yet."""
         mirror, version = self.mirror, self.mirror.version
         mirror.add([entry for entry in self.unmirrored if entry.version > version], version)
-        if mirror.version == self.version:
-            mirror.own(self.claim)
+        mirror.own(self.claim)  # `adopt` makes no change
         self.unmirrored = []
 
     def _answer(self, ask: Callable[[float], RowChange | None]) -> RowChange:
