@@ -139,6 +139,7 @@ class Acquisition:
 
     def _has(self, token: int) -> bool:
         """Whether any session has locked the token."""
+        self._need_lock("Nothing was written")
         try:
             return self.table.lives(self.session, token, min(self.answer_by, time.monotonic() + PATIENCE))
         finally:
@@ -178,9 +179,7 @@ class Acquisition:
     def _answer(self, ask: Callable[[float], RowChange | None]) -> RowChange:
         """Return what was written. The holder counts the lock as lost until it has noted that."""
         session = self.session
-        if self.is_lost or session.is_closed:
-            self.is_lost = True
-            raise loss(self.table.name, "This was not written")
+        self._need_lock("This was not written")
         begun = time.monotonic()
         answer_by = min(self.answer_by, begun + PATIENCE)
         if answer_by <= begun:
@@ -201,6 +200,12 @@ class Acquisition:
         if entry is None:
             raise self._refusal(answer_by)
         return entry
+
+    def _need_lock(self, consequence: str) -> None:
+        """Raise ConnectionError if the lock was lost, as far as this process knows."""
+        if self.is_lost or self.session.is_closed:
+            self.is_lost = True
+            raise loss(self.table.name, consequence)
 
     def _refusal(self, answer_by: float) -> OSError:
         """Return the error that says why the server has found no row to write to."""

@@ -257,8 +257,8 @@ class RecordLock(OwnedLock):
         The mirror is brought up to date.
 
         Args:
-            timeout: how many seconds to wait for the server; None: 30. If a thread of this process holds the lock for
-                longer, the answer is yes.
+            timeout: how many seconds to wait for the server; zero: 2; None: 30. If a thread of this process holds the
+                lock for longer, the answer is yes.
 
         Raises:
             ConnectionError, TimeoutError, PermissionError, FileNotFoundError, ValueError: as for `acquire`.
@@ -269,7 +269,7 @@ class RecordLock(OwnedLock):
             return held.look()
         if self._threads.is_mine():  # a signal handler asks: `acquire` says so
             return True
-        end = math.inf if timeout is None else time.monotonic() + max(timeout, PROMPT)
+        end = math.inf if timeout is None else time.monotonic() + (timeout or PROMPT)
         try:
             if not self._threads.acquire(timeout=timeout):
                 return True

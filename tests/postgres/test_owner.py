@@ -441,6 +441,20 @@ def test_a_holder_of_the_lock_reaps_an_owner_that_ends_meanwhile(
     assert [change.after for change in history(here)] == [IDLE, CALCULATING, UNAVAILABLE, IDLE]
 
 
+def test_reap_under_a_lock_that_was_lost_says_so(machine: Machine, server: Server) -> None:
+    here = WorkerStatus(IDLE, at=machine("here"))
+    assert compare_and_set(here, IDLE, CALCULATING, on_death=UNAVAILABLE)
+    here.get_lock().acquire()
+    server.cut()
+    for _ in range(2):
+        with pytest.raises(ConnectionError, match=r"lost.* Nothing was written"):
+            reap(here)
+    here.get_lock().release()
+    until(lambda: reap(here) is UNAVAILABLE)
+    with pytest.raises(ConnectionError, match=LOST):
+        here.set(IDLE)
+
+
 def test_reap_takes_no_lock_of_the_fleet_while_the_owner_lives_and_brings_the_mirror_up_to_date(
     machine: Machine, server: Server, monkeypatch: pytest.MonkeyPatch, owns: Callable[[str], Stranger]
 ) -> None:
