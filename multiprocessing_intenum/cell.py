@@ -183,13 +183,6 @@ class Cell(Generic[T]):
             return True
         return False
 
-    def reap(self, timeout: float | None) -> None:
-        """Look whether the owner of the state lives, and if not, let the state become what it has asked for."""
-        from multiprocessing_intenum.memory.ownership import is_left
-
-        if is_left(self.words):
-            self.locked(self.attend, timeout)
-
     def owner(self) -> tuple[int, bool, T] | None:
         """Return the process that owns the state, whether it lives, and what follows its end; None if nobody owns it.
 
@@ -211,6 +204,13 @@ class Cell(Generic[T]):
             write(member)
         finally:
             self.words.looked = -1
+
+    def reap(self, timeout: float | None) -> None:
+        """Look whether the owner of the state lives, and if not, let the state become what it has asked for."""
+        from multiprocessing_intenum.memory.ownership import is_left
+
+        if is_left(self.words):
+            self.locked(self.attend, timeout)
 
     def check_follows(self, member: T, after: T) -> None:
         """Raise TransitionError if a member must not follow another one."""
