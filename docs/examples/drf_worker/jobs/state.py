@@ -32,7 +32,7 @@ class WorkerState:
     """The status and the job, under one lock. Each is a file in the directory.
 
     When nobody holds the lock, CALCULATING has a job. If a process was killed while it held the lock, this may not be
-    so. The calculation puts it right: see `take` in work.py.
+    so. The calculation repairs it: see `take` in work.py.
     """
 
     status = EnumAttribute(WorkerStatus)
@@ -47,11 +47,6 @@ class WorkerState:
     def shared_status(self) -> WorkerStatus:
         """The shared value itself, for compare_and_exchange and the like."""
         return WorkerState.status.proxy_of(self)
-
-    def has_job(self) -> bool:
-        """Whether the worker is claimed or has a job."""
-        with self.lock:
-            return self.status is WorkerStatusEnum.CALCULATING or self.job_id.value != 0
 
     def drain(self) -> None:
         """Accept no more jobs."""

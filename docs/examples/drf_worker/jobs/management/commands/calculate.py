@@ -15,8 +15,8 @@ from django.db import close_old_connections
 from jobs import work
 from jobs.models import Job
 from jobs.parent import end_with
-from jobs.state import WorkerStatusEnum, state
-from multiprocessing_intenum import wait_for
+from jobs.state import state
+from multiprocessing_intenum import changes
 
 LOOK_AGAIN = 0.5  # seconds until it looks whether it has to end; a claim wakes it at once
 
@@ -58,16 +58,14 @@ class Command(BaseCommand):
 
     def do_jobs(self) -> None:
         log.info("ready")
-        busy = True  # so that it looks at the start, in any case: the last calculation may have left something behind
+        feed = changes(state.shared_status, timeout=LOOK_AGAIN)  # before the first look, so that it misses no claim
+        look = True  # at the start, in any case: the last calculation may have left something behind
         while not self.stopping:
-            if busy:
+            if look:
                 close_old_connections()
                 if job := work.take():
                     self.do(job)
-            else:
-                with contextlib.suppress(TimeoutError):
-                    wait_for(state.shared_status, WorkerStatusEnum.CALCULATING, timeout=LOOK_AGAIN)
-            busy = state.has_job()
+            look = next(feed, None) is not None
         log.info("ends")
 
     def do(self, job: Job) -> None:
