@@ -130,10 +130,11 @@ def owners_in_memory(block: Any) -> Owners:
     descriptor: int = arena.fd
 
     def heap() -> int:
-        info = os.fstat(descriptor)
-        if info.st_nlink or info.st_size != arena.size:
-            raise OSError(errno.EBADF, _CLOSED)
-        return descriptor
+        with suppress(OSError):
+            info = os.fstat(descriptor)
+            if info.st_size == arena.size and not info.st_nlink:
+                return descriptor
+        raise OSError(errno.EBADF, _CLOSED)
 
     def opened() -> OpenFile:
         path = f"/proc/self/fd/{heap()}"
