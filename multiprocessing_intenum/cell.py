@@ -199,8 +199,8 @@ class Cell(Generic[T]):
 
     def decided(self, write: Callable[[T], object], member: T) -> None:
         """Store a member, after `attend` and a look at the state. If the owner has ended since, that comes later."""
-        self.words.looked = self.words.count[()]
         try:
+            self.words.looked = self.words.count[()]
             write(member)
         finally:
             self.words.looked = -1
