@@ -29,6 +29,7 @@ from multiprocessing_intenum import (
     IntEnumValue,
     changes,
     compare_and_set,
+    exchange,
     history,
     last_change,
     snapshot,
@@ -231,6 +232,22 @@ def own(conninfo: str, name: str, mirror: str) -> None:
             compare_and_set(status, State.CALCULATING, State.IDLE)
 
 
+def own_once(conninfo: str, name: str, mirror: str) -> None:
+    """Own CALCULATING, and at each line try to give it back. Say what became of that."""
+    status = opened(Cycle, conninfo, name, mirror)
+    exchange(status, State.IDLE)
+    say(compare_and_set(status, State.IDLE, State.CALCULATING, on_death=State.UNAVAILABLE))
+
+    def give_back() -> object:
+        try:
+            return compare_and_set(status, State.CALCULATING, State.IDLE, DEADLINE)
+        except ConnectionError as error:
+            return str(error)
+
+    for _ in sys.stdin:
+        say(give_back())
+
+
 def see_deaths(conninfo: str, name: str, mirror: str) -> None:
     """Say which owner has died, and when this waiter was told."""
     status = opened(Cycle, conninfo, name, mirror)
@@ -241,7 +258,9 @@ def see_deaths(conninfo: str, name: str, mirror: str) -> None:
             say({"pid": change.pid, "seen": time.monotonic()})
 
 
-ROLES = {each.__name__: each for each in (obey, turn_ring, take_seat, turn_for, load, read, watch, own, see_deaths)}
+ROLES = {
+    each.__name__: each for each in (obey, turn_ring, take_seat, turn_for, load, read, watch, own, own_once, see_deaths)
+}
 
 
 # What the database itself knows: a trigger lists each write, in the transaction of that write
@@ -686,6 +705,29 @@ def killed_owners(report: Report, server: Server, machines: list[Machine], colum
     end(machines)
 
 
+def cut_owners(report: Report, machines: list[Machine], column: str) -> None:
+    """Let all packets of the owner's machine vanish, until the other machine sees that the owner is taken for dead."""
+    cuts, name = report.count(5, 1), "cut owners"
+    near, far = machines
+    waiter = near.start("see_deaths", name)
+    waiter.hear()
+    took: list[float] = []
+    untold = 0
+    for _ in range(cuts):
+        owner = far.start("own_once", name)
+        assert owner.hear()
+        cut = far.cut()
+        took.append(waiter.hear()["seen"] - cut)
+        far.mend()
+        untold += "has lost the connection by which" not in str(owner.ask("free"))
+        untold += owner.ask("free") is not False  # it is told once
+        owner.kill()
+    check = f"the machine of the owner of a state is cut off, {cuts} times"
+    report.seen(check, "the owner is not told that it has lost the state", untold, 2 * cuts, FORBIDDEN, column)
+    report.slowest(check, "a waiter of the other machine is told within", took, NOTICES, column)
+    end(machines)
+
+
 def another_clock(report: Report, server: Server, machines: list[Machine], column: str) -> None:
     """Let the clock of one machine be an hour ahead, and compare what both say about time."""
     right, name = machines[0], "clocks"
@@ -797,6 +839,8 @@ def main() -> None:
         killed_writers(report, server, machines, column)
         killed_followers(report, server, machines, column)
         killed_owners(report, server, machines, column)
+        if column == NAMESPACES:
+            cut_owners(report, machines, column)
         another_clock(report, server, machines, column)
         if column == NAMESPACES:
             Cut(report, server, machines, NAMESPACES, "cut").run()
