@@ -16,9 +16,9 @@ which process owns the present one.
 from __future__ import annotations
 
 import enum
-import struct
 import types
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -31,6 +31,7 @@ from multiprocessing_intenum.locks.holding import OwnedLock
 from multiprocessing_intenum.memory import ownership, words
 
 if TYPE_CHECKING:
+    import struct
     from collections.abc import Callable, Iterator
 
 
@@ -91,7 +92,7 @@ class _Run:
         self.token = 0
         self.claims: Claim | None = None
 
-    def do(self, kind: int, address: int = -1, value: int | float = 0) -> Any:
+    def do(self, kind: int, address: int = -1, value: float = 0) -> Any:
         if self.op is None and self.position < len(self.results):
             result = self.results[self.position]
             self.position += 1
@@ -624,6 +625,6 @@ def is_history(found: list[tuple[int | None, int, int, int]], ghost: Ghost) -> N
 
 def is_exchanged(before: int, after: int, pid: int, ghost: Ghost) -> None:
     """Raise AssertionError unless a process has made a change from one state directly to the other."""
-    pairs = zip(ghost.changes, ghost.changes[1:], strict=False)
+    pairs = pairwise(ghost.changes)
     made = [(one.state, two.state) for one, two in pairs if two.pid == two.by == pid]
     assert (before, after) in made, f"{before} -> {after} is not what it has changed: {made}"
