@@ -1201,3 +1201,74 @@ def test_a_process_with_an_older_enum_gives_the_state_what_only_the_owner_knows(
         assert last_change(new).pid == other.process.pid
         old.set(Old.IDLE)
     assert [change.after for change in history(new)] == [New.IDLE, New.CALCULATING, New.PAUSED, New.IDLE]
+
+
+# The descriptors of Owners, one after the other
+
+
+def test_owners_notice_a_closed_and_a_replaced_descriptor_and_lock_their_byte_again(tmp_path: Path) -> None:
+    path, other = str(tmp_path / "file"), str(tmp_path / "other")
+    Path(path).touch()
+    Path(other).touch()
+    descriptor = os.open(path, os.O_RDWR)
+    names = [path]
+    mine = owners.Owners(lambda: descriptor, lambda: open_file.OpenFile(names[0], os.O_RDWR))
+    os.close(descriptor)
+    assert mine.token == 0  # it does not know the file yet
+    descriptor = os.open(path, os.O_RDWR)
+    token = mine.choose()
+    assert mine.lives(token)
+    opening = next(opening for each, opening in owners._mine.values() if each == token)
+    for look in (lambda: mine.token, mine.choose):
+        os.close(opening.fd)
+        names[0] = other
+        with pytest.raises(OSError, match="closed the descriptors"):
+            mine.choose()
+        assert mine.token == token
+        assert not mine.lives(token)
+        names[0] = path
+        assert look() == token
+        assert mine.lives(token)
+        opening = next(opening for each, opening in owners._mine.values() if each == token)
+    os.close(descriptor)
+    descriptor = os.open(other, os.O_RDWR)
+    assert mine.lives(token)  # the kernel can not tell
+    os.close(descriptor)
+
+
+def test_a_closed_descriptor_of_the_heap_is_noticed(status: WorkerStatus, monkeypatch: pytest.MonkeyPatch) -> None:
+    arena = status._self_cell._block._wrapper._state[0][0]  # type: ignore[attr-defined]
+    monkeypatch.setattr(arena, "size", arena.size + 1)  # as if another file had the descriptor
+    with pytest.raises(OSError, match="closed the descriptors"):
+        fresh_claim(status, monkeypatch)
+
+
+def test_a_byte_that_another_thread_has_just_locked_again_stays_that_of_the_process(tmp_path: Path) -> None:
+    path = str(tmp_path / "file")
+    Path(path).touch()
+    descriptor = os.open(path, os.O_RDWR)
+    mine = owners.Owners(lambda: descriptor, lambda: open_file.OpenFile(path, os.O_RDWR))
+    token = mine.choose()
+    os.close(next(opening for each, opening in owners._mine.values() if each == token).fd)
+    faster = open_file.OpenFile(path, os.O_RDWR)
+    assert faster.lock(token)
+    assert mine.token == token
+    os.close(descriptor)
+
+
+def test_a_signal_handler_that_writes_while_a_state_is_adopted_does_not_end_that(
+    status: WorkerStatus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = ownership.claim
+    handlers: list[Callable[[], None]] = [lambda: status.set(IDLE), lambda: status.set(UNAVAILABLE)]
+
+    def claim(words: Any, owner: Any) -> None:
+        while handlers:
+            handlers.pop()()
+        real(words, owner)
+
+    monkeypatch.setattr(ownership, "claim", claim)
+    assert adopt(status, on_death=CALCULATING) is IDLE
+    found = ownership.owner_of(status._self_cell.words)
+    assert found is not None
+    assert found[1].on_death == CALCULATING
