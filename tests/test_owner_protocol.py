@@ -1,6 +1,6 @@
-"""The words' protocol, explored: every schedule of processes that claim, write, reap and read, with kills at every step.
+"""The words' protocol, explored: all schedules of processes that claim, write, reap and read, with a kill at any step.
 
-    python tests/test_owner_protocol.py    # without a bound on how often a process is stopped: some minutes
+python tests/test_owner_protocol.py    # without a bound on how often a process is stopped: some minutes
 """
 
 from __future__ import annotations
@@ -238,8 +238,6 @@ def look_without_the_lock(patch: pytest.MonkeyPatch) -> None:
 
 
 def everybody_is_dead(patch: pytest.MonkeyPatch) -> None:
-    real = ownership.attend
-
     class Dead:
         def __init__(self, real: Any) -> None:
             self.token = real.token
@@ -249,7 +247,6 @@ def everybody_is_dead(patch: pytest.MonkeyPatch) -> None:
             return False
 
     patch.setattr(words.Words, "owners", property(lambda self: Dead(self.find_owners(self))))
-    del real
 
 
 WRONG: list[tuple[Callable[[pytest.MonkeyPatch], None], str]] = [

@@ -29,8 +29,8 @@ _FIRST, _BYTES = 2**61, 2**60
 """The bytes from which an owner chooses. All other bytes that are locked are higher."""
 
 # For each file, by device and inode, and for each process, the byte of the process. It is kept until the process ends,
-# because the process may own the state also when it has dropped the value. No lock guards it, because an interrupt could
-# leave that held: each change is one step.
+# because the process may own the state also when it has dropped the value. No lock guards it, because an interrupt
+# could leave that lock held: each change is one step.
 _mine: dict[tuple[tuple[int, int], int], tuple[int, OpenFile]] = {}
 
 
