@@ -1212,7 +1212,7 @@ def test_owners_notice_a_closed_and_a_replaced_descriptor_and_lock_their_byte_ag
     Path(other).touch()
     descriptor = os.open(path, os.O_RDWR)
     names = [path]
-    mine = owners.Owners(lambda: descriptor, lambda: open_file.OpenFile(names[0], os.O_RDWR))
+    mine = owners.Owners(lambda: descriptor, lambda: descriptor, lambda: open_file.OpenFile(names[0], os.O_RDWR))
     os.close(descriptor)
     assert mine.token == 0  # it does not know the file yet
     descriptor = os.open(path, os.O_RDWR)
@@ -1247,7 +1247,7 @@ def test_a_byte_that_another_thread_has_just_locked_again_stays_that_of_the_proc
     path = str(tmp_path / "file")
     Path(path).touch()
     descriptor = os.open(path, os.O_RDWR)
-    mine = owners.Owners(lambda: descriptor, lambda: open_file.OpenFile(path, os.O_RDWR))
+    mine = owners.Owners(lambda: descriptor, lambda: descriptor, lambda: open_file.OpenFile(path, os.O_RDWR))
     token = mine.choose()
     os.close(next(opening for each, opening in owners._mine.values() if each == token).fd)
     faster = open_file.OpenFile(path, os.O_RDWR)

@@ -229,12 +229,12 @@ def blind_look(patch: pytest.MonkeyPatch) -> None:
         present = ownership.owner_of(words)
         return present is not None and not words.owners.lives(present[1].token)
 
-    patch.setattr(owner, "is_left", is_left)
+    patch.setattr(ownership, "is_left", is_left)
 
 
 def look_without_the_lock(patch: pytest.MonkeyPatch) -> None:
     """Two processes let the state of a dead owner go on."""
-    patch.setattr(owner, "_reap", lambda cell, timeout: ownership.is_left(cell.words) and cell.attend())
+    patch.setattr(Cell, "reap", lambda cell, timeout: ownership.is_left(cell.words) and cell.attend())
 
 
 def everybody_is_dead(patch: pytest.MonkeyPatch) -> None:

@@ -187,7 +187,7 @@ def _unpickled(enum_type: type[Any], file: SharedFile, lock: LockLike | None, ru
 
 
 def _owners_by_path(opened: FileLock, words: Words) -> Owners:
-    return Owners(lambda: opened.opened().fd, opened.open_again)
+    return Owners(lambda: opened.descriptor, lambda: opened.opened().fd, opened.open_again)
 
 
 def open_enum(
