@@ -19,6 +19,7 @@ from explorer import Explorer, Found, Ghost, Process, Step, Value, ViolationErro
 
 from multiprocessing_intenum import cell as cells
 from multiprocessing_intenum import mutator, owner
+from multiprocessing_intenum.cell import Cell
 from multiprocessing_intenum.memory import ownership, words
 
 if TYPE_CHECKING:
