@@ -87,7 +87,9 @@ class FileCell(Cell[T]):
 
     __slots__ = ("_window", "described", "file", "open_file")
 
+    words: Words
     view: memoryview[Any]
+    claimed: memoryview[Any]
     open_file: FileLock
     """The lock of its file. It is kept because it marks the file as in use."""
     file: SharedFile
