@@ -10,6 +10,7 @@ from multiprocessing_intenum.enums.members import UnknownMemberError
 from multiprocessing_intenum.enums.transitions import TransitionError, mermaid
 from multiprocessing_intenum.locks.robust import RobustRLock
 from multiprocessing_intenum.mutator import compare_and_exchange, compare_and_set, exchange, update
+from multiprocessing_intenum.owner import adopt, reap
 from multiprocessing_intenum.proxy import EnumValue, IntEnumValue
 from multiprocessing_intenum.waiting import wait_for
 
@@ -26,6 +27,7 @@ __all__ = [
     "SharedFile",
     "TransitionError",
     "UnknownMemberError",
+    "adopt",
     "changes",
     "compare_and_exchange",
     "compare_and_set",
@@ -33,6 +35,7 @@ __all__ = [
     "history",
     "last_change",
     "mermaid",
+    "reap",
     "snapshot",
     "update",
     "value_at",

@@ -15,7 +15,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any, NoReturn
 
-from multiprocessing_intenum import change, mutator, waiting
+from multiprocessing_intenum import change, mutator, owner, waiting
 from multiprocessing_intenum.by_path import users
 from multiprocessing_intenum.by_path.cell import FileCell, open_enum
 from multiprocessing_intenum.by_path.contents import description_of
@@ -35,6 +35,7 @@ from multiprocessing_intenum.enums.schema import (
 )
 from multiprocessing_intenum.enums.transitions import Rules, TransitionError
 from multiprocessing_intenum.locks.holding import seconds
+from multiprocessing_intenum.memory.ownership import is_left
 from multiprocessing_intenum.proxy import EnumValue, value_on
 
 __all__ = ["main"]
@@ -248,8 +249,25 @@ def _bold(text: str) -> str:
     return f"\033[1m{text}\033[0m" if is_terminal and not os.environ.get("NO_COLOR") else text  # see no-color.org
 
 
+def _reap(status: EnumValue[Any], path: str) -> None:
+    """If the owner of the state has ended, let the state become what it has asked for, if this user may write."""
+    if status._self_cell.claimed[()] and is_left(status._self_cell.words):
+        with suppress(OSError, ValueError):
+            writable, opened = _open(path, write=True)
+            while_nobody_begins(opened, lambda: owner.reap(writable, 0), time.monotonic())
+
+
+def _owner_in(cell: FileCell[Any], mirror: Mirror) -> tuple[int, bool, Any] | None:
+    """Return what `Cell.owner` does, also of a mirror."""
+    if not mirror.is_one:
+        return cell.owner()
+    found = mirror.owner()
+    return None if found is None else (*found[:2], cell.member(found[2]))
+
+
 def _show(options: argparse.Namespace) -> None:
     status, opened = _open(options.path)
+    _reap(status, options.path)
     last_changes = change.history(status)
     last, is_used, mirror = last_changes[-1], opened.is_used(), Mirror(opened.body)
     age = mirror.age()
@@ -257,6 +275,7 @@ def _show(options: argparse.Namespace) -> None:
     transitions = cell.described.transitions()
     followers = [] if transitions is None else transitions.followers(cell.members.number_of(last.after))
     allowed = None if transitions is None else [_name(each) for each in followers]
+    owned = _owner_in(cell, mirror)
     if options.json:
         found = {
             "path": os.path.abspath(options.path),
@@ -267,6 +286,7 @@ def _show(options: argparse.Namespace) -> None:
             "pid": last.pid,
             "used": is_used,
             "allowed": allowed,
+            "owner": owned and {"pid": owned[0], "lives": owned[1], "on_death": _name(owned[2])},
             "changes": [_named(each) for each in last_changes],
         }
         if mirror.is_one:
@@ -280,6 +300,9 @@ def _show(options: argparse.Namespace) -> None:
         print(f"{'in use' if is_used else 'no process uses it'}; the mirror of a record, {confirmed}")
     else:
         print("in use" if is_used else "no process uses it: the next one begins it anew, unless it is kept")
+    if owned is not None:
+        pid, lives, heir = owned
+        print(f"owned by process {pid}, which {'lives' if lives else 'has ended'}; {_text(heir)} follows its end")
     if allowed is not None:
         print(f"it may go to {' or '.join(map(_text, followers)) or 'no other'}")
     print(f"the last changes of {printable(status.EnumType.__name__)}:")
@@ -305,6 +328,7 @@ def _watch(options: argparse.Namespace) -> None:
                 zone = f"{each.at.astimezone():%z}"
                 print(json.dumps(_named(each)) if options.json else _line(each, zone), flush=True)
             elif is_named:
+                _reap(status, options.path)
                 sleeper.sleep(feed.count, _LOOK_AT_THE_NAME)
             else:
                 break
@@ -342,6 +366,7 @@ def _wait(options: argparse.Namespace) -> None:
         look, sleeper = waiting.Look(status._self_cell, wanted), waiting.Sleeper(status._self_cell.words)
         while opened.is_named():
             left = deadline.left()
+            _reap(status, options.path)
             member = look() if opened.is_used() or not options.used else None
             if member is not None:
                 print(_text(member))

@@ -99,6 +99,9 @@ class _Watcher:
     def _look(self) -> bool:
         """Complete the futures if there was a change. If there are none, forget this watcher and return True."""
         words = self._cell.words
+        is_named = self._cell.is_named()
+        if is_named:
+            self._cell.look_after_owner()
         with _watching:
             if not self.futures:
                 self._forget()
@@ -108,7 +111,7 @@ class _Watcher:
             # And a waiter has to look itself if the file of the value has lost its name. If another one has looked, so
             # that the cell goes on with another file, that one may have the same count.
             is_same = words is self._words and count == self._count and words.settled[()] == words.state[()]
-            if not (is_same and self._cell.is_named()):
+            if not (is_same and is_named):
                 self._complete()
                 # Noted only when all are complete: after an error the next round completes the rest.
                 self._words, self._count = words, count
@@ -171,8 +174,7 @@ async def _until(look: Looks[R], timeout: float | None) -> R | None:
         found = look()
         if found is not None:
             return found
-        look.cell.ensure_named()
-        if look.words is not look.cell.words:
+        if look.cell.keep_up() or look.words is not look.cell.words:
             continue
         if left <= 0:
             return None
@@ -223,7 +225,7 @@ async def wait_for(
         'CALCULATING'
     """
     cell = cell_of(status)
-    cell.ensure_named()
+    cell.keep_up()
     look = Look(cell, condition)
     member = await _until(look, timeout)
     if member is None:
@@ -263,7 +265,7 @@ def changes(status: HasCell[T], *, timeout: float | None = None) -> AsyncIterato
     """
     cell = cell_of(status)
     Deadline(timeout)  # a wrong timeout is an error now, not at the first change
-    cell.ensure_named()
+    cell.keep_up()
     return _Changes(cell, timeout)
 
 

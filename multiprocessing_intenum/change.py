@@ -89,8 +89,9 @@ def last_change(status: HasCell[T]) -> Change[T]:
 
 
 def _last_entries(cell: Cell[Any]) -> list[Entry]:
-    with suppress(FileNotFoundError):  # the value goes on to be readable
-        cell.ensure_named()
+    if not cell.is_named():
+        with suppress(FileNotFoundError):  # the value can still be read
+            cell.keep_up()
     return cell.words.changes_since(-1, by_others=True).entries
 
 
@@ -201,7 +202,7 @@ def changes(status: HasCell[T], *, timeout: float | None = None) -> Iterator[Cha
     """
     cell = cell_of(status)
     Deadline(timeout)  # a wrong timeout is an error now, not at the first change
-    cell.ensure_named()
+    cell.keep_up()
     return _Changes(cell, timeout)
 
 

@@ -92,8 +92,7 @@ class Sleeper:
             found = look()
             if found is not None:
                 return found
-            look.cell.ensure_named()
-            if look.words is not look.cell.words:
+            if look.cell.keep_up() or look.words is not look.cell.words:
                 continue
             if left <= 0:
                 return None
@@ -184,7 +183,7 @@ def wait_for(
     """
     fork.notice()
     cell = cell_of(status)
-    cell.ensure_named()
+    cell.keep_up()
     look = Look(cell, condition)
     deadline = Deadline(timeout)
     longest = seconds(max_interval, "max_interval")

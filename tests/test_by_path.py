@@ -40,7 +40,8 @@ from multiprocessing_intenum import (
     value_at,
     wait_for,
 )
-from multiprocessing_intenum.by_path import file_lock, open_file
+from multiprocessing_intenum.by_path import file_lock
+from multiprocessing_intenum.locks import open_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

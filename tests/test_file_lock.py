@@ -21,7 +21,7 @@ from path_targets import strangers
 
 from multiprocessing_intenum import SharedFile, exchange, last_change, snapshot, update, value_at, wait_for
 from multiprocessing_intenum.by_path import contents, file_lock, life
-from multiprocessing_intenum.by_path.open_file import MAKING, USE, WRITING, GoneError, OpenFile
+from multiprocessing_intenum.locks.open_file import MAKING, USE, WRITING, GoneError, OpenFile
 
 UNAVAILABLE, IDLE, CALCULATING = WorkerStatusEnum
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, TypeAlias, TypeVar, cast
 
 from multiprocessing_intenum.by_path import users
@@ -17,6 +18,7 @@ from multiprocessing_intenum.enums.members import EnumMember, Members, members_o
 from multiprocessing_intenum.enums.schema import description_of_enum, enum_difference, grown
 from multiprocessing_intenum.enums.transitions import Rules, Transitions
 from multiprocessing_intenum.locks.holding import LockLike
+from multiprocessing_intenum.locks.owners import Owners
 from multiprocessing_intenum.memory.window import Window
 from multiprocessing_intenum.memory.words import SIZE, Words
 
@@ -85,7 +87,9 @@ class FileCell(Cell[T]):
 
     __slots__ = ("_window", "described", "file", "open_file")
 
+    words: Words
     view: memoryview[Any]
+    claimed: memoryview[Any]
     open_file: FileLock
     """The lock of its file. It is kept because it marks the file as in use."""
     file: SharedFile
@@ -97,6 +101,7 @@ class FileCell(Cell[T]):
         self.file, self.open_file = file, opened
         self.described = Described(opened, members, rules)
         super().__init__(members, opened.body, lock, rules)
+        self.words.find_owners = partial(_owners_by_path, opened)
         self.words.remedy = f"{file.path!r} is damaged: stop the processes that use it, and remove it"
         if file.readonly:
             self._window = Window(BODY_AT + SIZE)
@@ -126,11 +131,23 @@ class FileCell(Cell[T]):
         """Whether the file still has its name."""
         return self.open_file.is_named()
 
-    def ensure_named(self) -> bool:
-        """Look whether the file still has its name. A value that is only read goes on with the file that has it now.
+    def check_follows(self, member: T, after: T) -> None:
+        """Raise TransitionError if a member must not follow another one."""
+        if after is not member:
+            self.described.check(self.members.number_of(member), after)
+
+    def look_after_owner(self) -> bool:
+        """If the owner of the state has ended, let the state become what it has asked for: see `Cell`.
+
+        A process that may only read the file leaves that to others.
+        """
+        return not self.file.readonly and super().look_after_owner()
+
+    def keep_up(self) -> bool:
+        """Do what a waiter does between two looks. A value that is only read goes on with the file that has its name.
 
         Returns:
-            Whether it goes on with another file.
+            Whether to look again: the owner has ended, or the cell goes on with another file.
 
         Raises:
             FileNotFoundError: it has not, and this process uses it.
@@ -138,7 +155,7 @@ class FileCell(Cell[T]):
             OSError: that file can not be opened.
         """
         if self.is_named():
-            return False
+            return self.look_after_owner()
         if not self.file.readonly:
             raise self.open_file.gone()
         try:
@@ -147,9 +164,9 @@ class FileCell(Cell[T]):
             return False
         self._window.show(opened.opened().fd)
         words = Words(opened.body)
-        words.remedy = self.words.remedy
+        words.remedy, words.find_owners = self.words.remedy, partial(_owners_by_path, opened)
         self.open_file, self.described = opened, Described(opened, self.members, self.rules)
-        self.words = words
+        self.words, self.claimed = words, words.claimed
         return True
 
     @property
@@ -169,6 +186,10 @@ class FileCell(Cell[T]):
 
 def _unpickled(enum_type: type[Any], file: SharedFile, lock: LockLike | None, rules: Rules) -> Cell[Any]:
     return open_cell(members_of(enum_type), file, None, lock, rules)
+
+
+def _owners_by_path(opened: FileLock, words: Words) -> Owners:
+    return Owners(lambda: opened.descriptor, lambda: opened.opened().fd, opened.open_again)
 
 
 def open_enum(

@@ -28,9 +28,9 @@ from contextlib import suppress
 from typing import Any, NamedTuple, cast
 
 from multiprocessing_intenum.by_path import users
-from multiprocessing_intenum.by_path.open_file import OpenFile
 from multiprocessing_intenum.by_path.shared_file import SharedFile
 from multiprocessing_intenum.enums.schema import printable
+from multiprocessing_intenum.locks.open_file import OpenFile
 
 __all__ = [
     "BODY_AT",

@@ -14,9 +14,9 @@ from typing import Any
 from typing_extensions import Self
 
 from multiprocessing_intenum import fork
-from multiprocessing_intenum.by_path.open_file import MAKING, USE, WRITING, GoneError, OpenFile, close_in_child, private
 from multiprocessing_intenum.locks.execution import Pauses, at_end, execution, moment
 from multiprocessing_intenum.locks.holding import OwnedLock, operations_of
+from multiprocessing_intenum.locks.open_file import MAKING, USE, WRITING, GoneError, OpenFile, close_in_child, private
 
 __all__ = ["PATIENCE", "FileLock"]
 
@@ -377,6 +377,11 @@ class FileLock(OwnedLock):
             "make the value anew, or start this process again; and leave the file in place while it is used"
         )
         return FileNotFoundError(errno.ENOENT, message, self.path)
+
+    @property
+    def descriptor(self) -> int:
+        """The descriptor of the opening that marks the file as in use. The program may have closed it."""
+        return self._use.fd
 
     def opened(self) -> OpenFile:
         """Return the opening that marks the file as in use, after a look whether the program has closed it."""

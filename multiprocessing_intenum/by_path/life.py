@@ -34,9 +34,9 @@ from multiprocessing_intenum.by_path.contents import (
     read_header,
 )
 from multiprocessing_intenum.by_path.file_lock import PATIENCE, FileLock
-from multiprocessing_intenum.by_path.open_file import MAKING, USE, OpenFile, private
 from multiprocessing_intenum.by_path.shared_file import SharedFile
 from multiprocessing_intenum.locks.execution import execution
+from multiprocessing_intenum.locks.open_file import MAKING, USE, OpenFile, private
 from multiprocessing_intenum.memory import keepalive
 
 __all__ = ["describe_anew", "description_in", "open_file", "while_nobody_begins"]

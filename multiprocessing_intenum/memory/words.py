@@ -11,6 +11,7 @@ The layout, in bytes. All words are in the processor's own byte order.
     40  three words of 64 bits that only the mirror of a record uses: see by_path/mirror.py
     64  the ring of the last changes, 32 entries of 32 bytes: state after the change, time, number, process id. The
         highest bit of the number says that the value was begun anew with this change
+    1088  claimed: 64 bits, zero while no process owns the state. See ownership.py, also for the 80 bytes behind it
 
 All but the two words of 32 bits is written with the lock held. A writer may be killed between any two stores:
 
@@ -35,7 +36,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 from multiprocessing_intenum import fork
 from multiprocessing_intenum.memory import futex
@@ -48,7 +49,8 @@ _ENTRIES = 32
 _LAST = _ENTRIES - 1  # as a mask: 32 is a power of two
 _PLACES: list[int] = [_RING + index * _ENTRY.size for index in range(_ENTRIES)]
 
-SIZE = _RING + _ENTRIES * _ENTRY.size
+_CLAIMED = _RING + _ENTRIES * _ENTRY.size
+SIZE = _CLAIMED + 128
 
 READABLE = _ENTRIES - 3
 """How many of the last changes can be read. The next two changes may be taking the places of two entries: a processor
@@ -144,7 +146,10 @@ class Words:
         block: the shared memory, of SIZE bytes, aligned to 8. If it is read-only, so are the words.
     """
 
-    __slots__ = ("_address", "_bytes", "base", "can_wake", "count", "remedy", "settled", "sleepers", "state")
+    __slots__ = (
+        "_address", "_bytes", "_owners", "base", "can_wake", "claimed", "claims", "count", "find_owners",
+        "looked", "remedy", "settled", "sleepers", "state",
+    )  # fmt: skip
 
     remedy: str
     """What to do about damage, for the text of an error."""
@@ -156,6 +161,16 @@ class Words:
     sleepers: memoryview[Any]
     settled: memoryview[Any]
     base: memoryview[Any]
+    claimed: memoryview[Any]
+    claims: memoryview[Any]
+    """The bytes of a claim: `claimed`, and what ownership.py has there."""
+    find_ownership: ClassVar[Callable[[Words], Any]]
+    """Returns the module `ownership`, which is loaded only where states have owners. `cell` sets it."""
+    find_owners: Callable[[Words], Any]
+    """Returns what tells whether an owner of the state lives: `locks.owners.Owners`, or the like."""
+    looked: int
+    """The count at which this process, which holds the lock, has seen the owner alive, and has decided to write; or -1.
+    If the owner ends after that look, its death comes after the write: no change comes between the two."""
 
     def __init__(self, block: Any) -> None:
         self._bytes = memoryview(block).cast("B")
@@ -168,10 +183,25 @@ class Words:
         self.sleepers = word(_SLEEPERS, "I")
         self.settled = word(_SETTLED, "q")
         self.base = word(_BASE, "Q")
+        self.claimed = word(_CLAIMED, "Q")
         self.remedy = "The value is damaged: stop the processes that share it, and make it anew"
-        self._address, self.can_wake = 0, not self._bytes.readonly
+        self.claims = self._bytes[_CLAIMED:]
+        self._owners: Any = None
+        self._address, self.can_wake, self.looked = 0, not self._bytes.readonly, -1
         if self.can_wake:
             self._address = ctypes.addressof(ctypes.c_char.from_buffer(block)) + _COUNT + 4 * (sys.byteorder == "big")
+
+    @property
+    def owners(self) -> Any:
+        """What tells whether an owner of the state lives."""
+        if self._owners is None:
+            self._owners = self.find_owners(self)
+        return self._owners
+
+    @property
+    def block(self) -> Any:
+        """The shared memory."""
+        return self._bytes.obj
 
     def begin(self, number: int, at: float | None = None, pid: int | None = None) -> None:
         """Write the first state, the change number 0, into new memory. `at`: when; `pid`: by which process."""
@@ -184,7 +214,9 @@ class Words:
         """
         if self.count[()] > _LARGEST_COUNT:
             self.count[()] = 0  # another program has written it: this repairs the value
-        self._settle()
+        self.settle()
+        # A process that was killed while it claimed the state may have left a slot with the count that comes now.
+        self.claims[:] = bytes(len(self.claims))
         count = self.count[()] + 1
         self._store(number, count, pid, at, _BEGINNING)
         self.base[()] = count
@@ -218,10 +250,13 @@ class Words:
         """
         state, count, settled, raw = self.state, self.count, self.settled, self._bytes
         pack_into, places, now = _ENTRY.pack_into, _PLACES, time.time
-        largest = _LARGEST_COUNT
+        largest, claimed = _LARGEST_COUNT, self.claimed
 
         def store(member: Any) -> None:
             while True:
+                is_claimed = claimed[()]
+                if is_claimed:
+                    self.find_ownership().attend(self, number_of(member))
                 before = state[()]
                 # is_change(), spelled out: a call would add 40 ns to the 510 of a write.
                 if member_of(before) is member:
@@ -230,7 +265,7 @@ class Words:
                     check(before, member)
                 after = number_of(member)
                 if settled[()] != before:
-                    self._settle()
+                    self.settle()
                 at = now()
                 number: int = count[()] + 1
                 if number > largest:
@@ -245,6 +280,8 @@ class Words:
             state[()] = after
             count[()] = number
             settled[()] = after
+            if is_claimed:
+                self.find_ownership().end(self)
 
         return store
 
@@ -260,7 +297,7 @@ class Words:
         Returns:
             False if the state is already this one, which is no change.
         """
-        self._settle()
+        self.settle()
         if self.state[()] == after:
             return False
         self._store(after, self.count[()] + 1 + gap, pid, at)
@@ -275,7 +312,7 @@ class Words:
         self.count[()] = number
         self.settled[()] = after
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         """If a writer was killed, or interrupted, after it had stored the state, count its change."""
         if self.settled[()] == self.state[()]:
             return

@@ -36,7 +36,20 @@ SAFE_LOCKS: list[Any] = [multiprocessing.RLock, multiprocessing.Lock, *[RobustRL
 """Makers of locks that an interrupt cannot leave held, and that a forked child does not believe that it holds."""
 
 NEED_PSYCOPG = {
-    f"postgres.{name}" for name in ("cell", "driver", "follower", "hosts", "lock", "record", "session", "table")
+    f"postgres.{name}"
+    for name in (
+        "acquisition",
+        "cell",
+        "columns",
+        "driver",
+        "follower",
+        "hosts",
+        "lock",
+        "owner",
+        "record",
+        "session",
+        "table",
+    )
 }
 """Modules of the package that load psycopg, which only who has a record of several machines must install."""
 
