@@ -264,6 +264,18 @@ def test_another_error_of_the_file_system_is_told_as_it_is(path: Path, monkeypat
     assert not os.listdir(path.parent)
 
 
+@pytest.mark.parametrize("number", [errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL], ids=errno.errorcode.get)
+def test_a_file_system_without_fallocate_is_written_all_the_same(
+    path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "posix_fallocate", refuse)  # musl tells what the kernel says, glibc writes zeros
+    made(path)
+    assert path.stat().st_blocks * 512 == mmap.PAGESIZE
+
+
 def test_where_posix_fallocate_is_missing_the_file_is_written_all_the_same(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -297,6 +309,8 @@ def test_on_windows_it_says_that_there_is_no_such_thing(path: Path, monkeypatch:
     monkeypatch.setattr(life.os, "name", "nt")
     with pytest.raises(NotImplementedError, match="Windows"):
         WorkerStatus(IDLE, at=file)
+    with pytest.raises(NotImplementedError, match="Windows"):
+        contents.description_of(file)  # what the command line does
 
 
 def test_the_package_can_be_loaded_without_the_modules_of_posix() -> None:

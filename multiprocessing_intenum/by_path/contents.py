@@ -38,6 +38,7 @@ __all__ = [
     "found_file",
     "read_header",
     "refuse_other",
+    "refuse_windows",
     "set_beginning",
 ]
 
@@ -73,8 +74,16 @@ class Header(NamedTuple):
     """Whether a process was killed while it began the body anew, so that the body is not whole."""
 
 
+def refuse_windows() -> None:
+    """Raise NotImplementedError on Windows."""
+    if os.name == "nt":
+        message = "values by path need Linux or macOS: Windows has no open-file-description locks"
+        raise NotImplementedError(message)
+
+
 def description_of(file: SharedFile) -> dict[str, Any]:
     """Return the description in a file. Errors are those of `life.open_file`."""
+    refuse_windows()
     opened = found_file(file)
     if opened is None:
         message = "there is no shared value here"

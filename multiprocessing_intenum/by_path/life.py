@@ -31,6 +31,7 @@ from multiprocessing_intenum.by_path.contents import (
     found_file,
     read_header,
     refuse_other,
+    refuse_windows,
     set_beginning,
 )
 from multiprocessing_intenum.by_path.file_lock import PATIENCE, FileLock
@@ -72,9 +73,7 @@ def open_file(
         OSError: the path names no regular file, or one that is not safe to use; or the system refuses.
         RuntimeError: a signal handler opens a file, and has interrupted a thread that opens one.
     """
-    if os.name == "nt":
-        message = "values by path need Linux or macOS: Windows has no open-file-description locks"
-        raise NotImplementedError(message)
+    refuse_windows()
     fork.notice()
     me = cast("Any", execution()())
     if me in _opening:
@@ -336,8 +335,7 @@ def _forbid_copy_on_write(fd: int) -> None:
 def _fill(fd: int, content: bytearray, file: SharedFile) -> None:
     try:
         os.pwrite(fd, LINE, 0)  # first: a process that finds this file then knows that it is ours
-        if hasattr(os, "posix_fallocate"):  # a full file system is an error now, not a SIGBUS at some later write
-            os.posix_fallocate(fd, 0, len(content))
+        _allocate(fd, len(content))
         written = 0
         while written < len(content):
             written += os.pwrite(fd, content[written:], written)
@@ -346,6 +344,20 @@ def _fill(fd: int, content: bytearray, file: SharedFile) -> None:
             raise
         message = f"no room for the {len(content):,} bytes of a shared value: free some, or give another path"
         raise OSError(error.errno, message, file.path) from error
+
+
+# What a file system that cannot allocate says. glibc writes to each page then; musl returns the error.
+_CANNOT_ALLOCATE = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
+
+
+def _allocate(fd: int, size: int) -> None:
+    """Let a full file system be an error now, not a SIGBUS at some later write."""
+    if hasattr(os, "posix_fallocate"):  # not on macOS
+        try:
+            os.posix_fallocate(fd, 0, size)
+        except OSError as error:
+            if error.errno not in _CANNOT_ALLOCATE:  # else what is written next takes the room, or finds none
+                raise
 
 
 def _temporary(path: str) -> str:
