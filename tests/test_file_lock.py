@@ -599,3 +599,49 @@ def test_killed_at_any_moment_a_writer_leaves_the_lock_free_and_no_opening_too_m
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         exchange(status, IDLE, timeout=DEADLINE)
+
+
+# How many descriptors it needs
+
+
+def openings(path: str) -> int:
+    """How many descriptors of this process belong to the file. Their names would not do: it is filled under another."""
+    wanted, found = os.stat(path), 0
+    for descriptor in map(int, descriptors()):
+        with suppress(OSError):  # that of the directory itself
+            found += os.path.samestat(os.fstat(descriptor), wanted)
+    return found
+
+
+def wait_all_at_once(path: str, status: WorkerStatus, count: int) -> None:
+    """Let so many threads wait for the lock at the same time, then write."""
+    threads = [threading.Thread(target=exchange, args=(status, CALCULATING), daemon=True) for _ in range(count)]
+    with status.get_lock():
+        before = openings(path)
+        for thread in threads:
+            thread.start()
+        deadline = time.monotonic() + DEADLINE
+        while openings(path) < before + count:
+            assert time.monotonic() < deadline, "a thread that waits has no opening"
+            time.sleep(0.001)
+    for thread in threads:
+        thread.join(DEADLINE)
+        assert not thread.is_alive()
+
+
+def test_only_threads_that_wait_or_hold_it_have_an_opening_and_a_few_are_kept(path: str) -> None:
+    values = [WorkerStatus(IDLE, at=f"{path}{number}") for number in range(4)]
+    for number, status in enumerate(values):
+        before = openings(f"{path}{number}")
+        wait_all_at_once(f"{path}{number}", status, 16)
+        assert status == CALCULATING
+        assert openings(f"{path}{number}") <= before + file_lock._SPARE
+
+
+def test_the_openings_of_threads_that_end_with_the_lock_held_are_closed_but_a_few(path: str) -> None:
+    status = WorkerStatus(IDLE, at=path)
+    before = openings(path)
+    for _ in range(3 * file_lock._SPARE):
+        in_a_thread(status.get_lock().acquire)
+    wait_all_at_once(path, status, 2 * file_lock._SPARE)
+    assert openings(path) <= before + file_lock._SPARE
