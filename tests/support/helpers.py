@@ -35,6 +35,9 @@ METHODS = multiprocessing.get_all_start_methods()
 SAFE_LOCKS: list[Any] = [multiprocessing.RLock, multiprocessing.Lock, *[RobustRLock] * (sys.platform == "linux")]
 """Makers of locks that an interrupt cannot leave held, and that a forked child does not believe that it holds."""
 
+HAVE_PATHS = sys.platform != "win32"
+"""Whether there are values by path on this platform."""
+
 NEED_PSYCOPG = {
     f"postgres.{name}"
     for name in ("cell", "driver", "follower", "hosts", "idle", "lock", "record", "session", "source", "table")
