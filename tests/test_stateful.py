@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import multiprocessing
 import operator
-import os
 import pickle
-import sys
 from enum import IntEnum, IntFlag
-from multiprocessing import reduction
 from multiprocessing.context import set_spawning_popen
 from multiprocessing.reduction import ForkingPickler
 from typing import Any, ClassVar
 from unittest import mock
 
+from helpers import StartingChild
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -48,20 +46,6 @@ class Perm(IntFlag):
 
 class Other(IntEnum):
     GREEN = 0
-
-
-class StartingChild:
-    """The part of a starting process that pickling needs."""
-
-    class DupFd:
-        def __init__(self, fd: int) -> None:
-            self.fd = fd
-
-        def detach(self) -> int:
-            return self.fd
-
-    def duplicate_for_child(self, fd: int) -> int:
-        return reduction.duplicate(fd) if sys.platform == "win32" else os.dup(fd)  # there it is a handle
 
 
 def sent_to_a_child(status: Any) -> Any:

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from multiprocessing import reduction
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from multiprocessing_intenum import (
@@ -84,6 +85,20 @@ TIMED_WRITERS: dict[str, Callable[[Any, Any, Any], object]] = {
     "compare_and_exchange": lambda status, new, timeout: compare_and_exchange(status, snapshot(status), new, timeout),
     "update": lambda status, new, timeout: update(status, lambda _: new, timeout),
 }
+
+
+class StartingChild:
+    """What multiprocessing's picklers need of a child that is being spawned. What they make stays in this process."""
+
+    class DupFd:
+        def __init__(self, fd: int) -> None:
+            self.fd = fd
+
+        def detach(self) -> int:
+            return self.fd
+
+    def duplicate_for_child(self, fd: int) -> int:
+        return reduction.duplicate(fd) if sys.platform == "win32" else os.dup(fd)  # on Windows it is a handle
 
 
 def in_a_thread(function: Callable[[], R]) -> R:
