@@ -645,3 +645,45 @@ def test_the_openings_of_threads_that_end_with_the_lock_held_are_closed_but_a_fe
         in_a_thread(status.get_lock().acquire)
     wait_all_at_once(path, status, 2 * file_lock._SPARE)
     assert openings(path) <= before + file_lock._SPARE
+
+
+# Signal handlers that interrupt one another
+
+
+@pytest.mark.parametrize("levels", [1, 2, 3])
+@pytest.mark.parametrize("is_before", [True, False], ids=["before the unlock", "after the unlock"])
+def test_handlers_that_interrupt_each_other_in_release_leave_it_free(
+    path: str, levels: int, is_before: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status = WorkerStatus(IDLE, at=path)
+    lock: Any = status.get_lock()
+    unlock, level = OpenFile.unlock, 0
+
+    def handler() -> None:
+        """What a signal handler does that comes at this moment, and that another one interrupts there."""
+        nonlocal level
+        if level < levels:
+            level += 1
+            with lock:
+                pass
+            status.set(IDLE if level % 2 else CALCULATING)
+
+    def interrupted(file: OpenFile, byte: int) -> None:
+        if is_before:
+            handler()
+        unlock(file, byte)
+        if not is_before:
+            handler()
+
+    with strangers(1) as [stranger]:
+        assert stranger.ask(f"status = WorkerStatus(at={path!r})") == "None"
+        with monkeypatch.context() as patch:
+            patch.setattr(OpenFile, "unlock", interrupted)
+            with lock:
+                pass
+        assert level == levels
+        assert not lock._is_mine()
+        assert stranger.ask("status.get_lock().acquire(False)") == "True"
+        assert stranger.ask("status.get_lock().release()") == "None"
+        status.set(UNAVAILABLE)
+        assert stranger.ask("status.get_lock().acquire(False)") == "True"

@@ -35,14 +35,15 @@ _here = fork.here
 class _Turn:
     """What a lock keeps for one thread or greenlet."""
 
-    __slots__ = ("depth", "end", "files", "is_ending", "is_locked")
+    __slots__ = ("depth", "end", "ending", "files", "is_locked")
 
     depth: int
     """How often the thread has acquired the lock and not released it."""
     is_locked: bool
     """Set after the kernel's lock was taken, cleared before it is given back."""
-    is_ending: bool
-    """Whether the lock is being given back: a signal handler must not leave it locked then."""
+    ending: int
+    """To which depth a frame is giving the lock back just now; -1: none is. A signal handler that interrupts that frame
+    must not leave it locked. One that interrupts the handler while that gives the lock back must not either."""
     files: list[OpenFile]
     """The openings of the thread; the first one is locked. A signal handler may come as one is added, and add one."""
     end: weakref.ref[Any]
@@ -50,7 +51,8 @@ class _Turn:
 
     def __init__(self) -> None:
         self.depth = 0
-        self.is_locked = self.is_ending = False
+        self.ending = -1
+        self.is_locked = False
         self.files = []
 
 
@@ -181,13 +183,15 @@ class FileLock(OwnedLock):
 
     def _leave(self, turn: _Turn, depth: int) -> None:
         """Go back to this depth. Depth zero frees the lock."""
-        if depth > 0 and not (turn.is_ending and depth == 1):
+        # A frame that gives the lock back to the depth `ending` leaves the depth at `ending + 1` until its end. So a
+        # signal handler that has interrupted it goes back to that depth.
+        if turn.ending < depth - 1:
             turn.depth = depth
             return
-        # The flags change first, and the depth last: see _Turn.is_ending. A signal handler that comes in between takes
+        # The flags change first, and the depth last: see _Turn.ending. A signal handler that comes in between takes
         # the lock by the same opening, and gives it back. If this frame belongs to that signal handler, it leaves the
         # rest to the frame that it has interrupted.
-        turn.is_ending = True
+        turn.ending = depth
         turn.is_locked = False
         try:
             for file in turn.files:
@@ -200,10 +204,11 @@ class FileLock(OwnedLock):
                 while turn.files:
                     self._idle.append(turn.files.pop())
                 turn.depth = 0
-                turn.is_ending = False
+                turn.ending = -1
                 self._close_the_surplus()
             else:
                 turn.depth = depth
+                turn.ending = depth - 1
 
     def _close_the_surplus(self) -> None:
         while len(self._idle) > _SPARE:

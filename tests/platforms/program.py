@@ -54,8 +54,9 @@ def hold(lock):
         os.write(is_held, b"x")
         signal.pause()
     os.read(ready, 1)
-    expect(lock.acquire(timeout=0.1), False)
+    taken = lock.acquire(timeout=0.1)
     os.kill(child, signal.SIGKILL)
+    expect(taken, False)
     os.waitpid(child, 0)
     if type(lock).__name__ == "RLock":  # of multiprocessing: it is lost
         return

@@ -1,4 +1,7 @@
-"""Run a command in a kernel that refuses a call: refusing.py CALL ERROR COMMAND. It needs no rights (seccomp)."""
+"""Run a command in a kernel that refuses a call: refusing.py CALL ERROR COMMAND. It needs no rights (seccomp).
+
+The error OK lets the call claim that it has done its work.
+"""
 
 import ctypes
 import errno
@@ -34,7 +37,7 @@ def program(call: str, error: int) -> list[tuple[int, int, int, int]]:
 
 
 def main() -> None:
-    lines = program(sys.argv[1], getattr(errno, sys.argv[2]))
+    lines = program(sys.argv[1], getattr(errno, sys.argv[2], 0))
     code = ctypes.create_string_buffer(b"".join(struct.pack("@HBBI", *line) for line in lines))
     prog = ctypes.create_string_buffer(struct.pack("@HP", len(lines), ctypes.addressof(code)))
     prctl = ctypes.CDLL(None, use_errno=True)["prctl"]

@@ -45,6 +45,11 @@ def refusing(call: str, error: str) -> list[str]:
     return [sys.executable, str(HERE / "refusing.py"), call, error]
 
 
+WITHOUT_FUTEX = [refusing("futex", "ENOSYS")]
+if os.uname().machine == "x86_64":  # of the other processors, few have a second name
+    WITHOUT_FUTEX.append(["setarch", "i686"])  # the library has no number of futex for this name
+
+
 def can_unshare() -> bool:
     try:
         done = subprocess.run(["unshare", "-mpf", "--mount-proc", "true"], stderr=subprocess.DEVNULL, check=False)
@@ -85,15 +90,13 @@ def test_a_kernel_without_robust_lists_gives_an_ordinary_lock(tmp_path: Path) ->
     assert last_line(tmp_path, *refusing("get_robust_list", "ENOSYS")).startswith(NOT_ROBUST)
 
 
-def test_a_sandbox_that_only_does_not_tell_the_robust_list_keeps_the_lock(tmp_path: Path) -> None:
-    assert last_line(tmp_path, *refusing("get_robust_list", "EPERM")).startswith(ROBUST)
+# The first way is not one for this test: it would refuse the calls of the C library, too.
+@pytest.mark.parametrize("prefix", WITHOUT_FUTEX[1:] or [[]])
+def test_where_the_processor_has_another_name_a_waiter_looks(prefix: list[str], tmp_path: Path) -> None:
+    assert last_line(tmp_path, *prefix).startswith(ROBUST)
 
 
-def test_where_the_processor_has_another_name_a_waiter_looks(tmp_path: Path) -> None:
-    assert last_line(tmp_path, "setarch", "i686").startswith(ROBUST)  # there is no number of futex for this name
-
-
-@pytest.mark.parametrize("prefix", [refusing("futex", "ENOSYS"), ["setarch", "i686"]], ids=["refused", "setarch"])
+@pytest.mark.parametrize("prefix", WITHOUT_FUTEX)
 def test_a_process_without_futex_writes_while_another_one_sleeps(prefix: list[str], tmp_path: Path) -> None:
     opens = f"status = WorkerStatus('IDLE', at={str(tmp_path / 'status')!r})"
     with strangers(1) as [sleeper], strangers(1, *prefix) as [writer]:
@@ -111,8 +114,10 @@ def test_a_file_system_without_fallocate_will_do(error: str, tmp_path: Path) -> 
     assert last_line(tmp_path, *refusing("fallocate", error)).startswith(ROBUST)
 
 
-def test_a_kernel_that_empties_no_page_at_a_fork_will_do(tmp_path: Path) -> None:
-    assert last_line(tmp_path, *refusing("madvise", "EINVAL")).startswith(ROBUST)
+@pytest.mark.parametrize("error", ["EINVAL", "OK"])
+def test_a_kernel_that_empties_no_page_at_a_fork_will_do(error: str, tmp_path: Path) -> None:
+    # qemu-user says that it will, and does not
+    assert last_line(tmp_path, *refusing("madvise", error)).startswith(ROBUST)
 
 
 @pytest.mark.parametrize("limit", ["-n 40", "-v 500000"])
