@@ -957,6 +957,15 @@ def test_robust_mutexes_without_a_robust_list_of_the_kernel_are_none(monkeypatch
     assert type(WorkerStatus(IDLE).get_lock()) is type(multiprocessing.RLock())
 
 
+def test_on_a_processor_whose_number_of_that_call_is_not_known_the_c_library_is_believed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delitem(pthread._GET_ROBUST_LIST, futex.machine())
+    monkeypatch.setattr(robust, "pthread", pthread.pthread.__wrapped__)
+    with RobustRLock() as taken:
+        assert taken
+
+
 def test_a_mutex_that_does_not_tell_its_holder_will_not_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threading, "get_native_id", lambda: -1)
     with pytest.raises(NotImplementedError, match="robust mutex"):
