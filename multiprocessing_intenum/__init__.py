@@ -14,9 +14,11 @@ from multiprocessing_intenum.attribute import EnumAttribute, IntEnumAttribute
 from multiprocessing_intenum.by_path.shared_file import SharedFile
 from multiprocessing_intenum.cell import snapshot
 from multiprocessing_intenum.change import Change, changes, history, last_change
+from multiprocessing_intenum.enums.members import UnknownMemberError
 from multiprocessing_intenum.enums.transitions import TransitionError, mermaid
 from multiprocessing_intenum.locks.robust import RobustRLock
 from multiprocessing_intenum.mutator import compare_and_exchange, compare_and_set, exchange, update
+from multiprocessing_intenum.owner import adopt, reap
 from multiprocessing_intenum.proxy import EnumValue, IntEnumValue
 from multiprocessing_intenum.waiting import wait_for
 
@@ -32,6 +34,8 @@ __all__ = [
     "RobustRLock",
     "SharedFile",
     "TransitionError",
+    "UnknownMemberError",
+    "adopt",
     "changes",
     "compare_and_exchange",
     "compare_and_set",
@@ -39,6 +43,7 @@ __all__ = [
     "history",
     "last_change",
     "mermaid",
+    "reap",
     "snapshot",
     "update",
     "value_at",

@@ -1,4 +1,4 @@
-"""The command line: show, watch, wait for and set a value by path, with no code of the application imported."""
+"""The command line: get, show, watch, wait for and set a value by path, with no code of the application imported."""
 
 from __future__ import annotations
 
@@ -10,23 +10,33 @@ import math
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, NoReturn
 
-from multiprocessing_intenum import change, mutator, waiting
+from multiprocessing_intenum import change, mutator, owner, waiting
 from multiprocessing_intenum.by_path import users
 from multiprocessing_intenum.by_path.cell import FileCell, open_enum
 from multiprocessing_intenum.by_path.contents import description_of
+from multiprocessing_intenum.by_path.file_lock import FileLock
 from multiprocessing_intenum.by_path.life import while_nobody_begins
 from multiprocessing_intenum.by_path.mirror import Mirror
 from multiprocessing_intenum.by_path.shared_file import SharedFile
 from multiprocessing_intenum.cell import snapshot
-from multiprocessing_intenum.enums.members import Members
-from multiprocessing_intenum.enums.schema import ValueByText, is_enum, literal_of, printable, what_is_in
-from multiprocessing_intenum.locks.holding import LockLike, seconds
-from multiprocessing_intenum.proxy import EnumValue
+from multiprocessing_intenum.enums.members import Members, members_of
+from multiprocessing_intenum.enums.schema import (
+    ValueByText,
+    description_of_enum,
+    is_enum,
+    literal_of,
+    printable,
+    what_is_in,
+)
+from multiprocessing_intenum.enums.transitions import Rules, TransitionError
+from multiprocessing_intenum.locks.holding import seconds
+from multiprocessing_intenum.memory.ownership import is_left
+from multiprocessing_intenum.proxy import EnumValue, value_on
 
 __all__ = ["main"]
 
@@ -75,8 +85,23 @@ def _timeout(text: str) -> float | None:
         raise argparse.ArgumentTypeError(message) from None
 
 
+_EXIT_CODES = """\
+exit codes:
+  0    done: the state is printed, was met, or was set
+  1    wait: the state was not met in time. set: it was not the expected one, may not be followed by this one, or the
+       lock was not free in time. A health check takes it for "unhealthy"
+  2    there is no value, it can not be read or written, or an argument is wrong
+  130  Ctrl-C; watch: 0
+"""
+
+
 def _parser(prog: str) -> argparse.ArgumentParser:
-    parser = _Parser(prog=prog, description="Look at a shared enum value by its path, or change it.")
+    parser = _Parser(
+        prog=prog,
+        description="Look at a shared enum value by its path, or change it.",
+        epilog=_EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
 
     def command(name: str, text: str) -> argparse.ArgumentParser:
@@ -84,15 +109,18 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         found.add_argument("path", metavar="PATH", help="the file that the application gives as at=")
         return found
 
-    show = command("show", "print the state, since when it holds, and the last changes")
+    command("get", "print the name of the state")
+    show = command("show", "print the state, since when it holds, which ones may follow, and the last changes")
     show.add_argument("--json", action="store_true", help="as one JSON object")
-    command("watch", "print a line for each change from now on, until Ctrl-C")
-    wait = command("wait", "wait until the state is one of these; exit code 1 if it is not in time")
+    watch = command("watch", "print a line for each change from now on, until Ctrl-C")
+    watch.add_argument("--json", action="store_true", help="one JSON object a line, with the time in UTC")
+    wait = command("wait", "wait for the file, until its state is one of these; exit code 1 if it is not in time")
     wait.add_argument("names", metavar="NAME", nargs="+", help="a member of the enum")
     wait.add_argument("--used", action="store_true", help="only while a process uses the value, for a readiness probe")
-    new = command("set", "set the state; exit code 1 if it was not the expected one, or the lock was not free in time")
+    new = command("set", "set the state; exit code 1 if it may not be, or the lock was not free in time")
     new.add_argument("name", metavar="NAME", help="the member to set; for flags also A|B")
     new.add_argument("--expect", metavar="NAME", help="only if this is the state now")
+    new.add_argument("--force", action="store_true", help="also if the application does not allow this transition")
     for each, what in ((wait, "state"), (new, "lock")):
         each.add_argument("--timeout", metavar="S", type=_timeout, help=f"seconds to wait for the {what}")
     return parser
@@ -101,6 +129,9 @@ def _parser(prog: str) -> argparse.ArgumentParser:
 def _enum_of(description: Mapping[str, Any]) -> Any:
     kind, members = description["kind"], description["members"]
     base: Any = {"ints": _Ints, "flags": _Flags, "places": _Places}[kind]
+    aliases = description.get("aliases", [])
+    # The first name of a number is that of the member. A database does not keep the order of the names.
+    members = {name: members[name] for name in sorted(members, key=aliases.__contains__)}
     if kind == "places":
         values: dict[int, ValueByText] = {}  # an alias has the place of its member
         for name, place in members.items():
@@ -111,13 +142,22 @@ def _enum_of(description: Mapping[str, Any]) -> Any:
     except Exception as error:  # the names may be anything, and the enum module may raise anything
         message = f"can not make the enum {description['enum']} from the names in the file: {error}"
         raise ValueError(message) from error
-    if found.__members__.keys() != members.keys():
+    if not members or found.__members__.keys() != members.keys():
         message = f"the names in the file can not all be names of an enum's members: {', '.join(members)}"
         raise ValueError(message)
     return found
 
 
-def _open(path: str, *, write: bool = False) -> EnumValue[Any]:
+class _ForcedCell(FileCell[Any]):
+    """A cell whose writes no transitions refuse."""
+
+    __slots__ = ()
+
+    def _writer(self) -> Callable[[Any], None]:
+        return self._guarded(self.words.writer(self.by_number.get, self.members.number_of))
+
+
+def _open(path: str, *, write: bool = False, force: bool = False) -> tuple[EnumValue[Any], FileLock]:
     """Open the value of a file. This process does not count as a user of it, even if it writes."""
     # The path was given by hand, so the owner of the file does not matter: the system decides who may open it.
     file = SharedFile(path, readonly=not write, keep=True, mode=0o666)
@@ -131,25 +171,22 @@ def _open(path: str, *, write: bool = False) -> EnumValue[Any]:
             "in a Python program, with at=PostgresRecord(...)"
         )
         raise ValueError(message)
+    members: Members[Any] = members_of(_enum_of(description))
+    opened = open_enum(file, members, None, None, is_user=False)
+    return _value(members, file, opened, _ForcedCell if force else FileCell[Any]), opened
+
+
+def _value(
+    members: Members[Any], file: SharedFile, opened: FileLock, cell: type[FileCell[Any]] = FileCell[Any]
+) -> EnumValue[Any]:
     cls: Any = EnumValue
-    return cls[_enum_of(description)](at=_Guest(file))  # type: ignore[no-any-return]
+    return value_on(cls[members.enum_type], cell(members, file, opened, opened, Rules()))
 
 
-class _Guest:
-    """A file, for `at=`, that this process opens without counting as a user of it."""
-
-    def __init__(self, file: SharedFile) -> None:
-        self._file = file
-
-    def _open_cell(self, members: Members[Any], number: int | None, lock: LockLike | None) -> FileCell[Any]:
-        opened = open_enum(self._file, members, None, is_user=False)
-        return FileCell(members, self._file, opened, opened)
-
-
-def _file_of(status: EnumValue[Any]) -> Any:
+def _cell_of(status: EnumValue[Any]) -> FileCell[Any]:
     cell = status._self_cell
     assert isinstance(cell, FileCell)
-    return cell.open_file
+    return cell
 
 
 def _name(member: Any) -> str | None:
@@ -175,7 +212,7 @@ def _member(status: EnumValue[Any], name: str) -> Any:
     return found
 
 
-def _value(member: Any) -> Any:
+def _json_of(member: Any) -> Any:
     """Return the value as JSON can show it."""
     value = member.value
     if not isinstance(value, ValueByText):
@@ -196,10 +233,15 @@ def _moment(at: datetime) -> str:
     return f"{at.astimezone():%Y-%m-%d %H:%M:%S.%f}"[:-3]
 
 
-def _line(each: change.Change[Any]) -> str:
+def _named(each: change.Change[Any]) -> dict[str, Any]:
+    """Return a change as JSON can show it."""
+    return {**each._asdict(), "before": _name(each.before), "after": _name(each.after), "at": each.at.isoformat()}
+
+
+def _line(each: change.Change[Any], zone: str = "") -> str:
     before = "?" if each.before is None else _text(each.before)  # changes before it are missing
     what = f"made {_text(each.after)}" if each.number == 0 else f"{before} -> {_text(each.after)}"
-    return f"{_moment(each.at)}  {what}  pid {each.pid}"
+    return f"{_moment(each.at)}{zone}  {what}  pid {each.pid}"
 
 
 def _bold(text: str) -> str:
@@ -207,25 +249,37 @@ def _bold(text: str) -> str:
     return f"\033[1m{text}\033[0m" if is_terminal and not os.environ.get("NO_COLOR") else text  # see no-color.org
 
 
+def _reap(status: EnumValue[Any], path: str) -> None:
+    """If the owner of the state has ended, let the state become what it has asked for, if this user may write."""
+    if status._self_cell.claimed[()] and is_left(status._self_cell.words):
+        with suppress(OSError, ValueError):
+            writable, opened = _open(path, write=True)
+            while_nobody_begins(opened, lambda: owner.reap(writable, 0), time.monotonic())
+
+
 def _show(options: argparse.Namespace) -> None:
-    status = _open(options.path)
+    status, opened = _open(options.path)
+    _reap(status, options.path)
     last_changes = change.history(status)
-    last, is_used, mirror = last_changes[-1], _file_of(status).is_used(), Mirror(_file_of(status).body)
+    last, is_used, mirror = last_changes[-1], opened.is_used(), Mirror(opened.body)
     age = mirror.age()
+    cell = _cell_of(status)
+    transitions = cell.described.transitions()
+    followers = [] if transitions is None else transitions.followers(cell.members.number_of(last.after))
+    allowed = None if transitions is None else [_name(each) for each in followers]
+    owned = cell.owner()
     if options.json:
-        shown = [
-            {**each._asdict(), "before": _name(each.before), "after": _name(each.after), "at": each.at.isoformat()}
-            for each in last_changes
-        ]
         found = {
             "path": os.path.abspath(options.path),
             "enum": status.EnumType.__name__,
             "state": _name(last.after),
-            "value": _value(last.after),
+            "value": _json_of(last.after),
             "since": last.at.isoformat(),
             "pid": last.pid,
             "used": is_used,
-            "changes": shown,
+            "allowed": allowed,
+            "owner": owned and {"pid": owned[0], "lives": owned[1], "on_death": _name(owned[2])},
+            "changes": [_named(each) for each in last_changes],
         }
         if mirror.is_one:
             found["confirmed"] = None if age == math.inf else age
@@ -238,48 +292,87 @@ def _show(options: argparse.Namespace) -> None:
         print(f"{'in use' if is_used else 'no process uses it'}; the mirror of a record, {confirmed}")
     else:
         print("in use" if is_used else "no process uses it: the next one begins it anew, unless it is kept")
+    if owned is not None:
+        pid, lives, heir = owned
+        print(f"owned by process {pid}, which {'lives' if lives else 'has ended'}; {_text(heir)} follows its end")
+    if allowed is not None:
+        print(f"it may go to {' or '.join(map(_text, followers)) or 'no other'}")
     print(f"the last changes of {printable(status.EnumType.__name__)}:")
     for each in last_changes:
         print(f"  {_line(each)}")
 
 
+def _get(options: argparse.Namespace) -> None:
+    print(_text(snapshot(_open(options.path)[0])))
+
+
 def _watch(options: argparse.Namespace) -> None:
+    status, opened = _open(options.path)
+    feed = change.Feed(_cell_of(status))
     while True:
-        status = _open(options.path)
-        feed, sleeper = change.Feed(status._self_cell), waiting.Sleeper(status._self_cell.words)
+        sleeper = waiting.Sleeper(feed.cell.words)
         while True:
-            each = feed.next()
-            if each is not None:
-                print(_line(each), flush=True)
-            elif _file_of(status).is_named():
+            is_named = opened.is_named()  # asked first, so that no change is left in a file that has lost its name
+            entry = feed.entry()
+            if entry is not None:
+                status = _as_described(status)
+                each = change.change_of(_cell_of(status), entry)
+                zone = f"{each.at.astimezone():%z}"
+                print(json.dumps(_named(each)) if options.json else _line(each, zone), flush=True)
+            elif is_named:
+                _reap(status, options.path)
                 sleeper.sleep(feed.count, _LOOK_AT_THE_NAME)
             else:
                 break
+        status, opened = _open_when_there(options.path, waiting.Deadline(None))
+        feed = change.Feed(_cell_of(status), (-1, 0))  # each change of the new file
+
+
+def _as_described(status: EnumValue[Any]) -> EnumValue[Any]:
+    """Return the value with the enum that its file describes now, which may have grown."""
+    cell = _cell_of(status)
+    description = cell.described.description()
+    if description["members"] == description_of_enum(cell.members)["members"]:
+        return status
+    return _value(members_of(_enum_of(description)), cell.file, cell.open_file)
+
+
+def _open_when_there(path: str, deadline: waiting.Deadline) -> tuple[EnumValue[Any], FileLock]:
+    """Open the value of a file, which a process may make only later."""
+    while True:
+        try:
+            return _open(path)
+        except FileNotFoundError as error:  # noqa: PERF203 # that is what the loop is for
+            left = deadline.left()
+            if left <= 0:
+                message = f"not in time: {error.filename}: {error.strerror}"
+                raise _NotMetError(message) from None
+            time.sleep(min(left, waiting.LONGEST_PAUSE))
 
 
 def _wait(options: argparse.Namespace) -> None:
     deadline = waiting.Deadline(options.timeout)
     while True:
-        status = _open(options.path)
+        status, opened = _open_when_there(options.path, deadline)
         wanted = [_member(status, name) for name in options.names]
-        opened = _file_of(status)
         look, sleeper = waiting.Look(status._self_cell, wanted), waiting.Sleeper(status._self_cell.words)
         while opened.is_named():
             left = deadline.left()
+            _reap(status, options.path)
             member = look() if opened.is_used() or not options.used else None
             if member is not None:
                 print(_text(member))
                 return
             if left <= 0:
                 used = "" if opened.is_used() else ", and no process uses it"
-                message = f"not in time: the state is {_name(snapshot(status))}{used}"
+                message = f"not in time: the state is {_name(snapshot(_as_described(status)))}{used}"
                 raise _NotMetError(message)
             sleeper.sleep(look.count, min(left, _LOOK_AT_THE_NAME))
 
 
 def _set(options: argparse.Namespace) -> None:
     deadline = waiting.Deadline(options.timeout)
-    status = _open(options.path, write=True)
+    status, opened = _open(options.path, write=True, force=options.force)
     new = _member(status, options.name)
     expected = None if options.expect is None else _member(status, options.expect)
 
@@ -290,15 +383,18 @@ def _set(options: argparse.Namespace) -> None:
 
     def write() -> Any:
         # If the service begins the value anew meanwhile, this write comes wholly before or wholly after that.
-        return while_nobody_begins(_file_of(status), write_now, time.monotonic() + deadline.left())
+        return while_nobody_begins(opened, write_now, time.monotonic() + deadline.left())
 
     try:
         found = status._self_cell.locked(write, options.timeout)
         if expected is not None and found is not expected:
             message = f"not set: the state is {_name(found)}, expected {_name(expected)}"
             raise _NotMetError(message)
+    except TransitionError as error:
+        message = f"not set: {error}; with --force it is set all the same"
+        raise _NotMetError(message) from None
     except TimeoutError:
-        holder = users.named(users.holders_of(_file_of(status).path))
+        holder = users.named(users.holders_of(opened.path))
         message = (
             f"not set{f' ({holder} has the lock)' if holder else ''}: "
             f"the lock was not free within {options.timeout:g} s, the state is {_name(snapshot(status))}"
@@ -307,7 +403,7 @@ def _set(options: argparse.Namespace) -> None:
     print(f"{_text(found)} -> {_text(new)}")
 
 
-_COMMANDS = {"show": _show, "watch": _watch, "wait": _wait, "set": _set}
+_COMMANDS = {"get": _get, "show": _show, "watch": _watch, "wait": _wait, "set": _set}
 
 
 def main(arguments: list[str] | None = None) -> int:

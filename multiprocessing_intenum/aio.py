@@ -21,15 +21,18 @@ from multiprocessing_intenum import fork
 from multiprocessing_intenum.cell import Cell, HasCell, cell_of
 from multiprocessing_intenum.change import Change, Feed
 from multiprocessing_intenum.enums.members import EnumMember
-from multiprocessing_intenum.waiting import LONGEST_PAUSE, Deadline, Look, Sleeper
+from multiprocessing_intenum.memory.words import Words
+from multiprocessing_intenum.waiting import LONGEST_PAUSE, Deadline, Look, Looks, Sleeper
 
 __all__ = ["changes", "wait_for"]
 
 T = TypeVar("T", bound=EnumMember)
+R = TypeVar("R")
 
 _log = logging.getLogger(__name__)
 
 _THREAD_NAME = "multiprocessing_intenum.aio"
+_WARNING = "waiting for changes goes on by looking again and again, after an error"
 
 _watching = fork.lock_of_threads()  # guards the watchers and what each of them has
 _watchers: dict[Cell[Any], _Watcher] = {}
@@ -42,9 +45,9 @@ class _Watcher:
 
     def __init__(self, cell: Cell[Any]) -> None:
         self._cell = cell
+        self._words: Words = cell.words
         self._count = cell.words.count[()]
-        self._futures: dict[asyncio.AbstractEventLoop, set[asyncio.Future[None]]] = {}
-        self._has_failed = False
+        self.futures: set[asyncio.Future[None]] = set()
         self.has_thread = False
 
     def start(self) -> None:
@@ -64,33 +67,28 @@ class _Watcher:
                 self._complete()  # the other waits start another watcher, or get their own error
             raise
 
-    def add(self, future: asyncio.Future[None], count: int) -> None:
-        """Complete the future once the count is no longer `count`."""
-        if self._cell.words.count[()] != count:
+    def add(self, future: asyncio.Future[None], look: Looks[Any]) -> None:
+        """Complete the future once there is something new since this look."""
+        words = self._cell.words
+        if words is not look.words or words.count[()] != look.count:
             future.set_result(None)
         else:
-            self._futures.setdefault(future.get_loop(), set()).add(future)
-
-    def discard(self, future: asyncio.Future[None]) -> None:
-        """Forget the future, if it is not complete yet."""
-        loop = future.get_loop()
-        if loop in self._futures:
-            self._futures[loop].discard(future)
-            if not self._futures[loop]:
-                del self._futures[loop]
+            self.futures.add(future)
 
     def _run(self) -> None:
         # Only this thread wakes the coroutines, so it ends only when none waits. Whatever fails (the kernel, the
         # memory, an event loop), the thread goes on, and looks again and again until a round succeeds.
-        words, sleeper = self._cell.words, None
+        sleeper, has_warned = None, False
         failure: BaseException | None = None
         while True:
             try:
                 if failure is not None:
                     time.sleep(LONGEST_PAUSE)
-                    self._note(failure)
+                    if not has_warned:
+                        has_warned = True
+                        _log.warning(_WARNING, exc_info=failure)
                 else:
-                    sleeper = sleeper or Sleeper(words)
+                    sleeper = sleeper or Sleeper(self._cell.words)
                     sleeper.sleep(self._count, TIMEOUT_MAX)
                 if self._look():
                     return
@@ -98,24 +96,25 @@ class _Watcher:
             except BaseException as error:  # noqa: PERF203 # that is what the loop is for
                 failure = error
 
-    def _note(self, failure: BaseException) -> None:
-        if not self._has_failed:
-            self._has_failed = True
-            _log.warning("waiting for changes goes on by looking again and again, after an error", exc_info=failure)
-
     def _look(self) -> bool:
         """Complete the futures if there was a change. If there are none, forget this watcher and return True."""
         words = self._cell.words
+        is_named = self._cell.is_named()
+        if is_named:
+            self._cell.look_after_owner()
         with _watching:
-            if not self._futures:
+            if not self.futures:
                 self._forget()
                 return True
             count = words.count[()]
             # A writer that was killed before it counted its change has changed the state nevertheless.
-            if count != self._count or words.settled[()] != words.state[()]:
+            # And a waiter has to look itself if the file of the value has lost its name. If another one has looked, so
+            # that the cell goes on with another file, that one may have the same count.
+            is_same = words is self._words and count == self._count and words.settled[()] == words.state[()]
+            if not (is_same and is_named):
                 self._complete()
                 # Noted only when all are complete: after an error the next round completes the rest.
-                self._count = count
+                self._words, self._count = words, count
         return False
 
     def _forget(self) -> None:
@@ -124,15 +123,17 @@ class _Watcher:
 
     def _complete(self) -> None:
         failure: BaseException | None = None
-        # Both are copies: in any call the garbage collector may end an abandoned wait, which changes the originals.
-        for loop, futures in list(self._futures.items()):
+        loops: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
+        for future in self.futures.copy():  # in any call the garbage collector may end an abandoned wait
+            loops.setdefault(future.get_loop(), []).append(future)
+        for loop, futures in loops.items():
             try:
-                loop.call_soon_threadsafe(_set_results, tuple(futures))
+                loop.call_soon_threadsafe(_set_results, futures)
             except BaseException as error:
                 if not loop.is_closed():  # in a closed loop no coroutine waits
                     failure = error
                     continue
-            self._futures.pop(loop, None)
+            self.futures.difference_update(futures)
         if failure is not None:
             raise failure
 
@@ -143,8 +144,9 @@ def _set_results(futures: Iterable[asyncio.Future[None]]) -> None:
             future.set_result(None)
 
 
-async def _change_of(cell: Cell[Any], count: int, limit: float) -> None:
-    """Sleep while the count is `count`, but no longer than `limit` seconds. It may return early."""
+async def _change_since(look: Looks[Any], limit: float) -> None:
+    """Sleep until there is something new since this look, but no longer than `limit` seconds. It may return early."""
+    cell = look.cell
     loop = asyncio.get_running_loop()
     future: asyncio.Future[None] = loop.create_future()
     fork.notice()
@@ -152,7 +154,7 @@ async def _change_of(cell: Cell[Any], count: int, limit: float) -> None:
         watcher = _watchers.get(cell)
         if watcher is None:
             watcher = _watchers[cell] = _Watcher(cell)
-        watcher.add(future, count)
+        watcher.add(future, look)
     watcher.start()
     timer = loop.call_later(limit, _set_results, (future,)) if limit < TIMEOUT_MAX else None
     try:
@@ -161,7 +163,22 @@ async def _change_of(cell: Cell[Any], count: int, limit: float) -> None:
         if timer is not None:
             timer.cancel()
         with _watching:
-            watcher.discard(future)
+            watcher.futures.discard(future)
+
+
+async def _until(look: Looks[R], timeout: float | None) -> R | None:
+    """Do what `Sleeper.until` does, in a coroutine."""
+    deadline = Deadline(timeout)
+    while True:
+        left = deadline.left()
+        found = look()
+        if found is not None:
+            return found
+        if look.cell.keep_up() or look.words is not look.cell.words:
+            continue
+        if left <= 0:
+            return None
+        await _change_since(look, left)
 
 
 _timeout_error: type[TimeoutError] = TimeoutError
@@ -195,6 +212,7 @@ async def wait_for(
     Raises:
         TimeoutError: the time is over; on Python 3.10 it is an `asyncio.TimeoutError` as well.
         TypeError, KeyError, ValueError: an argument of a wrong kind, an unknown name, or a condition never to be met.
+        FileNotFoundError, ValueError: the file of a value by path was removed or replaced, as for `wait_for`.
         Whatever a function given as `condition` raises.
 
     Example:
@@ -207,16 +225,12 @@ async def wait_for(
         'CALCULATING'
     """
     cell = cell_of(status)
+    cell.keep_up()
     look = Look(cell, condition)
-    deadline = Deadline(timeout)
-    while True:
-        left = deadline.left()
-        member = look()
-        if member is not None:
-            return member
-        if left <= 0:
-            raise _timeout_error(look.too_late(timeout))
-        await _change_of(cell, look.count, left)
+    member = await _until(look, timeout)
+    if member is None:
+        raise _timeout_error(look.too_late(timeout))
+    return member
 
 
 def changes(status: HasCell[T], *, timeout: float | None = None) -> AsyncIterator[Change[T]]:
@@ -227,14 +241,17 @@ def changes(status: HasCell[T], *, timeout: float | None = None) -> AsyncIterato
 
     Args:
         status: the shared value.
-        timeout: seconds without a change after which the iterator ends; None: never; 0: when no change is left.
+        timeout: seconds without a change after which the iterator ends; None: never; 0: when no change is left. It can
+            be iterated again, and then goes on.
 
     Returns:
-        An asynchronous iterator of `Change`.
+        An asynchronous iterator of `Change`. It raises the errors below as well, and can be iterated again after them.
 
     Raises:
         TypeError: `status` is no shared value, or `timeout` no number.
-        ValueError: `timeout` is negative, or another program has written to the shared memory.
+        ValueError: `timeout` is negative, or another program has written to the shared memory; an `UnknownMemberError`
+            if only a newer version of the enum has the member after the change.
+        FileNotFoundError, ValueError: the file of a value by path was removed or replaced, as for `changes`.
 
     Example:
         >>> import asyncio
@@ -248,6 +265,7 @@ def changes(status: HasCell[T], *, timeout: float | None = None) -> AsyncIterato
     """
     cell = cell_of(status)
     Deadline(timeout)  # a wrong timeout is an error now, not at the first change
+    cell.keep_up()
     return _Changes(cell, timeout)
 
 
@@ -262,12 +280,7 @@ class _Changes(Generic[T]):
         return self
 
     async def __anext__(self) -> Change[T]:
-        deadline = Deadline(self._timeout)
-        while True:
-            left = deadline.left()
-            change = self._feed.next()
-            if change is not None:
-                return change
-            if left <= 0:
-                raise StopAsyncIteration
-            await _change_of(self._cell, self._feed.count, left)
+        change = await _until(self._feed, self._timeout)
+        if change is None:
+            raise StopAsyncIteration
+        return change

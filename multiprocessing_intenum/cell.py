@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast, runtime
 
 from typing_extensions import TypeIs
 
-from multiprocessing_intenum.enums.members import EnumMember, Members, members_of
+from multiprocessing_intenum.enums.members import EnumMember, Members, UnknownMemberError, members_of
+from multiprocessing_intenum.enums.transitions import Rules
 from multiprocessing_intenum.locks.holding import (
     Lock,
     LockLike,
@@ -39,7 +40,8 @@ class Cell(Generic[T]):
     """A shared value without its masquerade: where its state lies, how a writer locks it and stores to it."""
 
     __slots__ = (
-        "_block", "by_number", "exact_type", "lock", "members", "operations", "view", "words", "write",
+        "_block", "by_number", "claimed", "exact_type", "lock", "members", "operations", "rules", "view", "words",
+        "write",
     )  # fmt: skip
 
     operations: Operations
@@ -49,39 +51,48 @@ class Cell(Generic[T]):
     """The dict of the table itself: it saves each read a load."""
     exact_type: type
     """The `exact_type` of the table: a value of this type is written without a check."""
+    rules: Rules
+    """What the class of the value declares."""
     words: Words
     view: memoryview[Any]
     """The state: a memoryview without dimensions loads it in 17 ns, `c_int64.value` in 43 ns."""
+    claimed: memoryview[Any]
+    """The word that is zero while no process owns the state."""
     lock: Lock
     """The very object that the user gave as `lock=`, or the default one."""
     write: Callable[[T], None]
     """Store a member under the lock. It must be a member of the table that fits the cell."""
 
-    def __init__(self, members: Members[T], block: Any, lock: LockLike) -> None:
+    def __init__(self, members: Members[T], block: Any, lock: LockLike, rules: Rules) -> None:
         self.operations = operations_of(lock)
-        self._block = block
+        self._block, self.rules = block, rules
         self.words = words = Words(block)
-        self.view = words.state
+        self.view, self.claimed = words.state, words.claimed
+        words.find_owners = _owners_in_memory
         self.lock = cast("Lock", lock)
         self.members, self.by_number, self.exact_type = members, members.by_number, members.exact_type
-        self.check_writes(None)
+        self.write = self._writer()
 
     @property
     def place(self) -> str:
         """Where the value is, for the text of an error."""
         return ""
 
-    def check_writes(self, check: Callable[[int, T], None] | None) -> None:
-        """Refuse each write for which `check` raises an error. For its arguments see `Words.writer`."""
+    def _writer(self) -> Callable[[T], None]:
+        """Return the function `write`."""
+        transitions = self.rules.transitions
+        check = None if transitions is None else transitions.check
+        return self._guarded(self.words.writer(self.by_number.get, self.members.number_of, check))
+
+    def _guarded(self, store: Callable[[T], object]) -> Callable[[T], None]:
         words = self.words
-        store = words.writer(self.by_number, self.members.number_of, check)
-        self.write = guarded(self.lock, self.operations, store, words.sleepers, words.wake)
+        return guarded(self.lock, self.operations, store, words.sleepers, words.wake)
 
     @classmethod
-    def in_memory(cls, members: Members[T], number: int, lock: LockLike) -> Cell[T]:
+    def in_memory(cls, members: Members[T], number: int, lock: LockLike, rules: Rules) -> Cell[T]:
         """Return a new cell. Its memory stays alive for any child that inherits it."""
         block = RawArray(ctypes.c_char, SIZE)
-        cell = cls(members, block, lock)
+        cell = cls(members, block, lock, rules)
         cell.words.begin(number)
         keepalive.track(block)
         return cell
@@ -94,7 +105,7 @@ class Cell(Generic[T]):
             may_be_dead = "" if isinstance(self.lock, OwnedLock) else ", or dead (see RobustRLock)"
             message = (
                 f"could not lock '{self.members.enum_type.__name__}' within {timeout} s, nothing was written, "
-                f"the state is {self.load()!r}: the holder of the lock is busy{may_be_dead}{self.place}"
+                f"the state is {self.shown()}: the holder of the lock is busy{may_be_dead}{self.place}"
             )
             raise TimeoutError(message) from None
 
@@ -103,14 +114,154 @@ class Cell(Generic[T]):
         try:
             return self.by_number[self.view[()]]
         except KeyError:
-            return self.members[self.view[()]]
+            return self.member(self.view[()])
+
+    def member(self, number: int) -> T:
+        """Return the member of a number in the shared memory; ValueError if the enum has no such member."""
+        return self.members[number]
 
     def member_in_history(self, number: int) -> T:
         """Return the member of a number that is among the last changes; ValueError if the enum has no such member."""
         try:
-            return self.members[number]
+            return self.member(number)
+        except UnknownMemberError:
+            raise
         except ValueError:
             raise self.words.damaged(f"{number} is no member of '{self.members.enum_type}'") from None
+
+    def known(self) -> T | None:
+        """Return the member that the state names now, or None if this version of the enum does not have it."""
+        try:
+            return self.load()
+        except UnknownMemberError:
+            return None
+
+    def shown(self) -> str:
+        """Return the state for the text of an error."""
+        try:
+            return repr(self.load())
+        except UnknownMemberError as error:
+            return error.name or str(error.number)
+
+    def is_named(self) -> bool:
+        """Whether the file of the value still has its name. A value in memory has none to lose."""
+        return True
+
+    def keep_up(self) -> bool:
+        """Do what a waiter does between two looks: see whether the owner of the state, and the file, are still there.
+
+        Returns:
+            Whether to look again: the owner has ended, or the cell goes on with another file.
+
+        Raises:
+            FileNotFoundError: the file of the value has lost its name.
+        """
+        return self.look_after_owner()
+
+    def look_after_owner(self) -> bool:
+        """If the owner of the state has ended, let the state become what it has asked for. Do not wait for the lock.
+
+        Returns:
+            Whether there may be a change to look at.
+        """
+        if self.claimed[()]:
+            from multiprocessing_intenum.memory import ownership  # needed only where states have owners
+
+            return ownership.is_left(self.words) and self.operations.try_to_hold(self.attend, 0)
+        return False
+
+    def attend(self) -> bool:
+        """Do the same before a look at the state. The lock must be held.
+
+        Returns:
+            Whether the state may have an owner. Then the caller writes by `decided`.
+        """
+        if self.claimed[()]:
+            from multiprocessing_intenum.memory import ownership
+
+            ownership.attend(self.words)
+            return True
+        return False
+
+    def reap(self, timeout: float | None) -> None:
+        """Look whether the owner of the state lives, and if not, let the state become what it has asked for."""
+        from multiprocessing_intenum.memory.ownership import is_left
+
+        if is_left(self.words):
+            self.locked(self.attend, timeout)
+
+    def owner(self) -> tuple[int, bool, T] | None:
+        """Return the process that owns the state, whether it lives, and what follows its end; None if nobody owns it.
+
+        Raises:
+            UnknownMemberError: only a newer version of the enum has that member.
+        """
+        from multiprocessing_intenum.memory.ownership import owner_of
+
+        found = owner_of(self.words)
+        if found is None:
+            return None
+        owners, owner = self.words.owners, found[1]
+        return owner.pid, owner.token == owners.token or owners.lives(owner.token), self.member(owner.on_death)
+
+    def decided(self, write: Callable[[T], object], member: T) -> None:
+        """Store a member, after `attend` and a look at the state. If the owner has ended since, that comes later."""
+        self.words.looked = self.words.count[()]
+        try:
+            write(member)
+        finally:
+            self.words.looked = -1
+
+    def check_follows(self, member: T, after: T) -> None:
+        """Raise TransitionError if a member must not follow another one."""
+        transitions = self.rules.transitions
+        if transitions is not None and after is not member:
+            transitions.check(self.members.number_of(member), after)
+
+    def claim(self, write: Callable[[T], object], member: T, on_death: T, *, from_others: bool) -> bool:
+        """Store a member, and own the state from then on. The lock must be held.
+
+        Args:
+            write: stores a member, as the value's own `set()` does.
+            member: what to store.
+            on_death: what the state becomes if this process ends while it owns the state.
+            from_others: whether to take a state from another process, if it is this member already.
+
+        Returns:
+            False if another process owns the state.
+
+        Raises:
+            TransitionError: `on_death` must not follow `member`.
+            NotImplementedError: the platform can not tell whether an owner lives.
+        """
+        from multiprocessing_intenum.memory.ownership import Owner, attend, claim, owner_of
+
+        self.check_follows(member, on_death)
+        words, number_of = self.words, self.members.number_of
+        token = words.owners.choose()
+        owner = Owner(0, number_of(member), number_of(on_death), os.getpid(), token)
+        if words.state[()] == owner.state:
+            present = owner_of(words)
+            if present is not None and present[1].token != token and not from_others:
+                return False
+        else:
+            try:
+                claim(words, owner._replace(since=words.count[()] + 1))
+                self.decided(write, member)
+            except BaseException:  # KeyboardInterrupt too
+                attend(words)
+                raise
+            present = owner_of(words)
+            if present is not None and present[1].token == token:
+                return True
+            # A set() of a subclass has done something else, or a signal handler has written meanwhile.
+            attend(words)
+        while words.state[()] == owner.state:
+            count = words.count[()]
+            claim(words, owner._replace(since=count))
+            if words.count[()] == count:  # else a signal handler has written meanwhile
+                break
+        return True
 
     def is_same(self, other: Cell[Any]) -> bool:
         """Whether the other cell is known to be in the same memory, and to give the same meaning to it."""
@@ -118,7 +269,7 @@ class Cell(Generic[T]):
 
     def copy(self) -> Cell[T]:
         """Return a cell with the same lock and its own state, at first an equal one."""
-        return self.in_memory(self.members, self.view[()], self.lock)
+        return self.in_memory(self.members, self.view[()], self.lock, self.rules)
 
     def pickled(self, name: str) -> tuple[Callable[..., Cell[Any]], tuple[Any, ...]]:
         """Return a function and its arguments. Another process calls it to make a cell that shares this state.
@@ -146,7 +297,7 @@ class Cell(Generic[T]):
         return _unpickled, (self.members.enum_type, self._block, lock)
 
 
-def _unpickled(enum_type: type[Any], block: Any, lock: LockLike) -> Cell[Any]:
+def _unpickled(enum_type: type[Any], block: Any, lock: LockLike, rules: Rules) -> Cell[Any]:
     """Make the cell anew in a spawned child, with the same memory and the same lock."""
     if not getattr(process.current_process(), "_inheriting", False):
         message = (
@@ -154,16 +305,31 @@ def _unpickled(enum_type: type[Any], block: Any, lock: LockLike) -> Cell[Any]:
             "starts"
         )
         raise RuntimeError(message)
-    return Cell(members_of(enum_type), block, lock)
+    return Cell(members_of(enum_type), block, lock, rules)
 
 
 @runtime_checkable
 class OpensCell(Protocol):
     """What `at=` takes besides a path: `PostgresRecord`. Its module is loaded only by programs that use it."""
 
-    def _open_cell(self, members: Members[T], number: int | None, lock: LockLike | None) -> Cell[T]:
+    def _open_cell(self, members: Members[T], number: int | None, lock: LockLike | None, rules: Rules) -> Cell[T]:
         """Return a cell. `number` is the first state, if one was given."""
         ...
+
+
+def _ownership(words: Words) -> Any:
+    from multiprocessing_intenum.memory import ownership
+
+    return ownership
+
+
+Words.find_ownership = _ownership
+
+
+def _owners_in_memory(words: Words) -> Any:
+    from multiprocessing_intenum.locks.owners import owners_in_memory  # needed only where states have owners
+
+    return owners_in_memory(words.block)
 
 
 def default_lock(ctx: BaseContext | None) -> LockLike:
@@ -219,6 +385,7 @@ def snapshot(status: HasCell[T]) -> T:
 
     Raises:
         TypeError: `status` is no shared value.
+        UnknownMemberError: only a newer version of the enum has the member.
         ValueError: the shared integer is no member: another program wrote to it.
 
     Example:
@@ -231,7 +398,7 @@ def snapshot(status: HasCell[T]) -> T:
     try:  # the lines of Cell.load(), without the call
         return cell.by_number[cell.view[()]]
     except KeyError:
-        return cell.members[cell.view[()]]
+        return cell.load()
 
 
 def cell_of(status: HasCell[T]) -> Cell[T]:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from typing_extensions import NamedTuple
+from typing_extensions import NamedTuple, Self
 
 from multiprocessing_intenum.cell import Cell, HasCell, cell_of
-from multiprocessing_intenum.enums.members import EnumMember
-from multiprocessing_intenum.memory.words import Entry
-from multiprocessing_intenum.waiting import Deadline, Sleeper
+from multiprocessing_intenum.enums.members import EnumMember, UnknownMemberError
+from multiprocessing_intenum.memory.words import Entry, Words
+from multiprocessing_intenum.waiting import Deadline, Looks, Sleeper
 
-__all__ = ["Change", "Feed", "changes", "history", "last_change"]
+__all__ = ["Change", "Feed", "change_of", "changes", "history", "last_change"]
 
 T = TypeVar("T", bound=EnumMember)
 
@@ -22,12 +23,12 @@ class Change(NamedTuple, Generic[T]):
     """A change of a shared value, as `last_change`, `history` and `changes` return it.
 
     Args:
-        before: the member before; None for the first change, which made the value. In the mirror of a record it is also
-            None if changes before this one are missing.
+        before: the member before; None for the change number 0. It is also None if only a newer version of the enum has
+            that member and, in the mirror of a record, if changes before this one are missing.
         after: the member after.
         at: when it was written, an aware datetime in UTC.
         pid: the id of the process that wrote it; 0 if an unknown program did. Then `at` is when the change was noticed.
-        number: the number of the change; 0 for the one that made the value, 1 for the next.
+        number: the number of the change; 0 for the one that made the value, or began it anew by path; 1 for the next.
 
     Raises:
         TypeError: an argument is missing.
@@ -52,13 +53,16 @@ _LATEST = datetime(9999, 12, 30, tzinfo=timezone.utc).timestamp()
 """The latest time that a change can have, in seconds since the epoch: every time zone can show it."""
 
 
-def _change(cell: Cell[T], entry: Entry) -> Change[T]:
+def change_of(cell: Cell[T], entry: Entry) -> Change[T]:
+    """Return a change with the members that its numbers mean. For the errors see `changes`."""
     if not 0 <= entry.time <= _LATEST:  # also NaN
         raise cell.words.damaged(f"the time of the change number {entry.number} is {entry.time!r}")
-    before = None if entry.before is None else cell.member_in_history(entry.before)
+    after, before = cell.member_in_history(entry.after), None
+    if entry.before is not None:
+        with suppress(UnknownMemberError):
+            before = cell.member_in_history(entry.before)
     # Not datetime.fromtimestamp(): the C library of Windows knows no year after 3000.
-    at = _EPOCH + timedelta(seconds=entry.time)
-    return Change(before, cell.member_in_history(entry.after), at, entry.pid, entry.number)
+    return Change(before, after, _EPOCH + timedelta(seconds=entry.time), entry.pid, entry.number)
 
 
 def last_change(status: HasCell[T]) -> Change[T]:
@@ -74,21 +78,31 @@ def last_change(status: HasCell[T]) -> Change[T]:
 
     Raises:
         TypeError: `status` is no shared value.
-        ValueError: another program has written to the shared memory, and what is there makes no sense.
+        UnknownMemberError: only a newer version of the enum has the member after the change.
+        ValueError: another program has written to the shared memory, and what is there makes no sense; or a value that
+            is only read goes on with another file, and that file holds another enum.
 
     Example:
         >>> last_change(WorkerStatus("IDLE")).before is None
         True
     """
     cell = cell_of(status)
-    return _change(cell, cell.words.changes_since(-1, by_others=True).entries[-1])
+    return change_of(cell, _last_entries(cell)[-1])
+
+
+def _last_entries(cell: Cell[Any]) -> list[Entry]:
+    if not cell.is_named():
+        with suppress(FileNotFoundError):  # the value can still be read
+            cell.keep_up()
+    return cell.words.changes_since(-1, by_others=True).entries
 
 
 def history(status: HasCell[T]) -> list[Change[T]]:
     """Return the last changes of a shared value, the oldest one first.
 
     At least 16 are kept; the first one, which made the value, counts as one. The last one led to the present state,
-    even if its writer was killed in the middle of the write. No lock is taken.
+    even if its writer was killed in the middle of the write. If a value by path was begun anew, the changes before that
+    are not among them. No lock is taken.
 
     Args:
         status: the shared value.
@@ -98,7 +112,9 @@ def history(status: HasCell[T]) -> list[Change[T]]:
 
     Raises:
         TypeError: `status` is no shared value.
-        ValueError: another program has written to the shared memory, and what is there makes no sense.
+        UnknownMemberError: only a newer version of the enum has the member after one of them.
+        ValueError: another program has written to the shared memory, and what is there makes no sense; or a value that
+            is only read goes on with another file, and that file holds another enum.
 
     Example:
         >>> status = WorkerStatus("IDLE")
@@ -108,28 +124,50 @@ def history(status: HasCell[T]) -> list[Change[T]]:
         ['IDLE', 'CALCULATING', 'IDLE']
     """
     cell = cell_of(status)
-    return [_change(cell, entry) for entry in cell.words.changes_since(-1, by_others=True).entries]
+    return [change_of(cell, entry) for entry in _last_entries(cell)]
 
 
-class Feed(Generic[T]):
-    """The changes of a cell from now on, one after the other."""
+class Feed(Looks[Change[T]]):
+    """The changes of a cell from now on, one after the other.
 
-    __slots__ = ("_cell", "_entries", "_last", "count")
+    Args:
+        cell: the cell.
+        after: begin after the change with this count, numbered from that base; None: after the last change.
+    """
 
+    __slots__ = ("_base", "_entries", "_last", "words")
+
+    cell: Cell[T]
     count: int
-    """The count of changes when they were last read."""
+    words: Words
 
-    def __init__(self, cell: Cell[T]) -> None:
-        self._cell = cell
+    def __init__(self, cell: Cell[T], after: tuple[int, int] | None = None) -> None:
+        self.cell, self.words = cell, cell.words
         self._entries: list[Entry] = []
-        self.count, _, self._last = cell.words.changes_since(cell.words.count[()])
+        found = self.words.changes_since(self.words.count[()])
+        self.count, self._last, self._base = found.counted, found.last, found.base
+        if after is not None:
+            self._last, self._base = after
 
-    def next(self) -> Change[T] | None:
-        """Return the next change, or None if there is none yet."""
-        if not self._entries:
-            self.count, self._entries, self._last = self._cell.words.changes_since(self._last)
+    def __call__(self) -> Change[T] | None:
+        """Return the next change, or None if there is none yet.
+
+        After an error the next call goes on with the change after the one that it was about.
+        """
+        entry = self.entry()
+        return None if entry is None else change_of(self.cell, entry)
+
+    def entry(self) -> Entry | None:
+        """Return the next change as numbers, or None if there is none yet."""
+        while not self._entries:
+            words = self.words
+            self.count, self._entries, self._last, self._base = words.changes_since(self._last, self._base)
             self._entries.reverse()
-        return _change(self._cell, self._entries.pop()) if self._entries else None
+            if not self._entries:
+                if words is self.cell.words:
+                    return None
+                self.words, self._last, self._base = self.cell.words, -1, 0  # the cell goes on with another file
+        return self._entries.pop()
 
 
 def changes(status: HasCell[T], *, timeout: float | None = None) -> Iterator[Change[T]]:
@@ -137,20 +175,24 @@ def changes(status: HasCell[T], *, timeout: float | None = None) -> Iterator[Cha
 
     It waits for each change as `wait_for` does, and takes no lock. Every consumer, in whatever process, gets every
     change while it is no more than 16 changes behind. If it falls further behind, it misses some, and `number` shows
-    the gap.
+    the gap. If a value by path is begun anew, the numbers go on from 0.
 
     In a coroutine use `multiprocessing_intenum.aio.changes`.
 
     Args:
         status: the shared value.
-        timeout: seconds without a change after which the iterator ends; None: never; 0: when no change is left.
+        timeout: seconds without a change after which the iterator ends; None: never; 0: when no change is left. It can
+            be iterated again, and then goes on.
 
     Returns:
-        An iterator of `Change`.
+        An iterator of `Change`. It raises the errors below as well, and can be iterated again after them.
 
     Raises:
         TypeError: `status` is no shared value, or `timeout` no number.
         ValueError: `timeout` is negative, or another program has written to the shared memory.
+        UnknownMemberError: only a newer version of the enum has the member after the change.
+        FileNotFoundError: the file of a value by path was removed or replaced. A value that is only read goes on with
+            the file that now has its name; ValueError: that file holds another enum.
 
     Example:
         >>> status = WorkerStatus("IDLE")
@@ -162,18 +204,21 @@ def changes(status: HasCell[T], *, timeout: float | None = None) -> Iterator[Cha
     """
     cell = cell_of(status)
     Deadline(timeout)  # a wrong timeout is an error now, not at the first change
-    return _follow(cell, Feed(cell), timeout)  # the feed begins at this call
+    cell.keep_up()
+    return _Changes(cell, timeout)
 
 
-def _follow(cell: Cell[T], feed: Feed[T], timeout: float | None) -> Iterator[Change[T]]:
-    while True:
-        deadline, sleeper = Deadline(timeout), Sleeper(cell.words)
-        while True:
-            left = deadline.left()
-            change = feed.next()
-            if change is not None:
-                break
-            if left <= 0:
-                return
-            sleeper.sleep(feed.count, left)
-        yield change
+class _Changes(Generic[T]):
+    """The iterator of `changes`. A generator would end with the first error."""
+
+    def __init__(self, cell: Cell[T], timeout: float | None) -> None:
+        self._feed, self._timeout = Feed(cell), timeout
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Change[T]:
+        change = Sleeper(self._feed.cell.words).until(self._feed, Deadline(self._timeout))
+        if change is None:
+            raise StopIteration
+        return change

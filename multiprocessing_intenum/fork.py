@@ -121,41 +121,33 @@ here: Any = _new_word()
 here[()] = 1
 
 
-class _Noticing:
-    """Guards `notice`. Each child has another one."""
-
-    def __init__(self) -> None:
-        self.lock = threading.RLock()
-        self.has_begun = False
-
-
-_noticing = _Noticing()
+_noticing = threading.RLock()  # guards `notice`; each child has another one
+_has_begun = False
 
 
 def notice() -> None:
     """Do the steps of a forked child, if this process is one and has not done them yet."""
+    global _has_begun
     if here[()]:
         return
-    noticing = _noticing
-    with noticing.lock:
+    with _noticing:
         # Another thread may have been faster. Or a step itself writes or waits, and so calls this again.
-        if here[()] or noticing.has_begun:
+        if here[()] or _has_begun:
             return
-        noticing.has_begun = True
+        _has_begun = True
         try:
             with ExitStack() as steps:  # each step is called, in order, whatever another one raises
                 for step in sorted(_in_child, reverse=True):
                     steps.callback(_in_child[step])
         finally:
             here[()] = 1
-            noticing.has_begun = False
+            _has_begun = False
 
 
 def _before() -> None:
     global _count
     _count += 1
-    for function in _around:
-        function()
+    _in_parent()
 
 
 def _in_parent() -> None:
@@ -164,8 +156,8 @@ def _in_parent() -> None:
 
 
 def _begin_in_child() -> None:
-    global _noticing
-    _noticing = _Noticing()
+    global _noticing, _has_begun
+    _noticing, _has_begun = threading.RLock(), False
     # qemu-user says that it will empty the page, and does not. Then only Python's own forks are noticed.
     here[()] = 0
     notice()

@@ -44,6 +44,9 @@ def set_member(self: HasCell[T], value: T | str | HasCell[T]) -> None:  # noqa: 
         OverflowError: the member does not fit 64 bits.
         ValueError: `value` has the enum's type but is none of its members, or the integer of the other shared value is
             not a member.
+        TransitionError: the allowed transitions do not allow this one.
+        UnknownMemberError: the class declares transitions, and only a newer version of the enum has the present state.
+        FileNotFoundError: the file of a value by path was removed or replaced.
         After an error the shared value is unchanged.
 
     Example:
@@ -74,7 +77,13 @@ def _copy_state(cell: Cell[T], other: HasCell[T]) -> None:
 set_member.__name__, set_member.__qualname__ = "set", "IntEnumValue.set"
 
 
-def exchange(status: HasCell[T], new: T | str | HasCell[T], timeout: float | None = None) -> T:
+def exchange(
+    status: HasCell[T],
+    new: T | str | HasCell[T],
+    timeout: float | None = None,
+    *,
+    on_death: T | str | None = None,
+) -> T:
     """Set a shared value and return its previous member, in one step.
 
     The idea is Java's `AtomicReference.getAndSet`.
@@ -83,13 +92,20 @@ def exchange(status: HasCell[T], new: T | str | HasCell[T], timeout: float | Non
         status: the shared value.
         new: what to set, as in `set()`.
         timeout: seconds to wait for the lock; None waits for ever.
+        on_death: the member, or its name, that follows if this process ends while the state is still the one that this
+            call has set. The process owns the state until then, or until anybody changes it. None: nothing follows.
 
     Returns:
         The previous member.
 
     Raises:
         TimeoutError: the lock was not free in time: its holder is busy or dead.
+        UnknownMemberError, TransitionError, FileNotFoundError: as for `set()`; the first one also if the class of the
+            value declares no transitions.
         TypeError, KeyError, OverflowError, ValueError: `new` cannot be set, or an argument is of the wrong kind.
+        TransitionError: `on_death` must not follow `new`.
+        NotImplementedError: with `on_death`, the platform can not tell whether a process lives. By path, Linux and
+            macOS can.
         After any error nothing was written.
 
     Example:
@@ -99,17 +115,30 @@ def exchange(status: HasCell[T], new: T | str | HasCell[T], timeout: float | Non
     """
     cell = cell_of(status)
     member = resolve(cell.members, new)  # a wrong argument is an error at once, not when the lock is free
+    heir = _heir(cell, member, on_death)
 
     def step() -> T:
+        may_have_owner = cell.attend()
         before = cell.load()
-        status.set(member if new is member else _now(cell.members, new, member))  # 90 ns faster for a member
+        now = member if new is member else _now(cell.members, new, member)  # 90 ns faster for a member
+        if on_death is not None:
+            cell.claim(status.set, now, heir, from_others=True)
+        elif may_have_owner:
+            cell.decided(status.set, now)
+        else:
+            status.set(now)
         return before
 
     return cell.locked(step, timeout)
 
 
 def compare_and_set(
-    status: HasCell[T], expected: T | str | HasCell[T], new: T | str | HasCell[T], timeout: float | None = None
+    status: HasCell[T],
+    expected: T | str | HasCell[T],
+    new: T | str | HasCell[T],
+    timeout: float | None = None,
+    *,
+    on_death: T | str | None = None,
 ) -> bool:
     """Set a shared value if it is the expected member, and return whether it was.
 
@@ -120,25 +149,39 @@ def compare_and_set(
         expected: the member, or its name, that the shared value must have for the write to happen.
         new: what to set, as in `set()`.
         timeout: seconds to wait for the lock; None waits for ever.
+        on_death: the member, or its name, that follows if this process ends while the state is still the one that this
+            call has set. The process owns the state until then, or until anybody changes it. None: nothing follows.
 
     Returns:
         True if the value was `expected` and has been set to `new`, else False.
 
     Raises:
         TimeoutError: the lock was not free in time: its holder is busy or dead.
+        UnknownMemberError, TransitionError, FileNotFoundError: as for `set()`; the first one also if the class of the
+            value declares no transitions.
         TypeError, KeyError, OverflowError, ValueError: an argument is of the wrong kind or names no member.
+        TransitionError: `on_death` must not follow `new`.
+        NotImplementedError: with `on_death`, the platform can not tell whether a process lives. By path, Linux and
+            macOS can.
         After any error nothing was written.
 
     Example:
         >>> status = WorkerStatus("IDLE")
         >>> compare_and_set(status, "IDLE", "CALCULATING"), compare_and_set(status, "IDLE", "CALCULATING")
         (True, False)
+        >>> compare_and_set(status, "CALCULATING", "IDLE", on_death="UNAVAILABLE")
+        True
     """
-    return _compare(status, expected, new, timeout)[0]
+    return _compare(status, expected, new, timeout, on_death)[0]
 
 
 def compare_and_exchange(
-    status: HasCell[T], expected: T | str | HasCell[T], new: T | str | HasCell[T], timeout: float | None = None
+    status: HasCell[T],
+    expected: T | str | HasCell[T],
+    new: T | str | HasCell[T],
+    timeout: float | None = None,
+    *,
+    on_death: T | str | None = None,
 ) -> T:
     """Set a shared value if it is the expected member, and return the member that was found.
 
@@ -149,13 +192,20 @@ def compare_and_exchange(
         expected: the member, or its name, that the shared value must have for the write to happen.
         new: what to set, as in `set()`.
         timeout: seconds to wait for the lock; None waits for ever.
+        on_death: the member, or its name, that follows if this process ends while the state is still the one that this
+            call has set. The process owns the state until then, or until anybody changes it. None: nothing follows.
 
     Returns:
         The previous member. The write happened if, and only if, this member is `expected`.
 
     Raises:
         TimeoutError: the lock was not free in time: its holder is busy or dead.
+        UnknownMemberError, TransitionError, FileNotFoundError: as for `set()`; the first one also if the class of the
+            value declares no transitions.
         TypeError, KeyError, OverflowError, ValueError: an argument is of the wrong kind or names no member.
+        TransitionError: `on_death` must not follow `new`.
+        NotImplementedError: with `on_death`, the platform can not tell whether a process lives. By path, Linux and
+            macOS can.
         After any error nothing was written.
 
     Example:
@@ -163,25 +213,46 @@ def compare_and_exchange(
         >>> compare_and_exchange(status, "IDLE", "CALCULATING").name
         'UNAVAILABLE'
     """
-    return _compare(status, expected, new, timeout)[1]
+    return _compare(status, expected, new, timeout, on_death)[1]
+
+
+def _heir(cell: Cell[T], new: T, on_death: T | str | None) -> T:
+    """Return the member that follows if the owner of a state ends; `new` if there is to be none."""
+    if on_death is None:
+        return new
+    member = resolve(cell.members, on_death)
+    cell.check_follows(new, member)
+    return member
 
 
 def _compare(
-    status: HasCell[T], expected: T | str | HasCell[T], new: T | str | HasCell[T], timeout: float | None
+    status: HasCell[T],
+    expected: T | str | HasCell[T],
+    new: T | str | HasCell[T],
+    timeout: float | None,
+    on_death: T | str | None,
 ) -> tuple[bool, T]:
     """Set a shared value if it is the expected member. Return whether it was, and the member that was found."""
     cell = cell_of(status)
     members = cell.members
     expected_member = resolve(members, expected, "expect")
     new_member = resolve(members, new)
+    heir = _heir(cell, new_member, on_death)
 
     def step() -> tuple[bool, T]:
+        may_have_owner = cell.attend()
         found = cell.load()
         wanted = expected_member if expected is expected_member else _now(members, expected, expected_member)
         # The table has one member for each number, so `is` compares them whatever the enum's own __eq__ does.
         is_expected = found is wanted
         if is_expected:
-            status.set(new_member if new is new_member else _now(members, new, new_member))
+            now = new_member if new is new_member else _now(members, new, new_member)
+            if on_death is not None:
+                is_expected = cell.claim(status.set, now, heir, from_others=False)
+            elif may_have_owner:
+                cell.decided(status.set, now)
+            else:
+                status.set(now)
         return is_expected, found
 
     return cell.locked(step, timeout)
@@ -203,6 +274,8 @@ def update(status: HasCell[T], function: Callable[[T], T | str | HasCell[T]], ti
 
     Raises:
         TimeoutError: the lock was not free in time: its holder is busy or dead.
+        UnknownMemberError, TransitionError, FileNotFoundError: as for `set()`; the first one also if the class of the
+            value declares no transitions.
         TypeError, KeyError, OverflowError, ValueError: an argument is of the wrong kind, or the result of `function`
             cannot be set.
         Whatever `function` raises. After any error the lock is as it was before the call, and nothing was written
@@ -220,7 +293,12 @@ def update(status: HasCell[T], function: Callable[[T], T | str | HasCell[T]], ti
         raise TypeError(message)
 
     def step() -> T:
-        status.set(resolve(cell.members, function(cell.load())))
+        may_have_owner = cell.attend()
+        member = resolve(cell.members, function(cell.load()))
+        if may_have_owner:
+            cell.decided(status.set, member)
+        else:
+            status.set(member)
         return cell.load()
 
     return cell.locked(step, timeout)

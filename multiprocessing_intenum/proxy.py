@@ -20,7 +20,7 @@ from multiprocessing_intenum import fork, mutator
 from multiprocessing_intenum.by_path.shared_file import SharedFile
 from multiprocessing_intenum.cell import Cell, HasCell, OpensCell, default_lock, has_cell, snapshot
 from multiprocessing_intenum.enums.members import EnumMember, IntEnumMember, Members, members_of, of_one_name, refuse
-from multiprocessing_intenum.enums.transitions import Transitions
+from multiprocessing_intenum.enums.transitions import Rules
 from multiprocessing_intenum.locks.holding import Lock, LockLike
 from multiprocessing_intenum.masquerade.forwarding import OWN_NAMES
 from multiprocessing_intenum.masquerade.methods import methods_of
@@ -31,7 +31,7 @@ else:
     from multiprocessing_intenum.masquerade.forwarding import _IntProxy as IntProxy
     from multiprocessing_intenum.masquerade.forwarding import _MemberProxy as MemberProxy
 
-__all__ = ["EnumValue", "IntEnumValue", "copied"]
+__all__ = ["EnumValue", "IntEnumValue", "copied", "value_on"]
 
 T = TypeVar("T", bound=EnumMember)
 I = TypeVar("I", bound=IntEnumMember)  # noqa: E741
@@ -77,7 +77,8 @@ class EnumValue(MemberProxy[T]):
     The shared memory holds the number of a member: an int itself, the value of a flag, or else the place in the order
     of definition. No value of a member is sent to another process: each has the enum, and finds the member there.
 
-    Everything else is as `IntEnumValue` says. A plain str is always a name, even if the enum's members are strings.
+    Everything else is as `IntEnumValue` says, also the keywords of a subclass, `transitions=` and `unknown=`. A plain
+    str is always a name, even if the enum's members are strings.
 
     Args:
         value: the first member; its name as str, if the class is bound to an enum; or another shared value, whose
@@ -85,7 +86,7 @@ class EnumValue(MemberProxy[T]):
         lock: the lock that writers take. See `IntEnumValue`.
         ctx: the context of the default lock. See `IntEnumValue`.
         at: the path of a file, a `SharedFile`, or a `PostgresRecord`. See `IntEnumValue`. If the process that made the
-            file has the members in another order, its enum counts as another one.
+            file has the members in another order, its enum counts as another one. New members must come last.
 
     Raises:
         TypeError: `value` is not a member of the enum, `lock` is not a lock, or two arguments exclude each other.
@@ -110,7 +111,7 @@ class EnumValue(MemberProxy[T]):
     __slots__ = ()
 
     _self_table: ClassVar[Members[Any] | None] = None  # the enum's table; None if the class is unbound
-    _self_transitions: ClassVar[Transitions | None] = None  # None if all are allowed
+    _self_rules: ClassVar[Rules] = Rules()
 
     if not TYPE_CHECKING:
 
@@ -125,15 +126,15 @@ class EnumValue(MemberProxy[T]):
                     return cls
                 message = f"{cls.__name__} is already bound to '{cls.EnumType}'{of_one_name(cls.EnumType, item)}"
                 raise TypeError(message)
-            bound = _bound.get((cls, item))
-            if bound is None:
-                with _binding:
-                    bound = _bound.get((cls, item))
-                    if bound is None:
-                        bound = _bound[cls, item] = _bind(cls, item)
+            with _binding:
+                bound = _bound.get((cls, item))
+                if bound is None:
+                    bound = _bound[cls, item] = _bind(cls, item)
             return bound
 
-    def __init_subclass__(cls, *, transitions: Mapping[Any, Collection[Any]] | None = None, **kwargs: Any) -> None:
+    def __init_subclass__(
+        cls, *, transitions: Mapping[Any, Collection[Any]] | None = None, unknown: Any = None, **kwargs: Any
+    ) -> None:
         super().__init_subclass__(**kwargs)
         for base in vars(cls).get("__orig_bases__", ()):
             if isinstance(base, _GenericAlias) and not (base.__parameters__ or base.__args__ == (Any,)):
@@ -151,12 +152,12 @@ class EnumValue(MemberProxy[T]):
             names = " and ".join(sorted(map(repr, enum_types)))
             message = f"{cls.__name__} can not be bound to {names} at once: a shared value has one enum"
             raise TypeError(message)
-        if transitions is not None:
+        if transitions is not None or unknown is not None:
             if cls._self_table is None:
-                base = _library_class(cls).__name__
-                message = f"{cls.__name__} has transitions but no enum: derive it from {base}[YourEnum]"
+                keyword, base = "unknown=" if transitions is None else "transitions", _library_class(cls).__name__
+                message = f"{cls.__name__} has {keyword} but no enum: derive it from {base}[YourEnum]"
                 raise TypeError(message)
-            cls._self_transitions = Transitions(cls._self_table, transitions)
+            cls._self_rules = cls._self_rules.of(cls._self_table, transitions=transitions, unknown=unknown)
         if isinstance(vars(cls)["__module__"], str):  # else the metaclass of pure-Python wrapt has done this
             first_line = vars(cls).get("__firstlineno__")
             for name in ("__module__", "__doc__"):
@@ -207,15 +208,13 @@ class EnumValue(MemberProxy[T]):
         if at is not None:
             from multiprocessing_intenum.by_path.cell import open_cell  # needed for values by path only
 
-            cell = open_cell(members, at, number, lock)
+            cell = open_cell(members, at, number, lock, self._self_rules)
         else:
-            cell = Cell[T].in_memory(members, cast("int", number), default_lock(ctx) if lock is None else lock)
+            lock = default_lock(ctx) if lock is None else lock
+            cell = Cell[T].in_memory(members, cast("int", number), lock, self._self_rules)
         self._attach(cell)
 
     def _attach(self, cell: Cell[T]) -> None:
-        transitions = type(self)._self_transitions
-        if transitions is not None:
-            cell.check_writes(transitions.check)
         self.__self_setattr__("_self_cell", cell)
         self.__self_setattr__("_self_view", cell.view)
 
@@ -269,14 +268,24 @@ class IntEnumValue(EnumValue[I], IntProxy[I]):
             another value by path can be given. Or a `PostgresRecord`, to share the value with processes on other
             machines: opening and writing can then raise every error of its lock's methods.
 
+    Two keywords can be given to a subclass, as in `class V(IntEnumValue[E], transitions={E.A: [E.B]}, unknown=E.A)`.
+    Subclasses of it inherit them. They take members or names.
+
+    `transitions` says for each member which ones may follow it. Another write is a `TransitionError`. By path they are
+    written into the file, and also hold for processes whose class declares none.
+
+    `unknown` is the member that counts for a state that only a newer version of the enum has, by path. To this process
+    the state is that member in every respect. Without the keyword a read of such a state is an `UnknownMemberError`. In
+    memory it has no effect.
+
     Raises:
         TypeError: `value` is not a member of the enum, the enum's members are not ints, `lock` is not a lock, or two
             arguments exclude each other.
         KeyError: no member has this name.
         OverflowError: the member does not fit 64 bits.
         FileNotFoundError: there is no value at the path yet and none was given, or there is no such directory.
-        ValueError: the file at the path holds something else: another enum, or an older version of this one. The file
-            is left as it is.
+        ValueError: the file at the path holds something else: an enum that does not contain this one, and is not
+            contained in it. The file is left as it is.
         OSError: the path names no file that is safe to use (see `SharedFile`), or the system refuses.
         NotImplementedError: the platform has no values by path.
 
@@ -390,7 +399,7 @@ def _rebuild(origin: tuple[Any, ...], make_cell: Callable[..., Cell[Any]], parts
     cls, *enum_types = origin
     for enum_type in enum_types:
         cls = cls[enum_type]
-    return _with(cls, make_cell(*parts))
+    return value_on(cls, make_cell(*parts, cls._self_rules))
 
 
 def copied(status: EnumValue[Any], memo: dict[int, Any]) -> EnumValue[Any]:
@@ -400,12 +409,12 @@ def copied(status: EnumValue[Any], memo: dict[int, Any]) -> EnumValue[Any]:
     """
     key: Any = (copied, id(status))  # copy.deepcopy stores the member under the id alone
     if key not in memo:
-        memo[key] = _with(type(status), status._self_cell.copy())
+        memo[key] = value_on(type(status), status._self_cell.copy())
         _set_own(memo[key], copy.deepcopy(_own_of(status), memo))
     return memo[key]  # type: ignore[no-any-return]
 
 
-def _with(cls: Any, cell: Cell[Any]) -> EnumValue[Any]:
+def value_on(cls: Any, cell: Cell[Any]) -> EnumValue[Any]:
     """Return a value on an existing cell, without calling the `__init__` of its class."""
     status: EnumValue[Any] = cls.__new__(cls)
     status._attach(cell)

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from enum import EnumMeta
 from threading import TIMEOUT_MAX
-from typing import Generic, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 from multiprocessing_intenum import fork
 from multiprocessing_intenum.cell import Cell, HasCell, cell_of
-from multiprocessing_intenum.enums.members import EnumMember
+from multiprocessing_intenum.enums.members import EnumMember, UnknownMemberError
 from multiprocessing_intenum.locks.execution import Pauses, greenlets_share_a_thread
 from multiprocessing_intenum.locks.holding import seconds
 from multiprocessing_intenum.memory import futex
 from multiprocessing_intenum.memory.words import Words
 from multiprocessing_intenum.mutator import resolve
 
-__all__ = ["Deadline", "Look", "Sleeper", "wait_for"]
+__all__ = ["Deadline", "Look", "Looks", "Sleeper", "wait_for"]
 
 T = TypeVar("T", bound=EnumMember)
+R = TypeVar("R", covariant=True)
 
 SLICE = 0.2
 """Seconds after which a sleeper in the kernel looks again. A wake-up is lost if the writer is killed before it, or if a
@@ -41,6 +43,21 @@ class Deadline:
     def left(self) -> float:
         """Return how many seconds are left: none or less if the time is over."""
         return TIMEOUT_MAX if self._moment is None else self._moment - time.monotonic()
+
+
+class Looks(Protocol[R]):
+    """Looks for something that comes with a change."""
+
+    __slots__ = ("cell", "count")
+
+    cell: Cell[Any]
+    count: int
+    """The count of changes at the last look, or when this object was made. Changes up to then are taken as seen."""
+    words: Words
+    """The words that it has looked at. They are no longer those of the cell if that goes on with another file."""
+
+    def __call__(self) -> R | None:
+        """Return what is found, or None."""
 
 
 class Sleeper:
@@ -67,39 +84,59 @@ class Sleeper:
         else:
             self._pauses.sleep(limit)
 
+    def until(self, look: Looks[R], deadline: Deadline) -> R | None:
+        """Sleep until a look finds something, and return what it has found; None if the time is over."""
+        while True:
+            # The clock comes before the look: a write in time is seen, however late this process is woken.
+            left = deadline.left()
+            found = look()
+            if found is not None:
+                return found
+            if look.cell.keep_up() or look.words is not look.cell.words:
+                continue
+            if left <= 0:
+                return None
+            self.sleep(look.count, left)
 
-class Look(Generic[T]):
+
+class Look(Looks[T]):
     """Looks whether a value meets the condition of a `wait_for`, or has met it since the last look."""
 
-    __slots__ = ("_cell", "_is_met", "_last", "_wanted", "count")
+    __slots__ = ("_is_met", "_last", "_wanted", "words")
 
+    cell: Cell[T]
     count: int
-    """The count of changes at the last look, or when this object was made. Changes up to then are taken as seen."""
+    words: Words
 
     def __init__(self, cell: Cell[T], condition: object) -> None:
         self._is_met, self._wanted = _condition(cell, condition)
-        self._cell = cell
+        self.cell, self.words = cell, cell.words
         self.count = self._last = cell.words.count[()]
 
     def __call__(self) -> T | None:
         """Return the member that meets the condition, or None."""
-        cell = self._cell
+        cell = self.cell
         # The state comes first, because a waiter is mostly woken for it. This saves 40 µs: after a sleep the code below
         # is cold.
-        state = cell.load()
-        if self._is_met(state):
+        state = cell.known()
+        if state is not None and self._is_met(state):
             return state
-        found = cell.words.changes_since(self._last)
-        for entry in found.entries:
-            member = cell.member_in_history(entry.after)
-            if member is not state and self._is_met(member):
-                return member
-        self.count, self._last = found.counted, found.last
-        return None
+        while True:
+            words = self.words
+            found = words.changes_since(self._last, 0)
+            for entry in found.entries:
+                with suppress(UnknownMemberError):  # a wait does not end by a state that it can not know
+                    member = cell.member_in_history(entry.after)
+                    if member is not state and self._is_met(member):
+                        return member
+            self.count, self._last = found.counted, found.last
+            if words is cell.words:
+                return None
+            self.words, self._last = cell.words, -1  # the cell goes on with another file
 
     def too_late(self, timeout: float | None) -> str:
         """Return the text of the TimeoutError."""
-        return f"waited {timeout} s for {self._wanted}, the state is {self._cell.load()!r}"
+        return f"waited {timeout} s for {self._wanted}, the state is {self.cell.shown()}"
 
 
 def wait_for(
@@ -113,7 +150,8 @@ def wait_for(
 
     On Linux it sleeps in the kernel, and each change of the value wakes it. It takes no lock, so no other process,
     whether running, stopped or dead, can keep it from returning. A state that held only in passing, between two looks,
-    counts as met. Elsewhere it looks again and again, with sleeps that double from 50 µs.
+    counts as met. Elsewhere it looks again and again, with sleeps that double from 50 µs. A state that only a newer
+    version of the enum has does not end the wait, and is not given to a function.
 
     In a coroutine use `multiprocessing_intenum.aio.wait_for`.
 
@@ -131,6 +169,8 @@ def wait_for(
     Raises:
         TimeoutError: the time is over; the message has the state and the condition.
         TypeError, KeyError, ValueError: an argument of a wrong kind, an unknown name, or a condition never to be met.
+        FileNotFoundError: the file of a value by path was removed or replaced. A value that is only read goes on with
+            the file that now has its name; ValueError: that file holds another enum.
         Whatever a function given as `condition` raises.
 
     Example:
@@ -143,6 +183,7 @@ def wait_for(
     """
     fork.notice()
     cell = cell_of(status)
+    cell.keep_up()
     look = Look(cell, condition)
     deadline = Deadline(timeout)
     longest = seconds(max_interval, "max_interval")
@@ -150,15 +191,10 @@ def wait_for(
         message = f"max_interval must be a positive number of seconds, not {max_interval!r}"
         raise ValueError(message)
     sleeper = Sleeper(cell.words, TIMEOUT_MAX if longest is None else longest)
-    while True:
-        # The clock comes before the look: a write in time is seen, however late this process is woken.
-        left = deadline.left()
-        member = look()
-        if member is not None:
-            return member
-        if left <= 0:
-            raise TimeoutError(look.too_late(timeout))
-        sleeper.sleep(look.count, left)
+    member = sleeper.until(look, deadline)
+    if member is None:
+        raise TimeoutError(look.too_late(timeout))
+    return member
 
 
 def _condition(cell: Cell[T], condition: object) -> tuple[Callable[[T], object], str]:

@@ -96,13 +96,13 @@ def test_a_state_that_held_only_in_passing_counts_as_met(status: WorkerStatus) -
 def test_a_change_between_the_look_and_the_sleep_is_not_missed(
     status: WorkerStatus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    change_of = aio._change_of
+    change_since = aio._change_since
 
     async def write_first(*args: Any) -> None:
         status.set(CALCULATING)
-        await change_of(*args)
+        await change_since(*args)
 
-    monkeypatch.setattr(aio, "_change_of", write_first)
+    monkeypatch.setattr(aio, "_change_since", write_first)
     assert asyncio.run(aio.wait_for(status, CALCULATING, DEADLINE)) is CALCULATING
 
 
@@ -139,9 +139,7 @@ def test_cancelling_ends_it_at_once_and_its_thread_soon(status: WorkerStatus) ->
 def test_cancelling_one_waiter_leaves_the_others(status: WorkerStatus) -> None:
     async def wait() -> Any:
         cancelled, waiter = (asyncio.create_task(aio.wait_for(status, CALCULATING, DEADLINE)) for _ in range(2))
-        await until(
-            lambda: aio._watchers and len(next(iter(next(iter(aio._watchers.values()))._futures.values()))) == 2
-        )
+        await until(lambda: aio._watchers and len(next(iter(aio._watchers.values())).futures) == 2)
         cancelled.cancel()
         with pytest.raises(asyncio.CancelledError):
             await cancelled
@@ -217,7 +215,7 @@ def test_several_loops_in_several_threads(status: WorkerStatus) -> None:
     for thread in threads:
         thread.start()
     deadline = time.monotonic() + DEADLINE
-    while sum(map(len, (watcher._futures for watcher in aio._watchers.values()))) < 4:
+    while sum(map(len, (watcher.futures for watcher in aio._watchers.values()))) < 4:
         assert time.monotonic() < deadline
         time.sleep(0.001)
     assert len(watchers()) == 1
@@ -396,18 +394,29 @@ class Loop:
             else:
                 raise error
         for future in futures:
-            future.append("completed")
+            future.completed += 1
 
     def is_closed(self) -> bool:
         return self.closed
 
 
-def watcher_of(status: WorkerStatus, *loops: Loop) -> tuple[Any, list[list[str]]]:
+class Future:
+    """A future of such a loop."""
+
+    def __init__(self, loop: Loop) -> None:
+        self.loop, self.completed = loop, 0
+
+    def get_loop(self) -> Loop:
+        return self.loop
+
+
+def watcher_of(status: WorkerStatus, *loops: Loop) -> tuple[Any, list[Future]]:
     """Return a watcher, whose thread does not run, and the future of each loop."""
-    watcher = object.__new__(aio._Watcher)
-    watcher._cell, watcher._count, watcher._has_failed, watcher.has_thread = status._self_cell, 0, False, True
-    futures: list[list[str]] = [[] for _ in loops]
-    watcher._futures = {loop: [future] for loop, future in zip(loops, futures, strict=True)}  # type: ignore[misc]
+    watcher: Any = object.__new__(aio._Watcher)
+    watcher._cell, watcher._count, watcher.has_thread = status._self_cell, 0, True
+    watcher._words = status._self_cell.words
+    futures = [Future(loop) for loop in loops]
+    watcher.futures = set(futures)
     return watcher, futures
 
 
@@ -418,7 +427,7 @@ def test_a_closed_loop_loses_only_its_own_futures(status: WorkerStatus, position
     watcher, futures = watcher_of(status, *loops)
     status.set(CALCULATING)
     assert watcher._look() is False
-    assert [len(future) for future in futures] == [int(index != position) for index in range(3)]
+    assert [future.completed for future in futures] == [int(index != position) for index in range(3)]
     assert watcher._look() is True  # nobody waits any more
 
 
@@ -434,19 +443,21 @@ def test_a_loop_that_fails_is_asked_again_and_hinders_no_other_one(
     for _ in range(2):
         with pytest.raises(type(error)):
             watcher._look()
-        assert [len(future) for future in futures] == [int(index != position) for index in range(3)]
+        assert [future.completed for future in futures] == [int(index != position) for index in range(3)]
     assert watcher._look() is False
-    assert [len(future) for future in futures] == [1, 1, 1]
+    assert [future.completed for future in futures] == [1, 1, 1]
     assert [loop.called for loop in loops] == [3 if index == position else 1 for index in range(3)]
 
 
 def test_the_garbage_collector_may_end_other_waits_while_the_futures_are_completed(status: WorkerStatus) -> None:
     loops = [Loop([]), Loop([]), Loop([])]
     watcher, futures = watcher_of(status, *loops)
-    loops[0].errors.append(lambda: watcher._futures.pop(loops[1]).clear())  # what discard() does for its last one
+    for loop in loops:
+        loop.errors.append(lambda: watcher.futures.discard(futures[1]))
     status.set(CALCULATING)
     assert watcher._look() is False
-    assert [len(future) for future in futures] == [1, 0, 1]
+    assert not watcher.futures
+    assert futures[0].completed == futures[2].completed == 1
 
 
 def test_a_watcher_that_is_not_known_any_more_ends_all_the_same(status: WorkerStatus) -> None:
@@ -471,7 +482,7 @@ def test_who_can_not_have_a_thread_gets_an_error_and_leaves_nothing_behind(
             return
         (watcher,) = aio._watchers.values()
         others.append(asyncio.get_running_loop().create_future())  # somebody waits as well meanwhile
-        watcher.add(others[0], 0)
+        watcher.add(others[0], waiting.Look(status._self_cell, CALCULATING))
         message = "can't start new thread"
         raise RuntimeError(message)
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import enums
 import pytest
 from enums import Perm, PriorityValue, WorkerStatus, WorkerStatusEnum
+from forged import BEGINNING_AT
 from helpers import DEADLINE, SHORT, WRITERS, alarms, held_elsewhere, in_a_thread, interrupt_at_random, is_free, run
 from path_targets import strangers
 
@@ -40,7 +41,8 @@ from multiprocessing_intenum import (
     value_at,
     wait_for,
 )
-from multiprocessing_intenum.by_path import file_lock, open_file
+from multiprocessing_intenum.by_path import file_lock
+from multiprocessing_intenum.locks import open_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -273,7 +275,7 @@ def test_attaching_needs_a_value_that_lives(path: str) -> None:
 def test_who_was_killed_while_beginning_anew_leaves_nothing_that_counts(path: str) -> None:
     WorkerStatus(CALCULATING, at=path)
     with open(path, "r+b") as file:
-        file.seek(64 + 24)
+        file.seek(BEGINNING_AT)
         file.write(b"\1")
     with pytest.raises(FileNotFoundError):
         WorkerStatus(at=SharedFile(path, keep=True))

@@ -108,7 +108,8 @@ def test_an_iterator_has_every_change_since_the_call(status: WorkerStatus) -> No
         status.set(name)
     assert [change.after.name for change in feed] == ["UNAVAILABLE", "IDLE", "CALCULATING"]
     status.set(IDLE)
-    assert list(feed) == []  # it has ended
+    assert [change.after.name for change in feed] == ["IDLE"]  # it can be iterated again, and goes on
+    assert list(feed) == []
 
 
 @pytest.mark.usefixtures("way")
@@ -299,14 +300,14 @@ def test_words_that_make_no_sense_are_an_error_and_no_loop(
 @pytest.mark.parametrize("seconds", [float("nan"), float("inf"), -float("inf"), -1.0, 1e12, 1e300])
 @pytest.mark.parametrize("function", [last_change, history])
 def test_a_time_that_no_clock_has_is_an_error(status: WorkerStatus, function: Any, seconds: float) -> None:
-    status._self_cell.words._write_entry(int(IDLE), 0, at=seconds)
+    status._self_cell.words._write_entry(int(IDLE), 0, at=seconds, mark=words._BEGINNING)
     with pytest.raises(ValueError, match=re.escape(f"the time of the change number 0 is {seconds!r}: {DAMAGED}")):
         function(status)
 
 
 @pytest.mark.parametrize("seconds", [0.0, datetime(9999, 12, 30, tzinfo=timezone.utc).timestamp()])
 def test_the_outermost_times_can_be_shown_in_every_zone(status: WorkerStatus, seconds: float) -> None:
-    status._self_cell.words._write_entry(int(IDLE), 0, at=seconds)
+    status._self_cell.words._write_entry(int(IDLE), 0, at=seconds, mark=words._BEGINNING)
     at = last_change(status).at
     assert at.timestamp() == seconds
     for hours in (-23, 23):

@@ -9,21 +9,31 @@ import pty
 import re
 import select
 import signal
-import struct
 import subprocess
 import sys
 from contextlib import contextmanager
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from enums import Paint, Perm, Priority, PriorityValue, RecordType, WorkerStatus, WorkerStatusEnum
+from forged import describe, forged, made_by_hand
 from helpers import DEADLINE, held_elsewhere
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from path_targets import strangers
+from versions import NewValue, Old, OldStrictValue, OldValue
 
-from multiprocessing_intenum import EnumValue, IntEnumValue, SharedFile, last_change, snapshot, value_at, waiting
+from multiprocessing_intenum import (
+    EnumValue,
+    IntEnumValue,
+    SharedFile,
+    history,
+    last_change,
+    snapshot,
+    value_at,
+    waiting,
+)
 from multiprocessing_intenum.__main__ import main
 from multiprocessing_intenum.by_path import users
 from multiprocessing_intenum.memory import words
@@ -184,9 +194,9 @@ def test_watch_goes_on_with_the_file_that_has_taken_the_name(path: str, status: 
 
 def replaced(path: str, member: WorkerStatusEnum) -> WorkerStatus:
     """Give the name to another file, at once: a program that finds no file of this name ends."""
-    other = WorkerStatus(member, at=f"{path}.other")
+    WorkerStatus(member, at=f"{path}.other")
     os.replace(f"{path}.other", path)
-    return other
+    return WorkerStatus(member, at=path)
 
 
 def status_line(process: subprocess.Popen[str], status: WorkerStatus) -> str:
@@ -197,20 +207,115 @@ def status_line(process: subprocess.Popen[str], status: WorkerStatus) -> str:
     return process.stdout.readline() if select.select([process.stdout], [], [], 0.05)[0] else ""
 
 
-@pytest.mark.parametrize("command", ["watch", "wait"])
-def test_it_ends_if_the_file_is_gone(path: str, show: Any, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
-    status = WorkerStatus(IDLE, at=path)
-    sleep = waiting.Sleeper.sleep
-
-    def lose_the_file(sleeper: waiting.Sleeper, count: int, limit: float) -> None:
+def test_watch_waits_for_a_new_file_and_prints_each_change_of_it(path: str, status: WorkerStatus) -> None:
+    with started("watch", "--json", path) as process:
+        assert process.stdout is not None
+        while "CALCULATING" not in status_line(process, status):
+            pass
         os.unlink(path)
-        sleep(sleeper, count, limit)
+        other = WorkerStatus(IDLE, at=path)
+        other.set(UNAVAILABLE)
+        seen: Any = {}
+        while seen.get("number") != 0:
+            seen = json.loads(process.stdout.readline())
+        assert (seen["before"], seen["after"], seen["pid"]) == (None, "IDLE", os.getpid())
+        assert datetime.fromisoformat(seen["at"]) == history(other)[0].at
+        assert json.loads(process.stdout.readline())["after"] == "UNAVAILABLE"
 
-    monkeypatch.setattr(waiting.Sleeper, "sleep", lose_the_file)
-    code, _, errors = show(command, path, *["CALCULATING"] * (command == "wait"))
-    assert code == 2
-    assert errors.endswith(": there is no shared value here\n")
-    assert status == IDLE
+
+def test_watch_goes_on_from_the_old_file_to_a_new_one_of_a_newer_version(
+    path: str, show: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values: list[Any] = [OldValue("IDLE", at=path)]
+
+    def first() -> None:
+        values[0].set("BUSY")
+        os.unlink(path)
+
+    def second() -> None:
+        values.append(OldStrictValue("UNAVAILABLE", at=path))
+
+    def third() -> None:
+        values.append(NewValue(at=path))
+        values[-1].set("IDLE")
+        values[-1].set("BUSY")
+
+    steps = iter([first, third])
+
+    def sleep(*_: object) -> None:
+        try:
+            next(steps)()
+        except StopIteration:
+            raise KeyboardInterrupt from None
+
+    monkeypatch.setattr(waiting.Sleeper, "sleep", sleep)
+    monkeypatch.setattr("multiprocessing_intenum.__main__.time.sleep", lambda _: second())
+    code, printed, errors = show("watch", path)
+    assert (code, errors) == (0, "")
+    assert [line.split("  ")[1] for line in printed.splitlines()] == [
+        "IDLE -> BUSY",
+        "made UNAVAILABLE",
+        "UNAVAILABLE -> IDLE",
+        "IDLE -> CALCULATING",
+    ]
+
+
+def test_watch_has_the_zone_of_its_times(path: str, status: WorkerStatus) -> None:
+    with started("watch", path) as process:
+        line = ""
+        while not line:
+            line = status_line(process, status)
+        day, moment, *_ = line.split()
+        at = datetime.strptime(f"{day} {moment}", "%Y-%m-%d %H:%M:%S.%f%z")
+        assert abs(at - last_change(status).at) < timedelta(seconds=DEADLINE)
+        assert moment.endswith(f"{datetime.now().astimezone():%z}")
+
+
+def test_watch_knows_the_members_of_a_newer_version(path: str) -> None:
+    status = OldValue("IDLE", at=path)
+    with started("watch", path) as process:
+        assert process.stdout is not None
+        while not select.select([process.stdout], [], [], 0.05)[0]:
+            status.set("BUSY")
+            status.set("IDLE")
+        NewValue(at=path).set("PAUSED")
+        line = ""
+        while "PAUSED" not in line:
+            line = process.stdout.readline()
+        assert " IDLE -> PAUSED  pid " in line
+
+
+def test_get_prints_the_name_and_nothing_else(path: str, show: Any) -> None:
+    assert show("get", path)[0] == 2
+    status = WorkerStatus(IDLE, at=path)
+    assert show("get", path) == (0, "IDLE\n", "")
+    status.set(CALCULATING)
+    assert show("get", path) == (0, "CALCULATING\n", "")
+
+
+def test_transitions_of_the_file_hold_for_the_command_line(path: str, show: Any) -> None:
+    status = OldStrictValue("IDLE", at=path)
+    assert "\nit may go to BUSY\n" in show("show", path)[1]
+    assert json.loads(show("show", path, "--json")[1])["allowed"] == ["BUSY"]
+    code, printed, errors = show("set", path, "UNAVAILABLE")
+    assert (code, printed) == (1, "")
+    assert "from IDLE it goes only to BUSY; with --force it is set all the same" in errors
+    assert status == Old.IDLE
+    assert show("set", path, "UNAVAILABLE", "--force") == (0, "IDLE -> UNAVAILABLE\n", "")
+    assert status == Old.UNAVAILABLE
+    del status
+    unstrict = OldValue("IDLE", at=path)
+    assert json.loads(show("show", path, "--json")[1])["allowed"] is None
+    assert "may go" not in show("show", path)[1]
+    assert unstrict == Old.IDLE
+
+
+def test_a_state_that_goes_nowhere_is_shown(path: str, show: Any) -> None:
+    class Ends(IntEnumValue[Old], transitions={"IDLE": []}): ...
+
+    status = Ends("IDLE", at=path)
+    assert "\nit may go to no other\n" in show("show", path)[1]
+    assert status == Old.IDLE
 
 
 def test_a_reader_that_has_gone_ends_it_without_a_word(path: str, status: WorkerStatus) -> None:
@@ -242,6 +347,30 @@ def test_wait_goes_on_with_the_file_that_has_taken_the_name(path: str, status: W
         other = replaced(path, CALCULATING)
         assert process.wait(DEADLINE) == 0
         assert other == CALCULATING
+
+
+def test_wait_waits_for_the_file(path: str, show: Any) -> None:
+    assert show("wait", path, "IDLE", "--timeout", "0")[:2] == (1, "")
+    code, _, errors = show("wait", path, "IDLE", "--timeout", "0.05")
+    assert (code, errors.endswith(": there is no shared value here\n")) == (1, True)
+    with started("wait", path, "CALCULATING") as process:
+        status = WorkerStatus(IDLE, at=path)
+        assert process.poll() is None
+        status.set(CALCULATING)
+        assert process.wait(DEADLINE) == 0
+
+
+def test_wait_goes_on_if_the_file_is_removed(path: str, status: WorkerStatus) -> None:
+    with started("wait", path, "CALCULATING") as process:
+        os.unlink(path)
+        other = WorkerStatus(CALCULATING, at=path)
+        assert process.wait(DEADLINE) == 0
+        assert other == CALCULATING
+
+
+def test_help_says_what_the_exit_codes_mean() -> None:
+    codes = run("--help").stdout.partition("exit codes:\n")[2]
+    assert re.findall(r"^  (\d+) ", codes, re.MULTILINE) == ["0", "1", "2", "130"]
 
 
 def test_wait_says_that_it_was_not_in_time(path: str, status: WorkerStatus, show: Any) -> None:
@@ -414,21 +543,6 @@ def test_a_flag_that_is_no_int_is_set_by_its_names(path: str, show: Any) -> None
     assert json.loads(show("show", path, "--json")[1])["value"] == 6
 
 
-def described(path: str, change: Any) -> None:
-    """Change the description in a file, which must not become longer than there is room for."""
-    with open(path, "r+b") as file:
-        content = file.read()
-        length, begin = struct.unpack_from("@QQ", content, 64)
-        description = json.loads(content[128 : 128 + length])
-        change(description)
-        text = json.dumps(description).encode()
-        assert len(text) <= begin - 128
-        file.seek(64)
-        file.write(struct.pack("@Q", len(text)))
-        file.seek(128)
-        file.write(text)
-
-
 DAMAGED: dict[str, tuple[Any, str]] = {
     "no values": (lambda found: found.pop("values"), "holds something that this version does not know"),
     "a list of values": (lambda found: found.update(values=["a"]), "holds something that this version does not know"),
@@ -459,7 +573,7 @@ DAMAGED: dict[str, tuple[Any, str]] = {
 @pytest.mark.parametrize(("change", "text"), DAMAGED.values(), ids=DAMAGED)
 def test_a_damaged_description_is_one_line(path: str, show: Any, change: Any, text: str) -> None:
     priority = PriorityValue(Priority.HIGH, at=path)
-    described(path, change)
+    describe(path, change)
     for command in (["show", path], ["set", path, "LOW"], ["wait", path, "LOW", "--timeout", "0"], ["watch", path]):
         code, printed, errors = show(*command)
         assert (code, printed, errors.count("\n")) == (2, "", 1)
@@ -470,7 +584,7 @@ def test_a_damaged_description_is_one_line(path: str, show: Any, change: Any, te
 def test_values_of_any_json_are_shown_as_text(path: str, show: Any) -> None:
     priority = PriorityValue(Priority.HIGH, at=path)
     for value, shown in ((None, None), ([], "[]"), ({}, "{}"), ("(" * 9, "(" * 9), ("\0", "\0"), (-1, -1)):
-        described(path, lambda found, value=value: found["values"].update(HIGH=value))
+        describe(path, lambda found, value=value: found["values"].update(HIGH=value))
         code, printed, errors = show("show", path, "--json")
         assert (code, json.loads(printed)["value"], errors) == (0, shown, "")
     assert show("set", path, "LOW")[:2] == (0, "HIGH -> LOW\n")
@@ -559,11 +673,8 @@ def test_names_that_the_terminal_does_not_know_are_escaped(path: str) -> None:
 def test_a_file_with_anything_in_it_is_one_line(path: str, show: Any) -> None:
     for members, body in (("{}", b""), ('{"_missing_":1}', b""), ('{"IDLE":1}', b"\xff" * 1088), ('{"IDLE":1}', b"")):
         text = f'{{"enum":"X","kind":"ints","members":{members}}}'.encode()
-        begin = (128 + len(text) + 63) // 64 * 64
-        line = f"multiprocessing-intenum file, layout 1, {sys.byteorder}-endian\n".encode().ljust(64, b"\0")
-        header = (line + struct.pack("@QQQQ", len(text), begin, 1088, 0)).ljust(128, b"\0")
         with open(path, "wb") as file:
-            file.write(header + text.ljust(begin - 128) + body.ljust(1088, b"\0"))
+            file.write(forged(text, body.ljust(words.SIZE, b"\0")))
         os.chmod(path, 0o600)
         for command in (["show", path], ["set", path, "IDLE"], ["wait", path, "IDLE", "--timeout", "0"]):
             code, _, errors = show(*command)
@@ -572,17 +683,6 @@ def test_a_file_with_anything_in_it_is_one_line(path: str, show: Any) -> None:
 
 
 # What another program has written
-
-
-def made_by_hand(path: str, description: Any, body: bytes = b"") -> None:
-    """Make a file of any description and body."""
-    text = json.dumps(description).encode()
-    begin = (128 + len(text) + 63) // 64 * 64
-    line = f"multiprocessing-intenum file, layout 1, {sys.byteorder}-endian\n".encode().ljust(64, b"\0")
-    header = (line + struct.pack("@QQQQ", len(text), begin, words.SIZE, 0)).ljust(128, b"\0")
-    with open(path, "wb") as file:
-        file.write(header + text.ljust(begin - 128) + body.ljust(words.SIZE, b"\0"))
-    os.chmod(path, 0o600)
 
 
 EVIL = "\x1b]0;owned\x07\n\u202eEVIL\x9b2J"

@@ -19,9 +19,9 @@ from enums import WorkerStatus, WorkerStatusEnum
 from helpers import DEADLINE, SHORT, Child, held_elsewhere, in_a_thread, is_free
 from path_targets import strangers
 
-from multiprocessing_intenum import SharedFile, exchange, last_change, snapshot, update, value_at
+from multiprocessing_intenum import SharedFile, exchange, last_change, snapshot, update, value_at, wait_for
 from multiprocessing_intenum.by_path import contents, file_lock, life
-from multiprocessing_intenum.by_path.open_file import MAKING, USE, WRITING, GoneError, OpenFile
+from multiprocessing_intenum.locks.open_file import MAKING, USE, WRITING, GoneError, OpenFile
 
 UNAVAILABLE, IDLE, CALCULATING = WorkerStatusEnum
 
@@ -124,6 +124,32 @@ def test_after_all_descriptors_were_closed_a_file_that_has_lost_its_name_is_an_e
         with pytest.raises(FileNotFoundError, match=r"has closed the descriptors .* Make the value after that"):
             status.set(CALCULATING)
         assert snapshot(status) is IDLE
+
+    assert Child(daemon).succeeds()
+
+
+def test_a_program_may_close_them_again_and_again(path: str) -> None:
+    def daemon() -> None:
+        status = WorkerStatus(IDLE, at=path)
+        for number in range(6):
+            close_all(Path(path).parent)
+            status.set(CALCULATING if number % 2 == 0 else IDLE)
+            assert exchange(status, UNAVAILABLE) is not UNAVAILABLE
+            assert last_change(status).number == 2 * number + 2
+        assert is_free(status.get_lock())
+
+    assert Child(daemon).succeeds()
+
+
+def test_whether_the_file_has_its_name_is_known_without_descriptors_too(path: str) -> None:
+    def daemon() -> None:
+        status = WorkerStatus(IDLE, at=path)
+        close_all(Path(path).parent)
+        assert wait_for(status, IDLE, timeout=0) is IDLE
+        os.unlink(path)
+        with pytest.raises(FileNotFoundError, match="the file was removed or replaced"):
+            wait_for(status, IDLE, timeout=0)
+        assert status == IDLE
 
     assert Child(daemon).succeeds()
 
@@ -274,12 +300,14 @@ def opened_anew(path: str) -> Any:
         life._opened.update(known)
 
 
-def test_what_ends_with_the_interpreter_is_left_to_the_kernel(path: str) -> None:
+def test_what_ends_with_the_interpreter_is_left_to_the_kernel(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The globals of the module are gone by then."""
     lock: Any = WorkerStatus(IDLE, at=path).get_lock()
-    lock.acquire()
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.is_finalizing", lambda: True)
+        lock.acquire()
     (turn,) = lock._turns.values()
-    turn.end.__callback__(None, lambda: True)
+    turn.end.__callback__(None)
     assert lock._is_mine()
     lock.release()
 
@@ -687,3 +715,64 @@ def test_handlers_that_interrupt_each_other_in_release_leave_it_free(
         assert stranger.ask("status.get_lock().release()") == "None"
         status.set(UNAVAILABLE)
         assert stranger.ask("status.get_lock().acquire(False)") == "True"
+
+
+# The short way of a write
+
+
+def test_a_write_wakes_those_that_sleep(path: str) -> None:
+    status = WorkerStatus(IDLE, at=path)
+    for member in (CALCULATING, IDLE):
+        status._self_cell.words.sleepers[()] = 1
+        status.set(member)
+        assert status._self_cell.words.sleepers[()] == 0  # nobody was there
+
+
+def test_a_write_whose_opening_another_thread_takes_uses_another_one(path: str) -> None:
+    class Taken(list[Any]):
+        """Another thread is faster, and takes the last one."""
+
+        def pop(self, *_: Any) -> Any:
+            self.clear()
+            raise IndexError
+
+    status = WorkerStatus(IDLE, at=path)
+    lock: Any = status.get_lock()
+    status.set(IDLE)
+    lock._idle = Taken(lock._idle)
+    status.set(CALCULATING)
+    assert status == CALCULATING
+    assert len(lock._idle) == 1
+    lock._idle = list(lock._idle)
+    assert is_free(lock)
+
+
+@pytest.mark.parametrize("is_closed", [False, True])
+def test_a_path_that_this_process_may_not_look_at_is_no_reason_to_complain(path: str, is_closed: bool) -> None:
+    """It has dropped its rights since it made the value."""
+
+    def use() -> None:
+        status, lstat = WorkerStatus(IDLE, at=path), os.lstat
+
+        def refuse(name: Any) -> os.stat_result:
+            if name == path:
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), name)
+            return lstat(name)
+
+        status.set(CALCULATING)
+        os.lstat = refuse
+        if is_closed:
+            close_all(Path(path).parent)
+        else:
+            os.utime(path)
+            status.set(IDLE)
+        assert wait_for(status, IDLE if not is_closed else CALCULATING, timeout=0)
+        os.unlink(path)
+        if is_closed:  # it can not know
+            assert wait_for(status, CALCULATING, timeout=0)
+            return
+        for look in (lambda: status.set(IDLE), lambda: wait_for(status, IDLE, timeout=0)):
+            with pytest.raises(FileNotFoundError, match="the file was removed or replaced"):
+                look()
+
+    assert Child(use).succeeds()

@@ -23,7 +23,7 @@ from helpers import DEADLINE, SAFE_LOCKS, SHORT, TIMED_WRITERS, Child, held_else
 from process_targets import run_in_a_thread, wait_in_a_loop
 
 from multiprocessing_intenum import IntEnumValue, aio, compare_and_set, exchange, fork, last_change, snapshot, update
-from multiprocessing_intenum.by_path.open_file import MAKING, OpenFile
+from multiprocessing_intenum.locks.open_file import MAKING, OpenFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable

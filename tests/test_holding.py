@@ -28,7 +28,6 @@ from helpers import (
 )
 
 from multiprocessing_intenum import RobustRLock, compare_and_set, snapshot, update
-from multiprocessing_intenum.locks import holding
 from multiprocessing_intenum.locks.execution import execution
 from multiprocessing_intenum.locks.holding import ThreadsLock
 
@@ -465,15 +464,17 @@ def test_the_end_of_a_thread_gives_back_only_what_it_has() -> None:
     lock = ThreadsLock()
     assert lock.acquire()
     another = in_a_thread(execution)
-    holding._end(weakref.ref(lock), another)
+    lock.give_back(another)
     assert lock.is_mine()
-    holding._end(weakref.ref(lock), execution())
+    lock.give_back(execution())
     assert is_free(lock)
+    assert lock.acquire()
+    (_, end) = lock._owner["owner"]
     gone = weakref.ref(lock)
     del lock
     gc.collect()
     assert gone() is None
-    holding._end(gone, execution())
+    end.__callback__(end)  # type: ignore[misc]
 
 
 def test_one_that_did_not_leave_the_queue_keeps_nobody_out() -> None:
@@ -541,12 +542,17 @@ if sys.platform != "win32":  # which has no timer for a signal
             interrupt_at_random(take_and_release, lambda: in_a_thread(lambda: lock.acquire(timeout=DEADLINE)))
 
 
-def test_a_threads_lock_that_ends_with_the_interpreter_does_nothing() -> None:
+def test_a_threads_lock_that_ends_with_the_interpreter_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """The globals of the module are gone by then."""
     lock = ThreadsLock()
-    assert lock.acquire()
-    (me, end) = lock._owner["owner"]
-    assert end.__callback__ is not None
-    holding._end(weakref.ref(lock), me, lambda: True)
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.is_finalizing", lambda: True)
+        assert lock.acquire()
+    (_, end) = lock._owner["owner"]
+    end.__callback__(end)  # type: ignore[misc]
     assert lock.is_mine()
     lock.release()
+    assert lock.acquire()
+    (_, end) = lock._owner["owner"]
+    end.__callback__(end)  # type: ignore[misc]
+    assert not lock.is_mine()

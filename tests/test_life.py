@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import errno
 import fcntl
+import json
 import mmap
 import os
 import random
@@ -22,14 +23,15 @@ from typing import Any
 
 import pytest
 from enums import FrutEnum, WorkerStatus, WorkerStatusEnum
+from forged import BEGINNING_AT, BODY_AT, LINE, PLACE_AT, SIZE_AT, changed, forged, number, place, text_in, with_text
 from helpers import DEADLINE, in_a_thread
 from path_targets import strangers
 
 from multiprocessing_intenum import EnumValue, IntEnumValue, SharedFile, history, last_change, snapshot
 from multiprocessing_intenum.by_path import contents, life, open_file
-from multiprocessing_intenum.by_path.open_file import MAKING, USE, OpenFile
 from multiprocessing_intenum.enums.members import members_of
 from multiprocessing_intenum.enums.schema import description_of_enum
+from multiprocessing_intenum.locks.open_file import MAKING, USE, OpenFile
 
 UNAVAILABLE, IDLE, CALCULATING = WorkerStatusEnum
 
@@ -96,30 +98,11 @@ def test_it_is_one_page_with_the_mode_that_was_asked_for(path: Path) -> None:
         os.umask(before)
     info = path.stat()
     assert (stat.S_IMODE(info.st_mode), info.st_size, info.st_blocks * 512) == (0o664, mmap.PAGESIZE, mmap.PAGESIZE)
-    assert path.read_bytes().startswith(LINE + b"\n")
+    assert path.read_bytes().startswith(LINE)
     assert status == IDLE
 
 
-LINE = f"multiprocessing-intenum file, layout 1, {sys.byteorder}-endian".encode()
 OTHER_ORDER = {b"little": b"big", b"big": b"little"}[sys.byteorder.encode()]
-
-
-def changed(content: bytes, at: int, to: bytes) -> bytes:
-    return content[:at] + to + content[at + len(to) :]
-
-
-def with_text(content: bytes, text: bytes) -> bytes:
-    """Replace the description."""
-    return changed(changed(content, 64, struct.pack("@Q", len(text))), 128, text)
-
-
-def with_header(text: bytes) -> bytes:
-    """A file of any description, and a body."""
-    begin = (128 + len(text) + 63) // 64 * 64
-    line = (LINE + b"\n").ljust(64, b"\0")
-    return (
-        (line + struct.pack("@QQQQ", len(text), begin, 64, 0)).ljust(128, b"\0") + text.ljust(begin - 128) + bytes(64)
-    )
 
 
 FOREIGN: dict[str, Any] = {
@@ -128,15 +111,17 @@ FOREIGN: dict[str, Any] = {
     "a part of our magic": lambda content: content[:20],
     "a part of the header": lambda content: content[:100],
     "no body": lambda content: content[:512],
-    "another layout": lambda content: content.replace(b"layout 1", b"layout 2", 1),
+    "another layout": lambda content: content.replace(b"layout 2", b"layout 1", 1),
     "another byte order": lambda content: content.replace(sys.byteorder.encode(), OTHER_ORDER, 1),
     "no end of the line": lambda content: changed(content, 50, b"x" * 20),
-    "a description that is too long": lambda content: changed(content, 64, b"\xff" * 8),
-    "a body elsewhere": lambda content: changed(content, 72, struct.pack("@Q", 2**40)),
-    "a body that is not aligned": lambda content: changed(content, 72, struct.pack("@Q", 257)),
-    "a body that is too long": lambda content: changed(content, 80, struct.pack("@Q", 2**63)),
-    "JSON that is too deep": lambda content: with_header(b"[" * 100_000),
-    "no JSON": lambda content: changed(content, 128, b"\xff"),
+    "a description that is too long": lambda content: changed(content, PLACE_AT, b"\xff" * 8),
+    "a description elsewhere": lambda content: changed(content, PLACE_AT, place(2**30, len(text_in(content)))),
+    "a description in the header": lambda content: changed(content, PLACE_AT, place(0, 64)),
+    "a description in the body": lambda content: changed(content, PLACE_AT, place(BODY_AT, 64)),
+    "no description": lambda content: changed(content, PLACE_AT, bytes(8)),
+    "a body that is too long": lambda content: changed(content, SIZE_AT, number(2**63)),
+    "JSON that is too deep": lambda content: forged(b"[" * 100_000),
+    "no JSON": lambda content: with_text(content, b"\xff"),
     "JSON of something else": lambda content: with_text(content, b"[1, 2]"),
 }
 
@@ -156,13 +141,23 @@ def test_what_is_not_ours_is_refused_and_left_as_it_is(path: Path, spoil: Any, o
     assert os.listdir(path.parent) == ["status"]
 
 
+def with_more(content: bytes, **more: Any) -> bytes:
+    """Return the content of a file with more in its description."""
+    return with_text(content, json.dumps({**json.loads(text_in(content)), **more}).encode())
+
+
 UNKNOWN: dict[str, Any] = {
-    "a body that is too short": lambda content: changed(content, 80, struct.pack("@Q", 8)),
+    "a body that is too short": lambda content: changed(content, SIZE_AT, number(8)),
     "an object of something else": lambda content: with_text(content, b"{}"),
     "members that are a list": lambda content: with_text(content, b'{"enum":"X","kind":"ints","members":[1]}'),
     "numbers that are text": lambda content: with_text(content, b'{"enum":"X","kind":"ints","members":{"IDLE":"1"}}'),
     "no kind": lambda content: with_text(content, b'{"enum":"X","members":{"IDLE":1}}'),
     "a name that is a number": lambda content: with_text(content, b'{"enum":5,"kind":"ints","members":{"IDLE":1}}'),
+    "aliases that are a text": lambda content: with_more(content, aliases="IDLE"),
+    "transitions that are a list": lambda content: with_more(content, transitions=[1, 2]),
+    "transitions from a name": lambda content: with_more(content, transitions={"IDLE": [1]}),
+    "transitions to a number": lambda content: with_more(content, transitions={"1": 2}),
+    "transitions to a name": lambda content: with_more(content, transitions={"-1": ["IDLE"]}),
 }
 
 
@@ -264,7 +259,7 @@ def test_another_error_of_the_file_system_is_told_as_it_is(path: Path, monkeypat
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     monkeypatch.setattr(os, "posix_fallocate", refuse)
-    with pytest.raises(OSError, match=f"^{re.escape(str(OSError(errno.EIO, os.strerror(errno.EIO))))}$"):
+    with pytest.raises(OSError, match=f"^{re.escape(str(OSError(errno.EIO, os.strerror(errno.EIO), str(path))))}$"):
         WorkerStatus(IDLE, at=path)
     assert not os.listdir(path.parent)
 
@@ -331,11 +326,10 @@ def test_the_package_can_be_loaded_without_the_modules_of_posix() -> None:
 
 def test_words_that_nobody_wrote_are_damaged(path: Path) -> None:
     content = made(path)
-    begin = struct.unpack_from("@Q", content, 72)[0]
-    path.write_bytes(changed(content, begin + 8, b"\5"))  # a count whose entry is another one's
+    path.write_bytes(changed(content, BODY_AT + 8, b"\5"))  # a count whose entry is another one's
     with pytest.raises(ValueError, match="is damaged"):
         WorkerStatus(IDLE, at=SharedFile(path, keep=True))
-    path.write_bytes(changed(content, begin, b"\3"))  # a writer was killed before he counted his change
+    path.write_bytes(changed(content, BODY_AT, b"\3"))  # a writer was killed before he counted his change
     assert WorkerStatus(IDLE, at=path) == IDLE
     assert last_change(WorkerStatus(IDLE, at=path)).number == 0
 
@@ -451,7 +445,7 @@ def test_who_was_faster_in_making_it_wins(path: Path, monkeypatch: pytest.Monkey
 
 
 def test_what_a_killed_maker_has_left_is_used_or_removed(path: Path) -> None:
-    for half in (b"", b"multiprocessing-intenum file, layout 1"):  # killed while it was filled
+    for half in (b"", LINE[:40]):  # killed while it was filled
         temporary(path).write_bytes(half)
         status = WorkerStatus(IDLE, at=path)
         assert os.listdir(path.parent) == ["status"]
@@ -594,7 +588,7 @@ def test_an_enum_that_no_file_can_describe_is_refused_when_the_value_is_made(pat
     with pytest.raises(ValueError, match=r"Can not describe '<enum 'odd'>' .* value of A fails with ZeroDivisionError"):
         EnumValue(odd.A, at=path)
     long = enum.Enum("long", {"A": "x" * contents._LONGEST_TEXT})
-    with pytest.raises(ValueError, match=r"take 16,777,\d+ bytes, more than the 16,777,216 allowed"):
+    with pytest.raises(ValueError, match=r"take 16,777,\d+ bytes, more than the 16,777,215 allowed"):
         EnumValue(long.A, at=path)
     assert os.listdir(path.parent) == []
 
@@ -716,7 +710,7 @@ def test_another_object_is_described_by_its_repr_or_its_type_and_counts_as_the_s
 @pytest.mark.parametrize("keep", [False, True])
 def test_a_value_that_a_killed_process_was_beginning_anew_can_not_be_gone_on_with(path: Path, keep: bool) -> None:
     content = made(path)
-    path.write_bytes(changed(content, 64 + 24, b"\1"))
+    path.write_bytes(changed(content, BEGINNING_AT, b"\1"))
     with pytest.raises(FileNotFoundError) as caught:
         WorkerStatus(at=SharedFile(path, keep=keep))
     assert ("keep=True" in str(caught.value)) is not keep
@@ -727,11 +721,10 @@ def test_a_value_that_a_killed_process_was_beginning_anew_can_not_be_gone_on_wit
 
 def test_a_count_that_nobody_can_have_reached_is_damage_and_begun_anew(path: Path) -> None:
     content = made(path)
-    begin = struct.unpack_from("@Q", content, 72)[0]
     for settled in (b"\2", b"\3"):
-        broken = changed(content, begin + 8, b"\xff" * 8)
-        broken = changed(broken, begin + 64 + 31 * 32 + 16, b"\xff" * 8)  # its entry
-        path.write_bytes(changed(broken, begin + 24, settled))
+        broken = changed(content, BODY_AT + 8, b"\xff" * 8)
+        broken = changed(broken, BODY_AT + 64 + 31 * 32 + 16, b"\xff" * 8)  # its entry
+        path.write_bytes(changed(broken, BODY_AT + 24, settled))
         with pytest.raises(ValueError, match="is damaged: stop the processes that use it, and remove it"):
             WorkerStatus(at=SharedFile(path, keep=True))
         status = WorkerStatus(CALCULATING, at=path)

@@ -371,7 +371,7 @@ def in_memory_again(status: Any) -> Any:
     """Return another value on the same memory, as a child has that was sent one twice."""
     cell = status._self_cell
     other = type(status)(snapshot(status))
-    other._attach(Cell(cell.members, memoryview(cell._block), cell.lock))
+    other._attach(Cell(cell.members, memoryview(cell._block), cell.lock, cell.rules))
     return other
 
 

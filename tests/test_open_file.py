@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from multiprocessing_intenum import fork
-from multiprocessing_intenum.by_path import open_file
-from multiprocessing_intenum.by_path.open_file import MAKING, USE, GoneError, OpenFile, private
+from multiprocessing_intenum.locks import open_file
+from multiprocessing_intenum.locks.open_file import MAKING, USE, GoneError, OpenFile, private
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

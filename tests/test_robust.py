@@ -93,14 +93,14 @@ def kill_a_holder(lock: RobustRLock) -> None:
 
 
 def without_functions(monkeypatch: pytest.MonkeyPatch, *missing: str) -> None:
-    function = pthread._function
+    function = ctypes.CDLL.__getitem__
 
     def one_of_the_others(library: ctypes.CDLL, name: str) -> Callable[..., int]:
         if name in missing:
             raise AttributeError(name)
         return function(library, name)
 
-    monkeypatch.setattr(pthread, "_function", one_of_the_others)
+    monkeypatch.setattr(ctypes.CDLL, "__getitem__", one_of_the_others)
     monkeypatch.setattr(robust, "pthread", pthread.pthread.__wrapped__)  # without its cache
 
 
@@ -900,10 +900,10 @@ def test_a_write_under_a_mutex_that_is_lost_for_good_is_an_error_by_its_name() -
 def test_attributes_that_the_c_library_refuses_are_an_error_with_its_cause(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    function = pthread._function
+    function = ctypes.CDLL.__getitem__
     monkeypatch.setattr(
-        pthread,
-        "_function",
+        ctypes.CDLL,
+        "__getitem__",
         lambda library, asked: (lambda *_: errno.EINVAL) if asked == name else function(library, asked),
     )
     with pytest.raises(NotImplementedError, match="robust mutex") as caught:

@@ -19,11 +19,10 @@ if TYPE_CHECKING:
 IDLE = WorkerStatusEnum.IDLE
 
 
-class Grown(enum.IntEnum):
+class Other(enum.IntEnum):
     UNAVAILABLE = 1
     IDLE = 2
-    CALCULATING = 3
-    PAUSED = 4
+    CALCULATING = 4
 
 
 @pytest.fixture
@@ -124,7 +123,7 @@ def test_they_are_named_for_a_text() -> None:
 
 
 @pytest.mark.parametrize("keep", [False, True])
-def test_another_version_of_the_enum_names_those_that_use_the_older_one(path: str, keep: bool) -> None:
+def test_an_enum_that_does_not_go_together_names_those_that_use_the_other_one(path: str, keep: bool) -> None:
     what = "remove it, because it is kept" if keep else "then start with the new version"
     with strangers(2) as each:
         for stranger in each:
@@ -133,13 +132,13 @@ def test_another_version_of_the_enum_names_those_that_use_the_older_one(path: st
         with pytest.raises(
             ValueError, match=rf"use this one \(processes {one} and {other}\), and {what}\. It was left"
         ):
-            IntEnumValue[Grown]("IDLE", at=SharedFile(path, keep=keep))
+            IntEnumValue[Other]("IDLE", at=SharedFile(path, keep=keep))
 
 
 def test_this_process_may_be_the_one(path: str) -> None:
     status = WorkerStatus(IDLE, at=path)
     with pytest.raises(ValueError, match=rf"use this one \(this process, {os.getpid()}\), and then"):
-        IntEnumValue[Grown]("IDLE", at=path)
+        IntEnumValue[Other]("IDLE", at=path)
     assert status == IDLE
 
 
@@ -147,7 +146,7 @@ def test_if_nobody_is_known_the_text_is_as_before(path: str, monkeypatch: pytest
     status = WorkerStatus(IDLE, at=path)
     monkeypatch.setattr(users, "_PROC", f"{path}-not-there")
     with pytest.raises(ValueError, match="stop all processes that use this one, and then start with the new version"):
-        IntEnumValue[Grown]("IDLE", at=path)
+        IntEnumValue[Other]("IDLE", at=path)
     assert status == IDLE
 
 
@@ -161,6 +160,6 @@ def test_words_that_are_damaged_and_another_layout_name_them_too(path: str) -> N
         with open(path, "r+b") as file:
             content = file.read()
             file.seek(0)
-            file.write(content[:64].replace(b"layout 1", b"layout \x1b"))
+            file.write(content[:64].replace(b"layout 2", b"layout \x1b"))
         with pytest.raises(ValueError, match=rf"it has layout \\x1b, \w+-endian, expected .*; {users_now}"):
             WorkerStatus(at=path)

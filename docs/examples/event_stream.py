@@ -24,8 +24,9 @@ async def events(status, last_id=-1):
             yield text_of(change)
             last_id = change.number
     async for change in feed:
-        if change.number > last_id:
+        if change.number > last_id or change.number == 0:  # by path, 0 says that the value was begun anew
             yield text_of(change)
+            last_id = change.number
 
 
 def text_of(change):

@@ -1,10 +1,11 @@
 """How the file of a value by path is made, opened, and begun anew.
 
-Only two things in a file ever change: its body, and the mark in its header that the body is being begun anew. A file is
-filled under a temporary name, and gets its own name when it is complete. A process that makes it, begins to use it or
-begins it anew holds the kernel's lock on MAKING meanwhile, so only one process does so at a time. A process that uses
-it holds a shared lock on USE, which it takes while it holds MAKING. So a process that holds MAKING, and finds USE free,
-knows that nobody uses the file. If a process dies, the kernel frees its locks.
+Only three things in a file ever change: its body, the mark in its header that the body is being begun anew, and its
+description, if a larger version of the enum or other transitions come. A file is filled under a temporary name, and
+gets its own name when it is complete. A process that makes it, begins to use it or begins it anew holds the kernel's
+lock on MAKING meanwhile, so only one process does so at a time. A process that uses it holds a shared lock on USE,
+which it takes while it holds MAKING. So a process that holds MAKING, and finds USE free, knows that nobody uses the
+file. If a process dies, the kernel frees its locks.
 """
 
 from __future__ import annotations
@@ -16,33 +17,34 @@ import struct
 import sys
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, TypeVar, cast
 
 from multiprocessing_intenum import fork
 from multiprocessing_intenum.by_path.contents import (
-    LINE,
+    BODY_AT,
     MAGIC,
     Contents,
     Header,
-    content_of,
-    difference,
+    begin_anew,
+    describe,
     found_file,
+    place_of_description,
     read_header,
-    refuse_other,
     refuse_windows,
-    set_beginning,
 )
 from multiprocessing_intenum.by_path.file_lock import PATIENCE, FileLock
-from multiprocessing_intenum.by_path.open_file import MAKING, USE, OpenFile, private
 from multiprocessing_intenum.by_path.shared_file import SharedFile
 from multiprocessing_intenum.locks.execution import execution
+from multiprocessing_intenum.locks.open_file import MAKING, USE, OpenFile, private
 from multiprocessing_intenum.memory import keepalive
 
-__all__ = ["open_file", "while_nobody_begins"]
+__all__ = ["describe_anew", "description_in", "open_file", "while_nobody_begins"]
 
 R = TypeVar("R")
+
+_ANYTHING = Contents({}, 0, None, None)
 
 # The files that this process has open, by device, inode, and whether they are read-only. If such a file is opened once
 # more, it is the same memory under the same lock.
@@ -83,29 +85,27 @@ def open_file(
     try:
         _opening.add(me)
         while True:
-            lock = _try_to_open(file, contents, deadline, is_user=is_user)
+            lock = _try_to_open(file, contents or _ANYTHING, deadline, is_user=is_user)
             if lock is not None:
                 return lock
     finally:
         _opening.discard(me)
 
 
-def _try_to_open(file: SharedFile, contents: Contents | None, deadline: float, *, is_user: bool) -> FileLock | None:
+def _try_to_open(file: SharedFile, contents: Contents, deadline: float, *, is_user: bool) -> FileLock | None:
     opened = found_file(file)
     if opened is None:
-        if contents is None or contents.begin is None or file.readonly:
+        if contents.begin is None or file.readonly:
             message = "there is no shared value here yet: start the process that makes it, with a first value"
             raise FileNotFoundError(errno.ENOENT, message, file.path)
         return _make(file, contents, None, deadline)
+    lock = None
     try:
         lock = _attach(opened, file, contents, deadline, is_user=is_user)
-        if lock is None:
-            opened.close()
         return lock
-    except BaseException:
-        # Close it now: if this exception is kept, its traceback would keep the file in use.
-        opened.close()
-        raise
+    finally:
+        if lock is None:  # after an exception too: if that is kept, its traceback would keep the file in use
+            opened.close()
 
 
 def while_nobody_begins(lock: FileLock, action: Callable[[], R], deadline: float) -> R:
@@ -127,6 +127,23 @@ def while_nobody_begins(lock: FileLock, action: Callable[[], R], deadline: float
     return _while_making(lock.open_again(), step, deadline)
 
 
+def description_in(lock: FileLock) -> Mapping[str, Any]:
+    """Return the present description of an open file. For the errors see `contents.read_header`."""
+    if place_of_description(lock.body)[()] != lock.described[0]:
+        header = read_header(lock.opened().fd, lock.path)
+        lock.described = header.place, header.description
+    return lock.described[1]
+
+
+def describe_anew(lock: FileLock, description: Mapping[str, Any], deadline: float) -> None:
+    """Describe a file that is in use. For the errors see `while_nobody_begins`."""
+    if description_in(lock) != description:
+        maker = lock.open_again()
+        _while_making(
+            maker, lambda: describe(maker.fd, lock.path, read_header(maker.fd, lock.path), description), deadline
+        )
+
+
 def _while_making(maker: OpenFile, action: Callable[[], R], deadline: float) -> R:
     """Lock MAKING by an opening, call a function, and close the opening.
 
@@ -146,66 +163,89 @@ def _while_making(maker: OpenFile, action: Callable[[], R], deadline: float) -> 
 
 
 def _attach(
-    opened: OpenFile, file: SharedFile, contents: Contents | None, deadline: float, *, is_user: bool
+    opened: OpenFile, file: SharedFile, contents: Contents, deadline: float, *, is_user: bool
 ) -> FileLock | None:
     """Return the lock of an open file, or None if the file has lost its name meanwhile."""
-    lock = _known(opened, file, contents)
+    lock = _known(opened, file, contents, is_making=False)
     if lock is not None:
         return lock
     if file.readonly or not is_user:
-        header = read_header(opened.fd, file)
-        refuse_other(header, file, contents)
+        header = read_header(opened.fd, file.path)
+        contents.refuse_other(header, file)
         return _lock_of(opened, file, _mapped(opened, file, header), is_user=False)
     maker = private(lambda: opened.again(os.O_RDWR))
     return _while_making(maker, lambda: _use(opened, file, contents, deadline), deadline)
 
 
-def _known(opened: OpenFile, file: SharedFile, contents: Contents | None) -> FileLock | None:
-    """If this process has the file open under another opening, close this one, and return the lock of that one."""
+def _known(opened: OpenFile, file: SharedFile, contents: Contents, *, is_making: bool) -> FileLock | None:
+    """If this process has the file open under another opening, close this one, and return the lock of that one.
+
+    Return None if it has not, if that one has lost its name, or if the file has to be described anew and MAKING is not
+    locked.
+    """
     lock = _opened.get((*opened.identity, file.readonly))
     if lock is None:
         return None
     try:
-        refuse_other(read_header(opened.fd, file), file, contents)
+        if not lock.is_named():  # the file has another name now: those that used the old one are to learn of it
+            return None
+        header = read_header(opened.fd, file.path)
+        contents.refuse_other(header, file)
+        if not file.readonly and not _describe_grown(opened.fd, file.path, header, contents.grown, is_making=is_making):
+            return None
         opened.close()
         return lock
     finally:
         del lock  # if an error is kept, its traceback must not keep the lock
 
 
-def _use(opened: OpenFile, file: SharedFile, contents: Contents | None, deadline: float) -> FileLock | None:
+def _describe_grown(
+    fd: int,
+    path: str,
+    header: Header,
+    grown: Callable[[Mapping[str, Any]], Mapping[str, Any]],
+    *,
+    is_making: bool = True,
+) -> bool:
+    """Describe the file anew, if there is more to say. Return False if so, but MAKING is not locked."""
+    description = grown(header.description)
+    if description is not header.description:
+        if not is_making:
+            return False
+        describe(fd, path, header, description)
+    return True
+
+
+def _use(opened: OpenFile, file: SharedFile, contents: Contents, deadline: float) -> FileLock | None:
     """Go on with the value, or begin it anew. MAKING is locked, so no other process begins to use it meanwhile."""
     if not opened.is_named():
         return None
-    lock = _known(opened, file, contents)  # another thread was faster
+    lock = _known(opened, file, contents, is_making=True)  # another thread was faster
     if lock is not None:
         return lock
-    header = read_header(opened.fd, file)
-    is_over = not opened.is_locked(USE)
-    if is_over and not (file.keep and not header.is_beginning):
-        if contents is None or contents.begin is None:
+    header = read_header(opened.fd, file.path)
+    is_over = not opened.is_locked(USE) and (header.is_beginning or not file.keep)
+    if is_over and contents.begin is None:
+        message = (
+            "no process uses the shared value here, so it is over: start the process that makes it, with a "
+            "first value, or give SharedFile(..., keep=True) to go on with what is there"
+        )
+        if file.keep:
             message = (
-                "no process uses the shared value here, so it is over: start the process that makes it, with a "
-                "first value, or give SharedFile(..., keep=True) to go on with what is there"
+                "what is here is not whole, because the process that began it anew was killed: start the process "
+                "that makes it, with a first value"
             )
-            if file.keep:
-                message = (
-                    "what is here is not whole, because the process that began it anew was killed: start the process "
-                    "that makes it, with a first value"
-                )
-            raise FileNotFoundError(errno.ENOENT, message, file.path)
-        if not file.keep and difference(header, contents):
-            lock = _make(file, contents, opened, deadline)
-            opened.close()
-            return lock
-        refuse_other(header, file, contents)
-        body = _mapped(opened, file, header)
-        set_beginning(opened.fd, True)
-        contents.begin(body, False)
-        set_beginning(opened.fd, False)
+        raise FileNotFoundError(errno.ENOENT, message, file.path)
+    if is_over and not file.keep and contents.difference(header):
+        lock = _make(file, contents, opened, deadline)
+        opened.close()
+        return lock
+    contents.refuse_other(header, file)
+    body = _mapped(opened, file, header)
+    if is_over:
+        begin_anew(opened.fd, file.path, header, contents, body)
     else:
-        refuse_other(header, file, contents)
-        body = _mapped(opened, file, header)
+        _describe_grown(opened.fd, file.path, header, contents.grown)
     if not opened.lock(USE, exclusive=False):
         message = "another program has locked this file as this library never does: stop that program"
         raise OSError(errno.EAGAIN, message, file.path)
@@ -231,9 +271,9 @@ def _mapped(opened: OpenFile, file: SharedFile, header: Header) -> memoryview:
     """Return the body of the file, in memory that it shares with all processes that have the file open."""
     protection = mmap.PROT_READ if file.readonly else mmap.PROT_READ | mmap.PROT_WRITE
     keep_none: Any = {"trackfd": False} if sys.version_info >= (3, 13) else {}  # CPython 78502
-    mapped = _Memory(opened.fd, header.start + header.size, mmap.MAP_SHARED, protection, **keep_none)
+    mapped = _Memory(opened.fd, BODY_AT + header.size, mmap.MAP_SHARED, protection, **keep_none)
     mapped.file = opened
-    return memoryview(mapped)[header.start : header.start + header.size]
+    return memoryview(mapped)[BODY_AT:]
 
 
 def _lock_of(opened: OpenFile, file: SharedFile, body: memoryview, *, is_user: bool = True) -> FileLock:
@@ -247,11 +287,7 @@ def _lock_of(opened: OpenFile, file: SharedFile, body: memoryview, *, is_user: b
 def _make(file: SharedFile, contents: Contents, replaced: OpenFile | None, deadline: float) -> FileLock | None:
     """Make the file, and mark it as in use. Return its lock, or None if the caller has to look at the path again.
 
-    Args:
-        file: the file.
-        contents: what it is to hold.
-        replaced: the file that has this name, if it has another description and nobody uses it.
-        deadline: until when to wait for another process that makes it, by `time.monotonic`.
+    `replaced` is the file that has this name, if it has another description and nobody uses it.
     """
     path = _temporary(file.path)
     try:
@@ -260,32 +296,28 @@ def _make(file: SharedFile, contents: Contents, replaced: OpenFile | None, deadl
         _remove_leftover(path, replaced, deadline)
         return None
 
-    def fill_and_use() -> FileLock | None:
-        # Another maker may have taken it for a leftover, or may have been faster.
-        header = _put_in_place(made, file, contents, replaced) if made.is_named() else None
-        return None if header is None else _lock_of(made, file, _mapped(made, file, header))
-
+    lock = None
     try:
         _forbid_copy_on_write(made.fd)
-        lock = _while_making(private(lambda: made.again(os.O_RDWR)), fill_and_use, deadline)
-    except BaseException:
-        made.close()
-        raise
-    if lock is None:
-        made.close()
-    return lock
+        maker = private(lambda: made.again(os.O_RDWR))
+        lock = _while_making(maker, lambda: _put_in_place(made, file, contents, replaced), deadline)
+        return lock
+    finally:
+        if lock is None:
+            made.close()
 
 
-def _put_in_place(made: OpenFile, file: SharedFile, contents: Contents, replaced: OpenFile | None) -> Header | None:
-    """Fill the temporary file, and give it its name. Return its header, or None if another process was faster.
+def _put_in_place(made: OpenFile, file: SharedFile, contents: Contents, replaced: OpenFile | None) -> FileLock | None:
+    """Fill the temporary file, and give it its name. Return its lock, or None if another process was faster.
 
     The temporary name is gone afterwards, also after an error.
     """
     temporary = made.path
+    if not made.is_named():  # another maker has taken it for a leftover
+        return None
     try:
         # The temporary file is there by now, so the path is a good one: this call may make the row of a record.
-        content, header = content_of(contents)
-        _fill(made.fd, content, file)
+        header = contents.fill(made.fd, file)
         os.fchmod(made.fd, file.mode)
         made.lock(USE, exclusive=False)
         os.fsync(made.fd)  # else a power cut may leave the name with a file of zeros
@@ -299,7 +331,7 @@ def _put_in_place(made: OpenFile, file: SharedFile, contents: Contents, replaced
         with suppress(FileNotFoundError):  # renamed
             os.unlink(temporary)
     made.path = file.path
-    return header
+    return _lock_of(made, file, _mapped(made, file, header))
 
 
 def _link(temporary: str, path: str) -> None:
@@ -330,34 +362,6 @@ def _forbid_copy_on_write(fd: int) -> None:
         with suppress(OSError):
             (flags,) = struct.unpack("@l", fcntl.ioctl(fd, _GET_FLAGS, bytes(struct.calcsize("@l"))))
             fcntl.ioctl(fd, _SET_FLAGS, struct.pack("@l", flags | _NO_COPY_ON_WRITE))
-
-
-def _fill(fd: int, content: bytearray, file: SharedFile) -> None:
-    try:
-        os.pwrite(fd, LINE, 0)  # first: a process that finds this file then knows that it is ours
-        _allocate(fd, len(content))
-        written = 0
-        while written < len(content):
-            written += os.pwrite(fd, content[written:], written)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        message = f"no room for the {len(content):,} bytes of a shared value: free some, or give another path"
-        raise OSError(error.errno, message, file.path) from error
-
-
-# What a file system that cannot allocate says. glibc writes to each page then; musl returns the error.
-_CANNOT_ALLOCATE = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
-
-
-def _allocate(fd: int, size: int) -> None:
-    """Let a full file system be an error now, not a SIGBUS at some later write."""
-    if hasattr(os, "posix_fallocate"):  # not on macOS
-        try:
-            os.posix_fallocate(fd, 0, size)
-        except OSError as error:
-            if error.errno not in _CANNOT_ALLOCATE:  # else what is written next takes the room, or finds none
-                raise
 
 
 def _temporary(path: str) -> str:

@@ -17,9 +17,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
+from multiprocessing_intenum.by_path.file_lock import FileLock
+from multiprocessing_intenum.by_path.life import describe_anew
 from multiprocessing_intenum.memory.words import Words
 
-__all__ = ["Duty", "Mirror", "Question", "Row", "RowChange", "now"]
+__all__ = ["Duty", "Mirror", "Question", "Row", "RowChange", "describe_mirror", "now"]
 
 _DUTY, _VERSION, _CONFIRMED, _BOOT = 20, 40, 48, 56
 
@@ -139,7 +141,9 @@ class Mirror:
         if was_set_back or (row.version == version and row.state != self.words.state[()]):
             missing, version = [row.history[-1]], -1
         self.add(missing, version)
-        self.confirm(question.moment)
+        if self._boot[()] != _this_boot or self._confirmed[()] < question.moment:
+            self._confirmed[()] = question.moment
+            self._boot[()] = _this_boot
 
     def add(self, entries: Sequence[RowChange], version: int) -> None:
         """Store changes in their order. `version` is the version of the state before them; -1: not known."""
@@ -153,12 +157,6 @@ class Mirror:
             self._version[()] = version = entry.version
         if words.sleepers[()] and words.can_wake:
             words.wake()
-
-    def confirm(self, asked: int) -> None:
-        """Note that the mirror agreed with the record at this moment, by `now()`."""
-        if self._boot[()] != _this_boot or self._confirmed[()] < asked:
-            self._confirmed[()] = asked
-            self._boot[()] = _this_boot
 
     @property
     def duty(self) -> Duty:
@@ -181,3 +179,8 @@ class Mirror:
         if self._boot[()] != _this_boot:
             return math.inf
         return max(0.0, (now() - int(self._confirmed[()])) / 1e9)
+
+
+def describe_mirror(file: FileLock, row: Row, name: str, deadline: float) -> None:
+    """Describe the mirror of this record as its row is described. For the errors see `life.while_nobody_begins`."""
+    describe_anew(file, {**row.description, "record": name}, deadline)

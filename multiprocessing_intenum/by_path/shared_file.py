@@ -11,15 +11,18 @@ class SharedFile:
     """The file of a value by path, for `at=` and `value_at`, if the path alone is not enough.
 
     The file holds one value. The first process that opens it with an initial member makes it. The value lives as long
-    as a process uses it; the next process after that begins it anew. The file is never deleted.
+    as a process uses it; the next process after that begins it anew. The library never deletes the file. If somebody
+    else does while it is in use, the next write raises FileNotFoundError.
 
     Args:
         path: the path of the file, on a local file system. It is made absolute now.
-        keep: if nobody uses the file, go on with what it holds instead of beginning it anew.
+        keep: if nobody uses the file, go on with what it holds instead of beginning it anew. It must hold an enum that
+            contains the one of this process, or is contained in it.
         mode: the permissions of a new file. A file that others can write to, or that belongs to another user, is
             refused unless `mode` lets the group or others take part.
         readonly: open the file only to read it, which needs no right to write to it. Such a process does not count as
-            a user of the value. It waits by looking again and again.
+            a user of the value. It waits by looking again and again. If the file is replaced, it goes on with the new
+            one, as soon as it waits, follows, or asks for the last changes.
 
     Raises:
         TypeError: an argument is of the wrong kind.

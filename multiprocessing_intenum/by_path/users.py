@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from contextlib import suppress
 from glob import iglob
 
-from multiprocessing_intenum.by_path.open_file import USE, WRITING
+from multiprocessing_intenum.locks.open_file import USE, WRITING
 
 __all__ = ["holders_of", "listed", "named", "users_of"]
 

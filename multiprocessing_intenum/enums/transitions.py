@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection, Iterable, Mapping
-from typing import Any, cast
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, NamedTuple, cast
+
+from typing_extensions import Self
 
 from multiprocessing_intenum.enums.members import Members, of_one_name
 
-__all__ = ["TransitionError", "Transitions", "mermaid"]
+__all__ = ["Rules", "TransitionError", "Transitions", "mermaid"]
 
 
 _KEYWORDS = frozenset({
@@ -25,12 +27,14 @@ _ENTITIES = str.maketrans({"<": "#lt;", ">": "#gt;", '"': "#quot;", "#": "#35;",
 
 
 class TransitionError(ValueError):
-    """A write of a shared value was refused, because its class does not allow this transition. Nothing was written.
+    """A write of a shared value was refused, because this transition is not allowed. Nothing was written.
+
+    The class of the value declares what is allowed, or if it does not, its file or record has it from another class.
 
     Args:
         before: the member that the value had.
         after: the member that was to be written.
-        allowed: the members that may follow `before`.
+        allowed: the members that may follow `before`, as far as this version of the enum has them.
 
     Raises:
         TypeError: an argument is missing.
@@ -61,23 +65,33 @@ class TransitionError(ValueError):
 
 
 class Transitions:
-    """The allowed transitions of one class, by the number of the state before.
+    """The allowed transitions of one class, or of one file.
 
     Args:
         members: the table of the enum.
-        declared: the `transitions=` of the class: for each member, or its name, the members or names that may follow.
-
-    Raises:
-        TypeError: something is of the wrong kind; the message says what.
-        ValueError: a name is unknown, or a member is given twice.
+        allowed: for the number of each state, the numbers of those that may follow.
     """
 
-    __slots__ = ("_allowed", "_members")
+    __slots__ = ("_members", "allowed")
 
-    def __init__(self, members: Members[Any], declared: object) -> None:
-        self._members = members
-        # For each number, the members that may follow, by their identity: the table has one member for each number.
-        self._allowed: dict[int, dict[int, Any]] = {}
+    allowed: Mapping[int, Collection[int]]
+
+    def __init__(self, members: Members[Any], allowed: Mapping[int, Collection[int]]) -> None:
+        self._members, self.allowed = members, allowed
+
+    @classmethod
+    def declared(cls, members: Members[Any], declared: object) -> Self:
+        """Return what a class declares.
+
+        Args:
+            members: the table of the enum.
+            declared: the `transitions=` of the class: for each member, or its name, those that may follow.
+
+        Raises:
+            TypeError: something is of the wrong kind; the message says what.
+            ValueError: a name is unknown, or a member is given twice.
+        """
+        allowed: dict[int, list[int]] = {}
         if not isinstance(declared, Mapping):
             message = (
                 "transitions must be a mapping from each member, or its name, to those that may follow, "
@@ -85,9 +99,9 @@ class Transitions:
             )
             raise TypeError(message)
         for key, values in cast("Mapping[object, object]", declared).items():
-            before = self._member(key, "transitions")
+            before = _member(members, key, "transitions")
             number = members.number_of(before)
-            if number in self._allowed:
+            if number in allowed:
                 message = f"transitions has {_name(before)} twice: give all that may follow it at once"
                 raise ValueError(message)
             if isinstance(values, enum.EnumMeta):  # all members: an iteration would leave out combinations of flags
@@ -98,38 +112,67 @@ class Transitions:
             if is_one or not isinstance(values, Collection):
                 message = f"{place} must be a collection of members or names, such as a list, not {values!r}"
                 raise TypeError(message)
-            successors = [self._member(value, place) for value in cast("Collection[object]", values)]
-            self._allowed[number] = {id(after): after for after in successors}
+            successors = [_member(members, value, place) for value in cast("Collection[object]", values)]
+            allowed[number] = list(dict.fromkeys(map(members.number_of, successors)))
+        return cls(members, allowed)
 
-    def _member(self, value: object, place: str) -> Any:
-        try:
-            return self._members.member_of(value, "use")
-        except KeyError as error:
-            message = f"{place}: {error.args[0]}"
-            raise ValueError(message) from None
-        except TypeError:
-            hint = of_one_name(self._members.enum_type, type(value))
-            message = f"{place}: expected a member of '{self._members.enum_type}' or its name, not {value!r}{hint}"
-            raise TypeError(message) from None
-        except (ValueError, OverflowError) as error:
-            message = f"{place}: {error}"
-            raise type(error)(message) from None
+    def check(self, number: int, after: Any, member_of: Callable[[int], Any] | None = None) -> None:
+        """Raise TransitionError if this other member must not follow the state of this number.
 
-    def check(self, number: int, after: Any) -> None:
-        """Raise TransitionError if this other member must not follow the state of this number."""
-        allowed = self._allowed.get(number, {})
-        if id(after) not in allowed:
-            raise TransitionError(self._members[number], after, allowed.values())
+        `member_of` returns the member of a number that this version of the enum may not know.
+        """
+        if self._members.number_of(after) not in self.allowed.get(number, ()):
+            before = (member_of or self._members.__getitem__)(number)
+            raise TransitionError(before, after, self.followers(number))
+
+    def followers(self, number: int) -> list[Any]:
+        """Return the members that may follow the state of this number, as far as this version of the enum has them."""
+        found = map(self._members.find, self.allowed.get(number, ()))
+        return [member for member in found if member is not None]
 
     def pairs(self) -> list[tuple[Any, Any]]:
         """Return all pairs of different members that are allowed, as they were declared."""
         members = self._members
         return [
             (members[number], after)
-            for number, successors in self._allowed.items()
-            for after in successors.values()
+            for number in self.allowed
+            for after in self.followers(number)
             if members[number] is not after
         ]
+
+
+def _member(members: Members[Any], value: object, place: str) -> Any:
+    """Return the member that a keyword of a class gives. `place` names the keyword, for the text of an error."""
+    try:
+        return members.member_of(value, "use")
+    except KeyError as error:
+        message = f"{place}: {error.args[0]}"
+        raise ValueError(message) from None
+    except TypeError:
+        hint = of_one_name(members.enum_type, type(value))
+        message = f"{place}: expected a member of '{members.enum_type}' or its name, not {value!r}{hint}"
+        raise TypeError(message) from None
+    except (ValueError, OverflowError) as error:
+        message = f"{place}: {error}"
+        raise type(error)(message) from None
+
+
+class Rules(NamedTuple):
+    """What the class of a shared value declares besides its enum."""
+
+    transitions: Transitions | None = None
+    """The allowed ones; None if the class declares none."""
+    unknown: Any = None
+    """The member that counts for a state that only a newer version of the enum has; None: such a read is an error."""
+
+    def of(self, members: Members[Any], *, transitions: object = None, unknown: object = None) -> Rules:
+        """Return these rules with the keywords of a subclass. For the errors see `Transitions.declared`."""
+        rules = self
+        if transitions is not None:
+            rules = rules._replace(transitions=Transitions.declared(members, transitions))
+        if unknown is not None:
+            rules = rules._replace(unknown=_member(members, unknown, "unknown"))
+        return rules
 
 
 def mermaid(value_type: type[Any]) -> str:
@@ -155,8 +198,9 @@ def mermaid(value_type: type[Any]) -> str:
             IDLE --> CALCULATING
             CALCULATING --> IDLE
     """
-    found = getattr(value_type, "_self_transitions", None) if issubclass(type(value_type), type) else None
-    if not isinstance(found, Transitions):
+    rules = getattr(value_type, "_self_rules", None) if issubclass(type(value_type), type) else None
+    found = rules.transitions if isinstance(rules, Rules) else None
+    if found is None:
         message = (
             "expected a class made with transitions=, such as class V(IntEnumValue[E], transitions=...), "
             f"not {value_type!r}"

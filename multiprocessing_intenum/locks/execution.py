@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+import sys
 import threading
 import time
 import weakref
-from typing import Any
+from typing import Any, cast
 
 from multiprocessing_intenum import fork
 
-__all__ = ["Execution", "Pauses", "execution", "greenlets_share_a_thread", "moment"]
+__all__ = ["Execution", "Pauses", "at_end", "execution", "greenlets_share_a_thread", "moment"]
 
 
 class Execution:
@@ -50,6 +51,23 @@ def execution() -> weakref.ref[Execution]:
     if threading.local is not _local_class:  # gevent or eventlet has patched it meanwhile
         _start_anew()
     return _local.me  # type: ignore[no-any-return]
+
+
+def at_end(me: weakref.ref[Execution], lock: Any) -> weakref.ref[Any]:
+    """Return a weak reference to an execution. At its end it calls `lock.give_back(me)`, if the lock still lives."""
+    # The lock is referenced weakly: else the two would be a cycle, and the lock's files would stay open until the
+    # garbage collector runs. The rest is bound, because `end` also runs while the interpreter ends, which leaves no
+    # globals: then the kernel gives everything back.
+    lock_of, here, is_ending = weakref.ref(lock), fork.here, sys.is_finalizing
+
+    def end(_: object) -> None:
+        # In a forked child the threads of the parent end before the child's first step. What they have is the parent's,
+        # so the child must not give it back.
+        lock = None if is_ending() or not here[()] else lock_of()
+        if lock is not None:
+            lock.give_back(me)
+
+    return weakref.ref(cast("Any", me()), end)
 
 
 def greenlets_share_a_thread() -> bool:

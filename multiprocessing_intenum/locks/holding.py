@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import math
-import sys
 import threading
 import time
 import weakref
@@ -15,7 +14,7 @@ from multiprocessing import synchronize
 from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 from multiprocessing_intenum import fork
-from multiprocessing_intenum.locks.execution import execution, moment
+from multiprocessing_intenum.locks.execution import at_end, execution, moment
 from multiprocessing_intenum.memory import keepalive
 
 __all__ = [
@@ -64,11 +63,8 @@ class OwnedLock:
     _is_mine: Callable[[], bool]
     """Whether the calling thread, or greenlet, holds the lock."""
 
-    def _guard(
-        self, store: Callable[[T], object], waiting: memoryview, wake: Callable[[], object]
-    ) -> Callable[[T], None] | None:
-        """Return a faster function for `guarded` to return, or None if this lock has none."""
-        return None
+    _guard: Callable[..., Callable[[Any], None] | None] | None = None
+    """Returns a faster function for `guarded` to return, if there is one."""
 
 
 class NotFreeError(Exception):
@@ -163,7 +159,7 @@ def guarded(
     exception in `store` the lock is as it was before. If the word `waiting` is not zero, the function calls `wake` in
     the end, after the release if there is one: a woken process may want the lock.
     """
-    faster = lock._guard(store, waiting, wake) if isinstance(lock, OwnedLock) else None
+    faster = lock._guard and lock._guard(store, waiting, wake) if isinstance(lock, OwnedLock) else None
     if faster is not None:
         return faster
     acquire, release, is_mine = operations
@@ -274,15 +270,17 @@ class ThreadsLock:
         """Whether the calling thread, or greenlet, has the lock."""
         return self._is_of(execution())
 
+    def give_back(self, me: weakref.ref[Any]) -> None:
+        """Give the lock back, if it belongs to this thread or greenlet, which has ended."""
+        if self._is_of(me):
+            self.release()
+
     def _take(self, me: weakref.ref[Any]) -> bool:
-        lock = weakref.ref(self)
-        end = _end  # bound, as there
-        mine = me, weakref.ref(cast("Any", me()), lambda _: end(lock, me))
+        mine = me, at_end(me, self)
         return self._owner.setdefault("owner", mine) is mine
 
     def _is_of(self, execution: weakref.ref[Any]) -> bool:
-        owner = self._owner.get("owner")
-        return owner is not None and owner[0] is execution
+        return self._owner.get("owner", (None,))[0] is execution
 
     def _wake(self) -> None:
         with suppress(IndexError, RuntimeError):  # no thread waits, or the first one is already woken
@@ -295,20 +293,6 @@ def _leave(waiters: deque[threading.Lock], waiter: threading.Lock) -> None:
 
 
 _threads_locks: weakref.WeakSet[ThreadsLock] = weakref.WeakSet()
-
-
-# What it needs is bound, because it also runs while the interpreter ends, which leaves no globals.
-def _end(
-    reference: weakref.ref[Any],
-    execution: weakref.ref[Any],
-    is_ending: Callable[[], bool] = sys.is_finalizing,
-) -> None:
-    """Give a lock back, because its owner has ended."""
-    if is_ending():
-        return
-    lock: ThreadsLock | None = reference()
-    if lock is not None and lock._is_of(execution):
-        lock.release()
 
 
 class _OpaqueLock:

@@ -46,13 +46,13 @@ class Pthread:
 
     def __init__(self) -> None:
         quick, blocking = ctypes.PyDLL(None), ctypes.CDLL(None)
-        self.trylock: Callable[[Any], int] = _function(quick, "pthread_mutex_trylock")
-        self.unlock: Callable[[Any], int] = _function(quick, "pthread_mutex_unlock")
-        self.consistent: Callable[[Any], int] = _function(quick, "pthread_mutex_consistent")
-        self._init = _function(quick, "pthread_mutex_init")
+        self.trylock: Callable[[Any], int] = quick["pthread_mutex_trylock"]
+        self.unlock: Callable[[Any], int] = quick["pthread_mutex_unlock"]
+        self.consistent: Callable[[Any], int] = quick["pthread_mutex_consistent"]
+        self._init = quick["pthread_mutex_init"]
         self._clocklock: Callable[..., int] | None
         try:
-            self._clocklock = _function(blocking, "pthread_mutex_clocklock")
+            self._clocklock = blocking["pthread_mutex_clocklock"]
         except AttributeError:
             # musl, and glibc before 2.30. They have pthread_mutex_timedlock, which waits until a time of the wall
             # clock. If that is set back by 20 seconds, it waits for 20 seconds more, and no signal ends it.
@@ -64,9 +64,9 @@ class Pthread:
         self._attributes = ctypes.create_string_buffer(_ATTRIBUTES_SIZE)
         error = (
             _error_of_robust_list()
-            or _function(quick, "pthread_mutexattr_init")(self._attributes)
-            or _function(quick, "pthread_mutexattr_setpshared")(self._attributes, _PROCESS_SHARED)
-            or _function(quick, "pthread_mutexattr_setrobust")(self._attributes, _ROBUST)
+            or quick["pthread_mutexattr_init"](self._attributes)
+            or quick["pthread_mutexattr_setpshared"](self._attributes, _PROCESS_SHARED)
+            or quick["pthread_mutexattr_setrobust"](self._attributes, _ROBUST)
         )
         if error:
             raise NotImplementedError(NOT_HERE) from named(error)
@@ -124,10 +124,6 @@ def _error_of_robust_list() -> int:
     head, size = ctypes.c_void_p(), ctypes.c_size_t()
     refused = call(number, 0, ctypes.addressof(head), ctypes.addressof(size)) == -1
     return errno.ENOSYS if refused and ctypes.get_errno() == errno.ENOSYS else 0
-
-
-def _function(library: ctypes.CDLL, name: str) -> Callable[..., int]:
-    return library[name]
 
 
 @cache

@@ -44,7 +44,7 @@ def unary(operation: Callable[[Any], R]) -> Callable[[Any], R]:
         try:
             member = self._self_cell.by_number[self._self_view[()]]
         except KeyError:
-            member = self._self_cell.members[self._self_view[()]]
+            member = self._self_cell.load()
         return operation(member)
 
     return method
@@ -59,7 +59,7 @@ def binary(operation: Callable[..., R]) -> Callable[..., R]:
         try:
             member = self._self_cell.by_number[self._self_view[()]]
         except KeyError:
-            member = self._self_cell.members[self._self_view[()]]
+            member = self._self_cell.load()
         return operation(member, other)
 
     return method
@@ -72,7 +72,7 @@ def reflected(operation: Callable[..., R]) -> Callable[..., R]:
         try:
             member = self._self_cell.by_number[self._self_view[()]]
         except KeyError:
-            member = self._self_cell.members[self._self_view[()]]
+            member = self._self_cell.load()
         return operation(other, member)
 
     return method
@@ -89,7 +89,7 @@ def reflected_by_sequence(name: str, operation: Callable[..., Any]) -> Callable[
         try:
             member = self._self_cell.by_number[self._self_view[()]]
         except KeyError:
-            member = self._self_cell.members[self._self_view[()]]
+            member = self._self_cell.load()
         if type(other) is not int and hasattr(other, "extend"):  # hasattr of an int takes 60 ns
             own = getattr(member, name, None)
             return NotImplemented if own is None else own(other)
@@ -132,18 +132,6 @@ def dict_of(self: Any) -> dict[str, Any]:
     A `functools.cached_property` in a subclass therefore computes its value at each access.
     """
     return dict(snapshot(self).__dict__)
-
-
-class Attribute:
-    """The member's attribute of this name, on instances only. The class has no such attribute."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __get__(self, instance: Any, owner: type) -> Any:
-        if instance is None:
-            raise AttributeError(self.name)
-        return getattr(snapshot(instance), self.name)
 
 
 class UnsupportedError(AttributeError, TypeError):
@@ -205,7 +193,7 @@ class _MemberProxy(ObjectProxy, HasCell, metaclass=_metaclass):  # type: ignore[
         try:
             member = self._self_cell.by_number[self._self_view[()]]
         except KeyError:
-            member = self._self_cell.members[self._self_view[()]]
+            member = self._self_cell.load()
         return getattr(member, name)
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -241,9 +229,9 @@ class _MemberProxy(ObjectProxy, HasCell, metaclass=_metaclass):  # type: ignore[
     # Class and introspection
     __class__ = property(lambda self: self._self_cell.members.enum_type)
     __dict__ = property(dict_of)
-    __name__ = Attribute("__name__")
-    __wrapped__ = Attribute("__wrapped__")
-    __self_dict__ = Attribute("__self_dict__")
+    __name__ = hooks.Attribute()
+    __wrapped__ = hooks.Attribute()
+    __self_dict__ = hooks.Attribute()
     # __module__ and __doc__ are in the `__dict__` of every class: see _ClassText in proxy.py.
     # __qualname__, __annotations__ and __weakref__ cannot be redefined in a class. wrapt's own raise an error.
 
@@ -273,7 +261,7 @@ class _MemberProxy(ObjectProxy, HasCell, metaclass=_metaclass):  # type: ignore[
         try:
             member = self._self_cell.by_number[self._self_view[()]]
         except KeyError:
-            member = self._self_cell.members[self._self_view[()]]
+            member = self._self_cell.load()
         return format(member, spec)
 
     __bytes__ = unary(bytes)
@@ -363,7 +351,7 @@ class _MemberProxy(ObjectProxy, HasCell, metaclass=_metaclass):  # type: ignore[
 
     # Hooks of other libraries. An instance has __conform__ even if its member does not have it.
     __conform__ = hooks.conform
-    __get_pydantic_core_schema__ = hooks.ClassHook(hooks.pydantic_core_schema)
+    __get_pydantic_core_schema__ = hooks.Attribute(hooks.pydantic_core_schema)
 
     # An int does not support these methods. If an enum defines one of them, methods_of() forwards it.
     __getitem__ = Refused()

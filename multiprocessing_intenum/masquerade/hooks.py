@@ -9,20 +9,24 @@ from typing import Any
 
 from multiprocessing_intenum.cell import has_cell, snapshot
 
-__all__ = ["ClassHook", "conform", "pydantic_core_schema"]
+__all__ = ["Attribute", "conform", "pydantic_core_schema"]
 
 
-class ClassHook:
-    """A method of the class only. For an instance, the name gives the member's attribute, if the member has one."""
+class Attribute:
+    """For an instance, the member's attribute of this name. The class has the given method, or no such attribute."""
 
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self.function = function
+    def __init__(self, method: Callable[..., Any] | None = None) -> None:
+        self.method = method
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
     def __get__(self, instance: Any, owner: type) -> Any:
-        return types.MethodType(self.function, owner) if instance is None else getattr(snapshot(instance), self.name)
+        if instance is not None:
+            return getattr(snapshot(instance), self.name)
+        if self.method is None:
+            raise AttributeError(self.name)
+        return types.MethodType(self.method, owner)
 
 
 def conform(self: Any, protocol: object) -> Any:

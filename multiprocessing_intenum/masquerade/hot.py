@@ -45,14 +45,14 @@ def hot_reads_of(members: Members[Any], cls: Any) -> dict[str, Any]:
         try:
             member = by_number[self._self_view[()]]
         except KeyError:
-            member = members[self._self_view[()]]
+            member = self._self_cell.load()
         return member == other
 
     def __ne__(self: Any, other: object) -> Any:  # noqa: N807
         try:
             member = by_number[self._self_view[()]]
         except KeyError:
-            member = members[self._self_view[()]]
+            member = self._self_cell.load()
         return member != other
 
     def __hash__(self: Any) -> int:  # noqa: N807
@@ -61,20 +61,23 @@ def hot_reads_of(members: Members[Any], cls: Any) -> dict[str, Any]:
         except KeyError:
             pass
         number = self._self_view[()]
-        found = hashes[number] = hash(members[number])
+        member = members.find(number)
+        if member is None:
+            return hash(self._self_cell.load())
+        found = hashes[number] = hash(member)
         return found
 
     def name(self: Any) -> Any:
         try:
             return names[self._self_view[()]]
         except KeyError:
-            return members[self._self_view[()]].name
+            return self._self_cell.load().name
 
     def value(self: Any) -> Any:
         try:
             return values[self._self_view[()]]
         except KeyError:
-            return members[self._self_view[()]].value
+            return self._self_cell.load().value
 
     def is_c(name: str) -> bool:
         return isinstance(getattr_static(enum_type, name), WrapperDescriptorType)

@@ -9,7 +9,9 @@ The layout, in bytes. All words are in the processor's own byte order.
     24  settled: 64 bits, the state that the count belongs to
     32  base: 64 bits, the count when the value was last begun anew; the changes are numbered from there
     40  three words of 64 bits that only the mirror of a record uses: see by_path/mirror.py
-    64  the ring of the last changes, 32 entries of 32 bytes: state after the change, time, number, process id
+    64  the ring of the last changes, 32 entries of 32 bytes: state after the change, time, number, process id. The
+        highest bit of the number says that the value was begun anew with this change
+    1088  claimed: 64 bits, zero while no process owns the state. See ownership.py, also for the 80 bytes behind it
 
 All but the two words of 32 bits is written with the lock held. A writer may be killed between any two stores:
 
@@ -33,7 +35,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 from multiprocessing_intenum import fork
 from multiprocessing_intenum.memory import futex
@@ -46,7 +48,8 @@ _ENTRIES = 32
 _LAST = _ENTRIES - 1  # as a mask: 32 is a power of two
 _PLACES: list[int] = [_RING + index * _ENTRY.size for index in range(_ENTRIES)]
 
-SIZE = _RING + _ENTRIES * _ENTRY.size
+_CLAIMED = _RING + _ENTRIES * _ENTRY.size
+SIZE = _CLAIMED + 128
 
 READABLE = _ENTRIES - 3
 """How many of the last changes can be read. The next two changes may be taking the places of two entries: a processor
@@ -55,6 +58,9 @@ says what the state was before the second oldest."""
 
 _LARGEST_COUNT = 2**62
 """No count comes near this: with a change in each microsecond it would take 146,000 years."""
+
+_BEGINNING = 2**63
+"""The bit in the number of an entry with which the value was begun anew."""
 
 _TRIES = 100
 """How often words that make no sense are read again. A processor that reorders stores may show such words, but only for
@@ -68,13 +74,17 @@ class Entry(NamedTuple):
     """A change, as numbers."""
 
     before: int | None
-    """The state before; None for the change number 0, and for a change before which a number was left out."""
+    """The state before; None for a change number 0, and for a change before which a number was left out."""
     after: int
     time: float
     """Seconds since the epoch."""
     number: int
     pid: int
     """The process that wrote it; 0 if unknown."""
+
+
+_Read: TypeAlias = tuple[int, float, int, int, int]
+"""An entry of the ring: the state after the change, time, number, process id; and `_BEGINNING` or 0."""
 
 
 class Found(NamedTuple):
@@ -84,7 +94,9 @@ class Found(NamedTuple):
     """How many changes were counted: the value to sleep on."""
     entries: list[Entry]
     last: int
-    """The number of the last change, for the next call. It is more than `counted` if that change is not counted yet."""
+    """The count with the last change, for the next call. It is more than `counted` if that is not counted yet."""
+    base: int
+    """The count from which the last change is numbered, for the next call."""
 
 
 _pid = os.getpid()  # os.getpid() itself would take 50 ns of each write
@@ -111,9 +123,7 @@ def _fence() -> None:
 _NEEDS_FENCE = futex.machine() not in ("x86_64", "amd64", "s390x")
 
 
-def is_change(
-    member_of: Callable[[int], Any], before: int, member: Any, check: Callable[[int, Any], None] | None
-) -> bool:
+def is_change(member_of: Callable[[int], Any], before: int, member: Any, check: Callable[[int, Any], None]) -> bool:
     """Return whether a write of a member changes the state. Staying is no change.
 
     Args:
@@ -124,8 +134,7 @@ def is_change(
     """
     if member_of(before) is member:
         return False
-    if check is not None:
-        check(before, member)
+    check(before, member)
     return True
 
 
@@ -136,16 +145,31 @@ class Words:
         block: the shared memory, of SIZE bytes, aligned to 8. If it is read-only, so are the words.
     """
 
-    __slots__ = ("_address", "_bytes", "base", "count", "remedy", "settled", "sleepers", "state")
+    __slots__ = (
+        "_address", "_bytes", "_owners", "base", "can_wake", "claimed", "claims", "count", "find_owners",
+        "looked", "remedy", "settled", "sleepers", "state",
+    )  # fmt: skip
 
     remedy: str
     """What to do about damage, for the text of an error."""
+    can_wake: bool
+    """Whether `sleep` can be called: not in read-only memory, where a sleeper cannot announce itself."""
 
     state: memoryview[Any]
     count: memoryview[Any]
     sleepers: memoryview[Any]
     settled: memoryview[Any]
     base: memoryview[Any]
+    claimed: memoryview[Any]
+    claims: memoryview[Any]
+    """The bytes of a claim: `claimed`, and what ownership.py has there."""
+    find_ownership: ClassVar[Callable[[Words], Any]]
+    """Returns the module `ownership`, which is loaded only where states have owners. `cell` sets it."""
+    find_owners: Callable[[Words], Any]
+    """Returns what tells whether an owner of the state lives: `locks.owners.Owners`, or the like."""
+    looked: int
+    """The count at which this process, which holds the lock, has seen the owner alive, and has decided to write; or -1.
+    If the owner ends after that look, its death comes after the write: no change comes between the two."""
 
     def __init__(self, block: Any) -> None:
         self._bytes = memoryview(block).cast("B")
@@ -158,14 +182,29 @@ class Words:
         self.sleepers = word(_SLEEPERS, "I")
         self.settled = word(_SETTLED, "q")
         self.base = word(_BASE, "Q")
+        self.claimed = word(_CLAIMED, "Q")
         self.remedy = "The value is damaged: stop the processes that share it, and make it anew"
-        self._address = 0
-        if not self._bytes.readonly:
+        self.claims = self._bytes[_CLAIMED:]
+        self._owners: Any = None
+        self._address, self.can_wake, self.looked = 0, not self._bytes.readonly, -1
+        if self.can_wake:
             self._address = ctypes.addressof(ctypes.c_char.from_buffer(block)) + _COUNT + 4 * (sys.byteorder == "big")
+
+    @property
+    def owners(self) -> Any:
+        """What tells whether an owner of the state lives."""
+        if self._owners is None:
+            self._owners = self.find_owners(self)
+        return self._owners
+
+    @property
+    def block(self) -> Any:
+        """The shared memory."""
+        return self._bytes.obj
 
     def begin(self, number: int, at: float | None = None, pid: int | None = None) -> None:
         """Write the first state, the change number 0, into new memory. `at`: when; `pid`: by which process."""
-        self._store(number, 0, pid, at)
+        self._store(number, 0, pid, at, _BEGINNING)
 
     def begin_anew(self, number: int, at: float | None = None, pid: int | None = None) -> None:
         """Write the first state, the change number 0 again, over a value that no process uses any more.
@@ -174,11 +213,14 @@ class Words:
         """
         if self.count[()] > _LARGEST_COUNT:
             self.count[()] = 0  # another program has written it: this repairs the value
-        self._settle()
+        self.settle()
+        # A process that was killed while it claimed the state may have left a slot with the count that comes now.
+        self.claims[:] = bytes(len(self.claims))
         count = self.count[()] + 1
-        self._store(number, count, pid, at)
+        self._store(number, count, pid, at, _BEGINNING)
         self.base[()] = count
-        self.sleepers[()] = 0
+        if self.sleepers[()]:
+            self.wake()
 
     def are_whole(self) -> bool:
         """Whether these can be the words of a cell: a file may hold anything."""
@@ -193,21 +235,27 @@ class Words:
         return ValueError(f"{why}: another program may have written to the shared memory. {self.remedy}")
 
     def writer(
-        self, members: dict[int, Any], number_of: Callable[[Any], int], check: Callable[[int, Any], None] | None = None
+        self,
+        member_of: Callable[[int], Any],
+        number_of: Callable[[Any], int],
+        check: Callable[[int, Any], None] | None = None,
     ) -> Callable[[Any], None]:
         """Return the function that stores a member. It must be called with the lock held.
 
         Args:
-            members: the table from number to member. It has each member that is stored.
+            member_of: the function from number to member. It knows each member that is stored.
             number_of: the function from member to number.
             check: called with the state and another member that is to follow it. If it raises, the write is refused.
         """
         state, count, settled, raw = self.state, self.count, self.settled, self._bytes
-        member_of, pack_into, places, now = members.get, _ENTRY.pack_into, _PLACES, time.time
-        largest = _LARGEST_COUNT
+        pack_into, places, now = _ENTRY.pack_into, _PLACES, time.time
+        largest, claimed = _LARGEST_COUNT, self.claimed
 
         def store(member: Any) -> None:
             while True:
+                is_claimed = claimed[()]
+                if is_claimed:
+                    self.find_ownership().attend(self, number_of(member))
                 before = state[()]
                 # is_change(), spelled out: a call would add 40 ns to the 510 of a write.
                 if member_of(before) is member:
@@ -216,7 +264,7 @@ class Words:
                     check(before, member)
                 after = number_of(member)
                 if settled[()] != before:
-                    self._settle()
+                    self.settle()
                 at = now()
                 number: int = count[()] + 1
                 if number > largest:
@@ -231,6 +279,8 @@ class Words:
             state[()] = after
             count[()] = number
             settled[()] = after
+            if is_claimed:
+                self.find_ownership().end(self)
 
         return store
 
@@ -246,33 +296,33 @@ class Words:
         Returns:
             False if the state is already this one, which is no change.
         """
-        self._settle()
+        self.settle()
         if self.state[()] == after:
             return False
         self._store(after, self.count[()] + 1 + gap, pid, at)
         return True
 
-    def _store(self, after: int, number: int, pid: int | None, at: float | None) -> None:
+    def _store(self, after: int, number: int, pid: int | None, at: float | None, mark: int = 0) -> None:
         """Store a change, in the order that the text above describes."""
-        self._write_entry(after, number, pid, at)
+        self._write_entry(after, number, pid, at, mark)
         if _NEEDS_FENCE:
             _fence()
         self.state[()] = after
         self.count[()] = number
         self.settled[()] = after
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         """If a writer was killed, or interrupted, after it had stored the state, count its change."""
         if self.settled[()] == self.state[()]:
             return
         after, uncounted = self._uncounted(self.count[()])
         if uncounted is not None:
-            _, at, number, pid = uncounted
-            self._write_entry(after, number, max(pid, 0), at)
+            _, at, number, pid, mark = uncounted
+            self._write_entry(after, number, max(pid, 0), at, mark)
             self.count[()] = number
         self.settled[()] = after
 
-    def _uncounted(self, count: int) -> tuple[int, tuple[int, float, int, int] | None]:
+    def _uncounted(self, count: int) -> tuple[int, _Read | None]:
         """Return the state, and the entry of the change that led to it, if `count` does not include that change.
 
         If another program has written the state, there is no such entry. One is made up, with the process id -1.
@@ -288,29 +338,33 @@ class Words:
             entry = self._read(number)
             if (entry[0], entry[2]) == (state, number):
                 return state, entry
-        return state, (state, time.time(), count + 1, -1)
+        return state, (state, time.time(), count + 1, -1, 0)
 
-    def _write_entry(self, after: int, number: int, pid: int | None = None, at: float | None = None) -> None:
+    def _write_entry(
+        self, after: int, number: int, pid: int | None = None, at: float | None = None, mark: int = 0
+    ) -> None:
         """Write an entry into the ring. The default is this process, and now."""
         pid, at = _pid if pid is None else pid, time.time() if at is None else at
         if number > _LARGEST_COUNT:
             raise self._too_large(number)
-        _ENTRY.pack_into(self._bytes, _PLACES[number & _LAST], after, at, number, pid)
+        _ENTRY.pack_into(self._bytes, _PLACES[number & _LAST], after, at, number | mark, pid)
 
     def _too_large(self, number: int) -> ValueError:
         return self.damaged(f"the number of the next change is {number}")
 
-    def _read(self, number: int) -> tuple[int, float, int, int]:
-        return _ENTRY.unpack_from(self._bytes, _PLACES[number & _LAST])
+    def _read(self, number: int) -> _Read:
+        after, at, marked, pid = _ENTRY.unpack_from(self._bytes, _PLACES[number & _LAST])
+        return after, at, marked & ~_BEGINNING, pid, marked & _BEGINNING
 
-    def changes_since(self, number: int, *, by_others: bool = False) -> Found:
+    def changes_since(self, number: int, base: int | None = None, *, by_others: bool = False) -> Found:
         """Return the changes after `number`, in order. Overwritten changes are missing.
 
-        They are numbered from the one with which the value last began anew. If the change to the present state is not
-        counted yet, it is the last one: its writer is about to count it, or was killed before.
+        Each is numbered from the change with which the value began, or was begun anew, before it. If the change to the
+        present state is not counted yet, it is the last one: its writer is about to count it, or was killed before.
 
         Args:
-            number: the number of the last change that the caller already knows.
+            number: the count with the last change that the caller already knows.
+            base: the count from which that change was numbered; None: leave out what was before the value last began.
             by_others: include a state that another program has written, though it may vanish without being counted.
 
         Raises:
@@ -321,11 +375,11 @@ class Words:
             count: int = self.count[()]
             if _NEEDS_FENCE:
                 _fence()
-            base: int = self.base[()]
+            base_now: int = self.base[()]
             # The change `number` is read as well, for the state before the first change that is asked for.
-            first = max(min(number, count), count - READABLE, base)
+            first = max(min(number, count), count - READABLE, base_now if base is None else 0)
             found = [(each, self._read(each)) for each in range(first, count + 1)]
-            is_whole = bool(found) and found[-1][1][2] == count and number <= count + 2
+            is_whole = bool(found) and found[-1][1][2] == count and base_now <= count and number <= count + 2
             _, uncounted = self._uncounted(count)
             if _NEEDS_FENCE:
                 _fence()
@@ -335,9 +389,10 @@ class Words:
                 last = uncounted[2]
                 found += [(each, self._read(each)) for each in range(count + 1, last)]  # left out by replay()
                 found.append((last, uncounted))
-            entries = self._entries(found, number, base, count_now - READABLE)
+            known = base_now if base is None else base
+            entries, last_base = self._entries(found, number, known, base_now, count_now - READABLE)
             if (entries and count_now != count) or (is_whole and (entries or number >= count)):
-                return Found(count, entries, last)
+                return Found(count, entries, last, last_base)
             if count_now == count:
                 tries += 1
                 if tries == _TRIES:
@@ -346,26 +401,28 @@ class Words:
 
     @staticmethod
     def _entries(
-        found: list[tuple[int, tuple[int, float, int, int]]], number: int, base: int, oldest: int
-    ) -> list[Entry]:
-        """Return the changes after `number`. Changes before `oldest` may have been overwritten while they were read."""
+        found: list[tuple[int, _Read]], number: int, base: int, last_base: int, oldest: int
+    ) -> tuple[list[Entry], int]:
+        """Return the changes after `number`, and the count from which the last one is numbered.
+
+        Changes before `oldest` may have been overwritten while they were read.
+        """
         entries: list[Entry] = []
         before: int | None = None
         is_known = False  # whether `before` is right. A right None means that a change is missing
-        for each, (after, at, entry_number, pid) in found:
+        for each, (after, at, entry_number, pid, is_beginning) in found:
             if entry_number != each or each < oldest:
                 before = None
                 is_known = entry_number < each  # true: replay() has left out this number; false: it was overwritten
                 continue
-            if each > number and (each == base or is_known):
+            if is_beginning:
+                base, before, is_known = each, None, True
+            elif base < last_base <= each:  # that beginning was overwritten
+                base = last_base
+            if each > number and is_known:
                 entries.append(Entry(before, after, at, each - base, max(pid, 0)))
             before, is_known = after, True
-        return entries
-
-    @property
-    def can_wake(self) -> bool:
-        """Whether `sleep` can be called: not in read-only memory, where a sleeper cannot announce itself."""
-        return self._address != 0
+        return entries, base
 
     def wake(self) -> None:
         """Wake the sleepers on the count. Call it after a change if the sleepers' word is not zero.

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import time
-import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from multiprocessing_intenum import fork
 from multiprocessing_intenum.by_path.cell import FileCell, open_enum
 from multiprocessing_intenum.by_path.file_lock import FileLock
-from multiprocessing_intenum.by_path.mirror import Mirror, Row, now
+from multiprocessing_intenum.by_path.life import description_in
+from multiprocessing_intenum.by_path.mirror import Mirror, Row, describe_mirror, now
 from multiprocessing_intenum.by_path.shared_file import SharedFile
 from multiprocessing_intenum.cell import Cell, OpensCell
 from multiprocessing_intenum.enums.members import EnumMember, Members, members_of
+from multiprocessing_intenum.enums.transitions import Rules
 from multiprocessing_intenum.locks.holding import Operations, guarded, operations_of, seconds
 from multiprocessing_intenum.memory.words import is_change
 from multiprocessing_intenum.postgres.follower import follow
-from multiprocessing_intenum.postgres.lock import MIRRORING, RecordLock
+from multiprocessing_intenum.postgres.lock import MIRRORING, RecordLock, lock_of
 from multiprocessing_intenum.postgres.session import PATIENCE, PROMPT
-from multiprocessing_intenum.postgres.source import Source
+from multiprocessing_intenum.postgres.table import Table
 
 __all__ = ["RecordCell"]
 
@@ -34,18 +34,13 @@ _FIRST_LOOK = 2.0
 """Seconds that a process waits for the database when it opens a mirror that exists. See `_look`."""
 
 
-# The locks of this process, by the file. A thread would wait for itself if a file had two.
-_locks: weakref.WeakValueDictionary[FileLock, RecordLock] = weakref.WeakValueDictionary()
-_making = fork.lock_of_threads()
-
-
-def _open_mirror(members: Members[Any], source: Source, file: SharedFile, number: int | None) -> FileLock:
+def _open_mirror(members: Members[Any], table: Table, file: SharedFile, number: int | None) -> FileLock:
     """Open the mirror of a record. Make it from the record if there is none, or if it has another enum."""
     kept = SharedFile(file.path, keep=True, mode=file.mode, readonly=file.readonly)
     try:
-        opened = open_enum(kept, members, None, source.name)
+        opened = open_enum(kept, members, None, None, table.name)
         if not file.readonly:
-            _look(opened, members, source, number)
+            _look(opened, table, number)
         return opened
     except (FileNotFoundError, ValueError):
         # There is no mirror, or an old one with another enum: the record says what to write into it.
@@ -54,30 +49,38 @@ def _open_mirror(members: Members[Any], source: Source, file: SharedFile, number
     asked = now()
     row: Row | None = None
     try:
-        row = source.row(members, None, PATIENCE)
+        row = table.row(None, PATIENCE)
     except FileNotFoundError:
         if number is None:
             raise
 
     def begin(body: memoryview, is_new: bool) -> None:
+        nonlocal row
         # The row is made only now, so that a path that is refused leaves no row behind.
-        Mirror(body).begin(row or source.row(members, number, PATIENCE), asked, is_new=is_new)
+        row = row or table.row(number, PATIENCE)
+        Mirror(body).begin(row, asked, is_new=is_new)
 
-    return open_enum(file, members, begin, source.name)
+    opened = open_enum(file, members, None, begin, table.name)
+    row = row or table.row(number, PATIENCE)  # another process was faster
+    describe_mirror(opened, row, table.name, time.monotonic() + MIRRORING)
+    return opened
 
 
-def _look(opened: FileLock, members: Members[Any], source: Source, number: int | None) -> None:
+def _look(opened: FileLock, table: Table, number: int | None) -> None:
     """Bring the mirror up to date. Without the database its state has to do.
 
-    A process that only attaches does not ask the database if the mirror is fresh. A process that has a first state
-    makes the row if it was deleted.
+    A process that only attaches does not ask the database if the mirror is fresh and says all about the enum. A process
+    that has a first state makes the row if it was deleted.
     """
     mirror = Mirror(opened.body)
     question = mirror.asking()
-    if number is not None or mirror.age() > _FRESH:
+    if number is not None or mirror.age() > _FRESH or table.adds_to(description_in(opened)):
         with suppress(ConnectionError, TimeoutError):
-            row = source.row(members, number, _FIRST_LOOK)
+            row = table.row(number, _FIRST_LOOK)
+            describe_mirror(opened, row, table.name, time.monotonic() + MIRRORING)
             operations_of(opened).try_to_hold(lambda: mirror.catch_up(row, question), MIRRORING)
+    else:
+        table.has_described = True
 
 
 class RecordCell(FileCell[T]):
@@ -86,35 +89,34 @@ class RecordCell(FileCell[T]):
     Args:
         members: the table of the enum.
         record: the argument `at=` of the value, for pickling.
-        source: the record in its database.
+        table: the record in its database.
         mirror: how its mirror is opened.
         number: the first state, to make the record if there is none; None: only attach.
+        rules: what the class of the value declares.
 
     Raises:
-        OSError, ValueError: see `source.Source.row` and `by_path.cell.open_enum`.
+        OSError, ValueError: see `table.Table.row` and `by_path.cell.open_enum`.
     """
 
     __slots__ = ("_record",)
 
-    write: Callable[[T], None]
-
     def __init__(
-        self, members: Members[T], record: OpensCell, source: Source, mirror: SharedFile, number: int | None
+        self,
+        members: Members[T],
+        record: OpensCell,
+        table: Table,
+        mirror: SharedFile,
+        number: int | None,
+        rules: Rules,
     ) -> None:
         self._record = record
-        opened = _open_mirror(members, source, mirror, number)
+        opened = _open_mirror(members, table, mirror, number)
         if mirror.readonly:
-            super().__init__(members, mirror, opened, opened)
+            super().__init__(members, mirror, opened, opened, rules)
             return
-        check = source.check_of(members)
-        with _making:
-            lock = _locks.get(opened)
-            if lock is None:
-                reduced = _lock_again, (members.enum_type, record)
-                lock = _locks[opened] = RecordLock(source, check, opened, reduced)
-            lock.refuse_another(source)
-        super().__init__(members, mirror, opened, lock)
-        follow(opened, source.table, source.parameters, check)
+        lock = lock_of(table, opened, (_lock_again, (members.enum_type, record)))
+        super().__init__(members, mirror, opened, lock, rules)
+        follow(opened, table)
 
     @property
     def _fleet_lock(self) -> RecordLock | None:
@@ -122,22 +124,21 @@ class RecordCell(FileCell[T]):
         lock: object = self.lock
         return lock if isinstance(lock, RecordLock) else None
 
-    def check_writes(self, check: Callable[[int, T], None] | None) -> None:
-        """Before each write call `check`, which raises an error to refuse it. Then the database decides."""
+    def _writer(self) -> Callable[[T], None]:
         lock, words = self._fleet_lock, self.words
         if lock is None:
-            super().check_writes(check)
-            return
-        member_of, number_of = self.by_number.get, self.members.number_of
+            return super()._writer()
+        described, number_of = self.described, self.members.number_of
+        member_of = self.by_number.get if self.rules.unknown is None else described.member
 
         def store(member: T) -> None:
             held = lock.held
             assert held is not None
-            if is_change(member_of, held.state, member, check):
+            if is_change(member_of, held.state, member, described.check):
                 lock.write(number_of(member))
 
         self.operations: Operations = self.operations._replace(release=lock.release_written)
-        self.write = guarded(lock, self.operations, store, words.sleepers, words.wake)
+        return guarded(lock, self.operations, store, words.sleepers, words.wake)
 
     def locked(self, action: Callable[[], R], timeout: float | None) -> R:
         """Call `action` with the lock of the fleet, and return its result. The timeout covers the network as well."""
@@ -163,16 +164,16 @@ class RecordCell(FileCell[T]):
         """Return the member in the mirror; to the holder of the lock, the member in the record."""
         lock = self._fleet_lock
         held = None if lock is None else lock.held
-        return super().load() if held is None else self.members[held.state]
+        return super().load() if held is None else self.member(held.state)
 
     def pickled(self, name: str) -> tuple[Callable[..., Cell[Any]], tuple[Any, ...]]:
         """Return a function and its arguments. With them any process of the machine opens the same record."""
         return _cell_again, (self.members.enum_type, self._record)
 
 
-def _cell_again(enum_type: type[Any], record: OpensCell) -> Cell[Any]:
-    return record._open_cell(members_of(enum_type), None, None)
+def _cell_again(enum_type: type[Any], record: OpensCell, rules: Rules) -> Cell[Any]:
+    return record._open_cell(members_of(enum_type), None, None, rules)
 
 
 def _lock_again(enum_type: type[Any], record: OpensCell) -> Any:
-    return _cell_again(enum_type, record).lock
+    return _cell_again(enum_type, record, Rules()).lock

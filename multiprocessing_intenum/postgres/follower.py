@@ -13,6 +13,8 @@ follows share one connection, and are read by one query. On each machine, one pr
   the record, or may reach the server.
 
 Two processes that follow a record at once do no harm: see `Mirror.catch_up`.
+
+The thread also closes the connections of writers that are not used any more.
 """
 
 from __future__ import annotations
@@ -22,15 +24,15 @@ import random
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
-from typing import Any
 
 from multiprocessing_intenum import fork
 from multiprocessing_intenum.by_path.file_lock import FileLock
-from multiprocessing_intenum.by_path.mirror import Duty, Mirror, Question, Row, now
-from multiprocessing_intenum.by_path.open_file import FOLLOWING
+from multiprocessing_intenum.by_path.mirror import Duty, Mirror, Question, Row, describe_mirror, now
+from multiprocessing_intenum.locks.open_file import FOLLOWING
+from multiprocessing_intenum.postgres.lock import close_idle
 from multiprocessing_intenum.postgres.session import Session
 from multiprocessing_intenum.postgres.table import Found, Table, find_all, listen
 
@@ -61,29 +63,24 @@ LONGEST_PAUSE = 4.0
 """Seconds, at most, between two tries to connect. A fleet must not hinder the server that it waits for."""
 
 
-def follow(file: FileLock, table: Table, parameters: Mapping[str, str], check: Callable[[Any], None]) -> None:
+def follow(file: FileLock, table: Table) -> None:
     """Have a thread of this process follow the record, while the file is open and no other process follows it.
 
     Args:
         file: the open mirror.
-        table: the statements on the record.
-        parameters: those of the connection.
-        check: raises ValueError for a row with another enum.
+        table: the record in its database.
 
     Raises:
         RuntimeError: no thread can be started.
     """
-    key = frozenset(parameters.items())
+    key = frozenset(table.parameters.items())
     with _starting:
-        follower = _followers.get(key)
-        if follower is not None:
-            if not any(each.file() is file for each in follower.records):
-                follower.records.append(_Followed(file, table, check))
-            return
-        follower = _Follower(parameters)
-        follower.records.append(_Followed(file, table, check))
-        threading.Thread(target=follower.run, name="multiprocessing_intenum.postgres", daemon=True).start()
-        _followers[key] = follower  # not before: the thread may not start
+        follower = _followers.get(key) or _Follower(table.parameters)
+        if not any(each.file() is file for each in follower.records):
+            follower.records.append(_Followed(file, table))
+        if key not in _followers:
+            threading.Thread(target=follower.run, name="multiprocessing_intenum.postgres", daemon=True).start()
+            _followers[key] = follower  # not before: the thread may not start
 
 
 class _Followed:
@@ -94,12 +91,11 @@ class _Followed:
 
     Args:
         file: the open mirror.
-        table: the statements on the record.
-        check: raises ValueError for a row with another enum.
+        table: the record in its database.
     """
 
-    def __init__(self, file: FileLock, table: Table, check: Callable[[Any], None]) -> None:
-        self.file, self.table, self.check = weakref.ref(file), table, check
+    def __init__(self, file: FileLock, table: Table) -> None:
+        self.file, self.table = weakref.ref(file), table
         self.mirror = Mirror(file.body)
         self.is_mine = False
         self.is_wanted = False  # another process follows it, and this one is to take over if it can
@@ -205,9 +201,7 @@ class _Followed:
     def catch_up(self, found: Mapping[str, Found], question: Question) -> None:
         """Bring the mirror up to date. No error leaves this function, because the other records come next."""
         try:
-            row = self.table.required(found[self.table.name].row())
-            self.check(row.description)
-            self._store(row, question)
+            self._store(self.table.checked(found[self.table.name].row()), question)
         except Exception as error:
             self.fail(error)
 
@@ -215,6 +209,7 @@ class _Followed:
         file = self.file()
         if file is None:
             return
+        describe_mirror(file, row, self.table.name, time.monotonic() + 0.1)
         # The other records must not wait for long if a process was stopped in the middle of a write.
         if not file.acquire(timeout=0 if self._is_locked else 0.1):
             self._is_locked = True
@@ -251,7 +246,7 @@ class _Follower:
     """
 
     def __init__(self, parameters: Mapping[str, str]) -> None:
-        self.parameters = parameters
+        self.parameters, self._key = parameters, frozenset(parameters.items())
         self.records: list[_Followed] = []
         self._at_work: list[_Followed] = []  # the records that it follows, or is to take over
         self._token = random.SystemRandom().randrange(1, 2**14)
@@ -280,6 +275,7 @@ class _Follower:
 
     def _tick(self) -> bool:
         """See what this process has to follow. Return False if no record is open any more."""
+        close_idle()
         records, is_connected = len(self.records), self._session is not None
         for each in list(self.records):
             if not each.tick(self._token, records, is_connected=is_connected):
@@ -290,14 +286,11 @@ class _Follower:
         self._at_work = at_work
         if not at_work:
             self._close()
-        if self.records:
-            return True
-        with _starting:
-            if self.records:
-                return True
-            if _followers.get(frozenset(self.parameters.items())) is self:
-                del _followers[frozenset(self.parameters.items())]
-            return False
+        if not self.records:
+            with _starting:  # a record may have been opened meanwhile; and a forked child may have another follower
+                if not self.records and _followers.get(self._key) is self:
+                    del _followers[self._key]
+        return bool(self.records)
 
     def _step(self, until: float) -> None:
         """If it is time, look at the records; else wait for that time, but not beyond `until`."""
@@ -359,7 +352,7 @@ def _follow_in_child() -> None:
             file = each.file()
             if file is not None:
                 with suppress(RuntimeError):  # the interpreter is ending, and starts no more threads
-                    follow(file, each.table, follower.parameters, each.check)
+                    follow(file, each.table)
 
 
 fork.in_child(fork.Step.FOLLOWERS, _follow_in_child)

@@ -12,16 +12,7 @@ from typing import Any, cast
 
 from multiprocessing_intenum.postgres.driver import conninfo, pq, psycopg
 
-__all__ = [
-    "addresses_of",
-    "filled_in",
-    "forget_look_ups",
-    "hosts_of",
-    "names_in",
-    "parameters_of",
-    "text_of",
-    "without",
-]
+__all__ = ["addresses_of", "filled_in", "hosts_of", "names_in", "parameters_of", "text_of", "unanswered", "without"]
 
 _DEFAULTS = {
     # A host that loses power says nothing. These settings notice that within half a minute.
@@ -47,14 +38,10 @@ def parameters_of(text: str) -> dict[str, str]:
     Raises:
         ValueError: it is no connection string. The error does not show it, because it may have a password.
     """
-    try:
-        found = conninfo.conninfo_to_dict(text)
-    except psycopg.Error:
-        found = None
-    if found is None:
-        message = "this is no connection string of PostgreSQL, such as postgresql://user@host/database"
-        raise ValueError(message)
-    return {name: str(value) for name, value in found.items()}
+    with suppress(psycopg.Error):  # not the context of our error, for the same reason
+        return {name: str(value) for name, value in conninfo.conninfo_to_dict(text).items()}
+    message = "this is no connection string of PostgreSQL, such as postgresql://user@host/database"
+    raise ValueError(message)
 
 
 _LOOK_ONLY = "look only"
@@ -129,24 +116,17 @@ class _LookUp:
         except (psycopg.Error, OSError, ValueError) as error:  # ValueError: the host can be no name
             self.failure = str(error)  # it may show names, which the session takes out
         finally:
-            _unanswered.pop(self._key, None)
+            unanswered.pop(self._key, None)
 
     def is_answered(self, deadline: float) -> bool:
         """Wait for the answer. Return False at the deadline."""
-        left = deadline - time.monotonic()
-        while self._thread.is_alive() and left > 0:
-            self._thread.join(min(left, threading.TIMEOUT_MAX))
-            left = deadline - time.monotonic()
+        if self._thread.is_alive():
+            self._thread.join(min(max(0.0, deadline - time.monotonic()), threading.TIMEOUT_MAX))
         return not self._thread.is_alive()
 
 
 # The look-ups without an answer yet. Later tries wait for the same answer: else each try would leave a thread behind.
-_unanswered: dict[tuple[str, str], _LookUp] = {}
-
-
-def forget_look_ups() -> None:
-    """In a forked child, forget the look-ups of the parent: their threads are not here."""
-    _unanswered.clear()
+unanswered: dict[tuple[str, str], _LookUp] = {}
 
 
 def addresses_of(parameters: dict[str, str], deadline: float) -> list[dict[str, str]]:
@@ -163,11 +143,11 @@ def addresses_of(parameters: dict[str, str], deadline: float) -> list[dict[str, 
         ipaddress.ip_address(host)
         return [parameters]  # libpq reads an address without a look-up
     key = host, parameters.get("port", "")
-    asked = _unanswered.get(key)
+    asked = unanswered.get(key)
     if asked is None or asked.is_answered(0):
-        asked = _unanswered[key] = _LookUp(key, parameters)
+        asked = unanswered[key] = _LookUp(key, parameters)
     if asked.is_answered(deadline):
-        _unanswered.pop(key, None)
+        unanswered.pop(key, None)
     else:
         message = "no name server has said in time which address the host has"
         raise TimeoutError(message)

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import time
-from collections.abc import Callable, Mapping
+import weakref
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 from typing_extensions import Self
 
 from multiprocessing_intenum import fork
 from multiprocessing_intenum.by_path.file_lock import FileLock
-from multiprocessing_intenum.by_path.mirror import Mirror, Row, RowChange
+from multiprocessing_intenum.by_path.mirror import Mirror, Row, RowChange, describe_mirror
 from multiprocessing_intenum.locks.execution import moment
 from multiprocessing_intenum.locks.holding import OwnedLock, ThreadsLock, operations_of
-from multiprocessing_intenum.postgres import idle
 from multiprocessing_intenum.postgres.session import PATIENCE, PROMPT, Session
-from multiprocessing_intenum.postgres.source import Source
-from multiprocessing_intenum.postgres.table import GRACE, NEEDS_PRIMARY
+from multiprocessing_intenum.postgres.table import GRACE, NEEDS_PRIMARY, Table
 
-__all__ = ["MIRRORING", "Acquisition", "RecordLock"]
+__all__ = ["MIRRORING", "Acquisition", "RecordLock", "close_idle", "lock_of"]
 
 _log = logging.getLogger("multiprocessing_intenum.postgres")
 
@@ -42,37 +41,30 @@ MIRRORING = 1.0
 """Seconds that the holder of the fleet's lock waits for the lock of this machine's mirror. A stopped process may hold
 that one."""
 
+_IDLE = 5.0
+"""Seconds without a write after which the connection of a writer is closed. To connect anew takes some milliseconds."""
 
+
+@dataclass(eq=False, slots=True)
 class Acquisition:
     """One acquisition of the lock: its session, and what the row holds."""
-
-    __slots__ = (
-        "answer_by", "begun", "depth", "has_written", "is_lost", "is_writing", "session", "state", "unmirrored",
-        "version",
-    )  # fmt: skip
 
     session: Session
     version: int
     state: int
     """The number of the member in the row. The mirror may not have it yet."""
-    begun: float
+    begun: float = field(default_factory=time.monotonic)
     """When the lock was taken, by `time.monotonic`."""
-    answer_by: float
+    answer_by: float = math.inf
     """The moment at which a write must be over, by `time.monotonic`."""
-    depth: int
+    depth: int = 1
     """How often the lock was acquired and not released."""
-    unmirrored: list[RowChange]
+    unmirrored: list[RowChange] = field(default_factory=list[RowChange])
     """What was written and is not in the mirror yet."""
-    has_written: bool
-    is_lost: bool
+    has_written: bool = False
+    is_lost: bool = False
     """Whether an error has said that the lock was lost, or that it is not known whether a write was done."""
-    is_writing: bool
-
-    def __init__(self, session: Session, row: Row) -> None:
-        self.session, self.version, self.state = session, row.version, row.state
-        self.begun, self.answer_by, self.depth = time.monotonic(), math.inf, 1
-        self.unmirrored = []
-        self.has_written = self.is_lost = self.is_writing = False
+    is_writing: bool = False
 
 
 class RecordLock(OwnedLock):
@@ -84,30 +76,18 @@ class RecordLock(OwnedLock):
     The interface is that of `multiprocessing.RLock`.
 
     Args:
-        source: the record in its database.
-        check: raises ValueError for a row with another enum.
+        table: the record in its database.
         file: the open mirror.
         reduced: what `__reduce__` returns.
     """
 
     __slots__ = (
-        "__weakref__", "_file", "_hears", "_held", "_key", "_reduced", "_session", "_source", "_table", "_threads",
-        "_used", "check_enum", "mirror",
+        "__weakref__", "_file", "_hears", "_held", "_key", "_mirror", "_reduced", "_session", "_table", "_threads",
+        "_used",
     )  # fmt: skip
 
-    mirror: Mirror
-    check_enum: Callable[[Mapping[str, Any]], None]
-    """Raises ValueError for a row with another enum."""
-
-    def __init__(
-        self,
-        source: Source,
-        check: Callable[[Mapping[str, Any]], None],
-        file: FileLock,
-        reduced: tuple[Callable[..., Any], Any],
-    ) -> None:
-        self._source, self.check_enum, self._file, self._reduced = source, check, file, reduced
-        self.mirror, self._table = Mirror(file.body), source.table
+    def __init__(self, table: Table, file: FileLock, reduced: tuple[Callable[..., Any], Any]) -> None:
+        self._table, self._file, self._reduced, self._mirror = table, file, reduced, Mirror(file.body)
         # This lock excludes the threads of this process, which share a session. Processes queue up at the server, which
         # is fair to them.
         self._threads = ThreadsLock()
@@ -117,15 +97,6 @@ class RecordLock(OwnedLock):
         self._hears = False  # whether the session is notified of releases
         self._key = 0
         self._used = 0.0  # when the session was last needed, by time.monotonic()
-
-    def refuse_another(self, source: Source) -> None:
-        """Raise ValueError if this lock is of a record with another connection string."""
-        if source.parameters != self._source.parameters:
-            message = (
-                f"this process has {self._file.path!r} open as the mirror of a record of another database, or with "
-                "another connection string: give each record its own mirror, and always the same string"
-            )
-            raise ValueError(message)
 
     @property
     def held(self) -> Acquisition | None:
@@ -246,7 +217,6 @@ class RecordLock(OwnedLock):
                 self._drop()
             if self._session is not None:
                 self._used = time.monotonic()
-                idle.close_later(self)
             self._threads.release()
         except BaseException:  # KeyboardInterrupt, in the middle
             if self._threads.is_mine():
@@ -254,20 +224,19 @@ class RecordLock(OwnedLock):
                 self._threads.release()
             raise
 
-    def close_if_idle(self) -> bool:
-        """Close the session if it was not used for a while. Return whether there is no session now."""
-        if self._threads.acquire(False):
+    def close_if_idle(self) -> None:
+        """Close the session if it was not used for a while."""
+        if self._session is not None and self._threads.acquire(False):
             try:
-                if self._held is None and time.monotonic() - self._used >= idle.IDLE:
+                if self._held is None and time.monotonic() - self._used >= _IDLE:
                     self._drop()
             finally:
                 self._threads.release()
-        return self._session is None
 
     def _lock(self, deadline: float) -> Acquisition | None:
         """Take the lock of the fleet and bring the mirror up to date. Return None if the lock was not free in time."""
         while True:
-            question = self.mirror.asking()
+            question = self._mirror.asking()
             is_old = self._session is not None and not self._session.is_closed
             try:
                 row = self._locked_row(deadline)
@@ -279,13 +248,14 @@ class RecordLock(OwnedLock):
                 row = self._locked_row(deadline)
             if row is None:
                 return None
-            found = row
-            self.check_enum(found.description)
-            left = min(max(0.0, deadline - time.monotonic()), MIRRORING)
             session = self._session
             assert session is not None
-            if operations_of(self._file).try_to_hold(lambda: self.mirror.catch_up(found, question), left):  # noqa: B023 # it is called
-                return Acquisition(session, found)
+            found = self._table.described(session, row, time.monotonic() + PATIENCE)
+            left = min(max(0.0, deadline - time.monotonic()), MIRRORING)
+            with suppress(TimeoutError):
+                describe_mirror(self._file, found, self._table.name, time.monotonic() + left)
+                if operations_of(self._file).try_to_hold(lambda: self._mirror.catch_up(found, question), left):  # noqa: B023 # it is called
+                    return Acquisition(session, found.version, found.state)
             # The rest of the fleet must not wait for a process that is stopped on this machine.
             self._drop()
             if time.monotonic() >= deadline:
@@ -297,7 +267,7 @@ class RecordLock(OwnedLock):
         if session is None or session.is_closed:
             begun = time.monotonic()
             answer_by = begun + PROMPT if deadline == -math.inf else min(deadline, begun + PATIENCE)
-            session = self._session = self._source.session(answer_by)
+            session = self._session = self._table.session(answer_by)
             self._hears = False
             if session.is_standby:  # its lock would exclude nobody
                 raise PermissionError(NEEDS_PRIMARY)
@@ -365,19 +335,20 @@ class RecordLock(OwnedLock):
         try:
             self._write(held, number)
             left = min(max(0.0, held.answer_by - time.monotonic()), MIRRORING)
-            if not operations_of(self._file).try_to_hold(lambda: self._mirror(held), left):
+            if not operations_of(self._file).try_to_hold(lambda: self._copy(held), left):
                 _log.warning(
                     "the record %r was written, but not its mirror %r, because the lock of the mirror was not free: "
                     "its holder may be stopped. The process that follows the record will write to the mirror",
-                    self._source.name,
+                    self._table.name,
                     self._file.path,
                 )
         finally:
             held.is_writing = False
 
-    def _mirror(self, held: Acquisition) -> None:
-        version = self.mirror.asking().version
-        self.mirror.add([entry for entry in held.unmirrored if entry.version > version], version)
+    def _copy(self, held: Acquisition) -> None:
+        """Write to the mirror what it does not have yet."""
+        version = self._mirror.asking().version
+        self._mirror.add([entry for entry in held.unmirrored if entry.version > version], version)
         held.unmirrored = []
 
     def _write(self, held: Acquisition, number: int) -> None:
@@ -391,26 +362,22 @@ class RecordLock(OwnedLock):
             message = "the time was over before the write was sent to PostgreSQL: nothing was written"
             raise TimeoutError(message)
         held.is_lost = True  # until the outcome is known: an interrupt may come at any point
-        failure: OSError
         try:
-            entry = self._table.write(session, self._key, held.version, number, os.getpid(), answer_by)
+            entry = self._table.write(session, self._key, held.version, number, answer_by)
         except (OSError, RuntimeError) as error:
             held.is_lost = session.is_closed
             if not (session.is_closed and isinstance(error, (ConnectionError, TimeoutError))):
                 raise
-            failure = error
-        else:
-            if entry is None:
-                raise self._refusal(held, answer_by)
-            held.unmirrored.append(entry)
-            held.version, held.state = entry.version, number
-            held.has_written, held.is_lost = True, False
-            return
-        message = (
-            f"{failure}. It is not known whether this write was done: look at the value when the database is back, and "
-            "write again if need be"
-        )
-        raise type(failure)(message)
+            message = (
+                f"{error}. It is not known whether this write was done: look at the value when the database is back, "
+                "and write again if need be"
+            )
+            raise type(error)(message) from None
+        if entry is None:
+            raise self._refusal(held, answer_by)
+        held.unmirrored.append(entry)
+        held.version, held.state = entry.version, number
+        held.has_written, held.is_lost = True, False
 
     def _refusal(self, held: Acquisition, answer_by: float) -> OSError:
         """Return the error that says why the server has found no row to write to."""
@@ -418,12 +385,12 @@ class RecordLock(OwnedLock):
             row = self._table.find(held.session, answer_by)
             if row is None:
                 return FileNotFoundError(
-                    f"the row of the record {self._source.name!r} was deleted while its lock was held. This was not "
+                    f"the row of the record {self._table.name!r} was deleted while its lock was held. This was not "
                     "written: start the process that makes it, with a first member"
                 )
             if row.version != held.version:
                 return ConnectionError(
-                    f"the row of the record {self._source.name!r} has changed since its lock was taken: its version is "
+                    f"the row of the record {self._table.name!r} has changed since its lock was taken: its version is "
                     f"{row.version}, expected {held.version}. It was written by hand, or its table was restored, so "
                     "that another machine may have written meanwhile. This was not written: take the lock again"
                 )
@@ -432,13 +399,47 @@ class RecordLock(OwnedLock):
     def _loss(self, consequence: str) -> ConnectionError:
         """Return the error for a lost lock. Another thread may hold the lock by now, with a new session."""
         return ConnectionError(
-            f"the lock of the record {self._source.name!r} was lost with the connection to PostgreSQL: another machine "
+            f"the lock of the record {self._table.name!r} was lost with the connection to PostgreSQL: another machine "
             f"may have written meanwhile. {consequence}"
         )
 
     def __repr__(self) -> str:
         held = "" if self._is_mine() else "not "
-        return f"<{type(self).__name__} of the record {self._source.name!r} {held}held by this thread>"
+        return f"<{type(self).__name__} of the record {self._table.name!r} {held}held by this thread>"
 
     def __reduce__(self) -> tuple[Callable[..., Self], Any]:
         return self._reduced
+
+
+# The locks of this process, by the file. A thread would wait for itself if a file had two.
+_locks: weakref.WeakValueDictionary[FileLock, RecordLock] = weakref.WeakValueDictionary()
+_making = fork.lock_of_threads()
+
+
+def lock_of(table: Table, file: FileLock, reduced: tuple[Callable[..., Any], Any]) -> RecordLock:
+    """Return the lock of a record. The arguments are those of `RecordLock`.
+
+    Raises:
+        ValueError: the file mirrors a record with another connection string.
+    """
+    with _making:
+        lock = _locks.get(file)
+        if lock is None:
+            lock = _locks[file] = RecordLock(table, file, reduced)
+    if table.parameters != lock._table.parameters:
+        message = (
+            f"this process has {file.path!r} open as the mirror of a record of another database, or with "
+            "another connection string: give each record its own mirror, and always the same string"
+        )
+        raise ValueError(message)
+    if not table.has_described:  # the database was away when it was opened: the next write describes the row
+        lock._table = table
+    return lock
+
+
+def close_idle() -> None:
+    """Close the sessions of this process that were not used for a while."""
+    for reference in _locks.valuerefs():  # a copy, as other threads open and close records meanwhile
+        lock = reference()
+        if lock is not None:
+            lock.close_if_idle()

@@ -10,10 +10,11 @@ from multiprocessing_intenum.by_path.mirror import Mirror
 from multiprocessing_intenum.by_path.shared_file import SharedFile
 from multiprocessing_intenum.cell import Cell, HasCell, cell_of
 from multiprocessing_intenum.enums.members import EnumMember, Members
+from multiprocessing_intenum.enums.transitions import Rules
 from multiprocessing_intenum.locks.holding import LockLike
 from multiprocessing_intenum.postgres.cell import RecordCell
 from multiprocessing_intenum.postgres.hosts import parameters_of
-from multiprocessing_intenum.postgres.source import Source
+from multiprocessing_intenum.postgres.table import Table
 
 __all__ = ["PostgresRecord", "confirmed"]
 
@@ -26,7 +27,8 @@ class PostgresRecord:
     Each machine has a mirror of the record: a file like that of a value by path. Reads, waiting and the command line
     use the mirror, and cost as much as with a value by path. Every write is decided in the database, under a lock of
     the whole fleet, and then mirrored. One process of each machine follows the record, and brings the mirror up to
-    date, usually within milliseconds.
+    date, usually within milliseconds. The row describes the largest version of the enum that has opened it, and has the
+    transitions of the last class that declared some.
 
     Args:
         conninfo: the connection string, as for `psycopg.connect`. It is not shown in errors or in the repr.
@@ -46,7 +48,7 @@ class PostgresRecord:
     PostgreSQL's advisory locks and NOTIFY do the work; the fence is that of Kleppmann, "How to do distributed locking".
     """
 
-    __slots__ = ("_create", "_source", "mirror", "name")
+    __slots__ = ("_create", "_parameters", "mirror", "name")
 
     name: str
     mirror: SharedFile
@@ -61,23 +63,22 @@ class PostgresRecord:
         if not name or "\0" in name:
             message = f"expected the name of a record, not {name!r}"
             raise ValueError(message)
-        self.name = name
-        self._source = Source(parameters_of(conninfo), name, create=bool(create))
+        self.name, self._parameters, self._create = name, parameters_of(conninfo), bool(create)
         given = mirror if isinstance(mirror, SharedFile) else SharedFile(mirror)
         # `keep` is left out: a mirror goes on with what it has, and the first look at the record corrects it.
         self.mirror = SharedFile(given.path, mode=given.mode, readonly=given.readonly)
-        self._create = bool(create)
 
     def __repr__(self) -> str:
         create = ", create=True" if self._create else ""
         return f"{type(self).__name__}(..., {self.name!r}, mirror={self.mirror!r}{create})"
 
-    def _open_cell(self, members: Members[T], number: int | None, lock: LockLike | None) -> Cell[T]:
+    def _open_cell(self, members: Members[T], number: int | None, lock: LockLike | None, rules: Rules) -> Cell[T]:
         """Return the cell of a value: see `by_path.cell.open_cell`."""
         if lock is not None:
             message = "a record has the lock of the whole fleet: leave lock= out, and use get_lock() of the value"
             raise TypeError(message)
-        return RecordCell(members, self, self._source, self.mirror, number)
+        table = Table(self._parameters, self.name, members, rules.transitions, create=self._create)
+        return RecordCell(members, self, table, self.mirror, number, rules)
 
 
 def confirmed(status: HasCell[Any]) -> float:

@@ -22,16 +22,8 @@ from contextlib import suppress
 from typing import Any, cast
 
 from multiprocessing_intenum import fork
+from multiprocessing_intenum.postgres import hosts
 from multiprocessing_intenum.postgres.driver import Ready, conninfo, generators, pq, psycopg
-from multiprocessing_intenum.postgres.hosts import (
-    addresses_of,
-    filled_in,
-    forget_look_ups,
-    hosts_of,
-    names_in,
-    text_of,
-    without,
-)
 
 __all__ = ["PATIENCE", "PROMPT", "ServerError", "Session"]
 
@@ -145,14 +137,14 @@ class Session:
         return bool(self._pgconn.backend_pid == self.pid)
 
     def _connect(self, given: Mapping[str, str], deadline: float) -> None:
-        found = filled_in(given)
-        self._names = names_in(found)
+        found = hosts.filled_in(given)
+        self._names = hosts.names_in(found)
         failures: list[OSError] = []
-        for host in hosts_of(given, found):
+        for host in hosts.hosts_of(given, found):
             wanted = found.get("connect_timeout", "")  # 0 is no limit to libpq
             limit = float(wanted) if wanted.isdecimal() and int(wanted) else _CONNECT
             try:
-                for address in addresses_of(host, min(time.monotonic() + limit, deadline)):
+                for address in hosts.addresses_of(host, min(time.monotonic() + limit, deadline)):
                     text = conninfo.make_conninfo("", **{**address, "client_encoding": "UTF8"})
                     failure = self._connect_to_one(text, min(time.monotonic() + limit, deadline))
                     if failure is None:
@@ -162,7 +154,7 @@ class Session:
                 failures.append(error)
             if time.monotonic() >= deadline:
                 break
-        reasons = "; ".join(dict.fromkeys(without(self._names, str(each)) for each in failures))
+        reasons = "; ".join(dict.fromkeys(hosts.without(self._names, str(each)) for each in failures))
         message = (
             f"could not connect to PostgreSQL, nothing was written: {reasons}. "
             "Check the server and the connection string"
@@ -183,7 +175,7 @@ class Session:
             if not _ready(pgconn.socket, _R if state == pq.PollingStatus.READING else _W, deadline):
                 pgconn.finish()
                 return TimeoutError("it did not answer in time")
-        reason = text_of(pgconn)
+        reason = hosts.text_of(pgconn)
         pgconn.finish()
         return ConnectionError(reason)
 
@@ -224,7 +216,7 @@ class Session:
         Raises:
             ConnectionError: the connection was lost.
         """
-        try:
+        with suppress(psycopg.Error):  # its text may show names, so it must not be the context of our error
             while True:
                 self._pgconn.consume_input()
                 while self._pgconn.notifies() is not None:
@@ -234,8 +226,6 @@ class Session:
                     return True
                 if not _ready(self._pgconn.socket, _R, deadline):
                     return False
-        except psycopg.Error:  # its text may show names, so it must not be the context of our error
-            pass
         raise self._loss()
 
     def _hear(self, _: object) -> None:
@@ -262,7 +252,7 @@ class Session:
                 else:
                     state = (result.error_field(pq.DiagnosticField.SQLSTATE) or b"?????").decode()
                     text = result.error_field(pq.DiagnosticField.MESSAGE_PRIMARY) or result.error_message
-                    text = without(self._names, bytes(text).decode("utf-8", "replace"))
+                    text = hosts.without(self._names, bytes(text).decode("utf-8", "replace"))
                     refused = ServerError(state, text, len(answers))
             is_whole = self._pgconn.status != pq.ConnStatus.BAD
         except psycopg.Error:  # as above
@@ -293,7 +283,7 @@ class Session:
 
     def _loss(self) -> ConnectionError:
         """Close the session, and return the error that says why."""
-        reason = without(self._names, text_of(self._pgconn))
+        reason = hosts.without(self._names, hosts.text_of(self._pgconn))
         self.close()
         return ConnectionError(f"the connection to PostgreSQL was lost: {reason}")
 
@@ -315,7 +305,7 @@ _sessions: weakref.WeakSet[Session] = weakref.WeakSet()
 
 
 def _begin_in_child() -> None:
-    forget_look_ups()
+    hosts.unanswered.clear()  # the threads of the parent are not here
     for session in list(_sessions):
         session.is_closed = True
         with suppress(AttributeError, psycopg.Error):  # it has no connection yet, or none any more

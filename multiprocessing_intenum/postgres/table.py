@@ -1,15 +1,19 @@
-"""The row of a record in PostgreSQL, and every statement on it."""
+"""A record in its database: how it is reached, found and made, and every statement on its row."""
 
 from __future__ import annotations
 
 import json
 import math
+import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from multiprocessing_intenum.by_path.mirror import Row, RowChange
+from multiprocessing_intenum.enums.members import Members
+from multiprocessing_intenum.enums.schema import description_of_enum, enum_difference, grown
+from multiprocessing_intenum.enums.transitions import Transitions
 from multiprocessing_intenum.postgres.session import ServerError, Session
 
 __all__ = ["CREATE_TABLE", "GRACE", "NEEDS_PRIMARY", "Found", "Table", "find_all", "listen"]
@@ -17,7 +21,7 @@ __all__ = ["CREATE_TABLE", "GRACE", "NEEDS_PRIMARY", "Found", "Table", "find_all
 CREATE_TABLE = """\
 CREATE TABLE IF NOT EXISTS multiprocessing_intenum (
     name text PRIMARY KEY,
-    enum jsonb NOT NULL,      -- its name, and the names and numbers of its members
+    enum jsonb NOT NULL,      -- its name, the names and numbers of its members, the transitions
     state bigint NOT NULL,    -- the number of the member
     version bigint NOT NULL,  -- how often it has changed
     history jsonb NOT NULL    -- the last changes: [version, state, seconds since the epoch, process id]
@@ -51,50 +55,142 @@ def _key_of(name: str) -> str:
 
 
 class Table:
-    """The statements on one record's row.
+    """The table, as one record uses it: the sessions with its server, and the statements on the record's row.
 
     Args:
+        parameters: those of the connection.
         name: the name of the record.
+        members: the table of its enum.
+        transitions: those that its class declares.
+        create: whether to make the table if there is none.
 
     All methods raise ConnectionError or TimeoutError if the server does not answer, and PermissionError or
     FileNotFoundError for what has to be set up there.
     """
 
-    __slots__ = ("name",)
+    __slots__ = ("_create", "_enum", "has_described", "name", "parameters")
 
+    parameters: Mapping[str, str]
     name: str
+    has_described: bool
+    """Whether the row says all about our enum and our transitions."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(
+        self,
+        parameters: Mapping[str, str],
+        name: str,
+        members: Members[Any],
+        transitions: Transitions | None = None,
+        *,
+        create: bool,
+    ) -> None:
+        self.parameters, self.name, self._create = parameters, name, create
+        self._enum = description_of_enum(members, transitions)
+        self.has_described = False
 
-    def create(self, session: Session, deadline: float) -> None:
-        """Make the table if there is none."""
-        # Two processes that create it at once would both find no table, so they take turns.
-        script = f"SELECT pg_advisory_xact_lock(hashtextextended('multiprocessing_intenum', 0)); {CREATE_TABLE}"
+    def row(self, number: int | None, limit: float) -> Row:
+        """Return the row of the record. If there is none, make it with the first state, if that is given.
+
+        Raises:
+            ValueError: the record is of another enum, or a pooler is in the way.
+        """
+        deadline = time.monotonic() + limit
+        session = self.session(deadline)
         try:
-            session.script(script, deadline)
-        except ServerError as error:
-            raise _meaning(error) from None
+            if self._create and not session.is_standby:
+                # Two processes that create it at once would both find no table, so they take turns.
+                turn = "SELECT pg_advisory_xact_lock(hashtextextended('multiprocessing_intenum', 0))"
+                _asked(session.script, f"{turn}; {CREATE_TABLE}", deadline)
+            row = self.find(session, deadline)
+            if row is None and number is not None:
+                self._make(session, number, deadline)
+                row = self.find(session, deadline)
+            return self.described(session, self.checked(row), deadline)
+        finally:
+            session.close()
+
+    def session(self, deadline: float) -> Session:
+        """Return a session that can hold the lock.
+
+        Raises:
+            ValueError: a pooler is in the way.
+        """
+        session = Session(self.parameters, deadline)
+        if not session.is_direct and self._is_pooled(session, deadline):
+            session.close()
+            message = (
+                "a pooler in transaction mode stands before PostgreSQL (see pool_mode of PgBouncer): it gives each "
+                "statement another session, which would lose the lock. Connect to the server itself, or use "
+                "pool_mode = session"
+            )
+            raise ValueError(message)
+        return session
+
+    def _is_pooled(self, session: Session, deadline: float) -> bool:
+        """Whether two connections share a session of the server, or one of them changes its session."""
+        other = Session(self.parameters, deadline)
+        try:
+            for _ in range(5):
+                pids = [each.query("SELECT pg_backend_pid()", (), deadline) for each in (session, other, session)]
+                if pids[0] != pids[2] or pids[0] == pids[1]:
+                    return True
+        finally:
+            other.close()
+        return False
+
+    def checked(self, row: Row | None) -> Row:
+        """Return the row. FileNotFoundError: there is none. ValueError: it has another enum."""
+        if row is None:
+            message = f"there is no record {self.name!r}: start the process that makes it, with a first member"
+            raise FileNotFoundError(message)
+        if row.description != self._enum:  # hardly ever, at each write and each look of the follower
+            difference = enum_difference(row.description, self._enum, f"the record {self.name!r}")
+            if difference:
+                message = (
+                    f"{difference}. Give another name, or stop all processes that use this record, and then delete its "
+                    "row or take the old names out of it, as the documentation says. It was left as it is"
+                )
+                raise ValueError(message)
+        return row
+
+    def adds_to(self, description: Mapping[str, Any]) -> bool:
+        """Whether the record, or its mirror, is to be described anew."""
+        return grown(description, self._enum) is not description
+
+    def described(self, session: Session, row: Row, deadline: float) -> Row:
+        """Return the row, after it was described anew if our enum has more.
+
+        The transitions of our class are written once, because the last class that is opened decides.
+        """
+        ours = {name: each for name, each in self._enum.items() if not (self.has_described and name == "transitions")}
+        while True:
+            description = grown(row.description, ours)
+            if description is row.description or session.is_standby:  # nobody can write to that one
+                self.has_described = not session.is_standby
+                return row
+            sql = "UPDATE multiprocessing_intenum SET enum = $2 WHERE name = $1 AND enum = $3::text::jsonb"
+            _asked(session.query, sql, (self.name, json.dumps(description), json.dumps(row.description)), deadline)
+            row = self.checked(self.find(session, deadline))  # another process may have been faster
 
     def find(self, session: Session, deadline: float) -> Row | None:
         """Return the row, or None if there is none."""
-        return _row(self._query(session, _SELECT + "$1", (self.name,), deadline))
+        return _row(_asked(session.query, _SELECT + "$1", (self.name,), deadline))
 
-    def make(self, session: Session, description: Mapping[str, Any], state: int, pid: int, deadline: float) -> None:
+    def _make(self, session: Session, state: int, deadline: float) -> None:
         """Make the row, unless another process was faster."""
-        self._query(
-            session,
+        _asked(
+            session.query,
             "INSERT INTO multiprocessing_intenum VALUES ($1, $2, $3, 0, jsonb_build_array("
             "jsonb_build_array(0, $3::bigint, extract(epoch FROM clock_timestamp()), $4::bigint))) "
             "ON CONFLICT DO NOTHING",
-            (self.name, json.dumps(description), state, pid),
+            (self.name, json.dumps(self._enum), state, os.getpid()),
             deadline,
         )
 
     def key(self, session: Session, deadline: float) -> int:
         """Return the number of the record's advisory lock and of its channel. Each schema has another number."""
-        ((key,),) = self._query(session, f"SELECT {_key_of('$1')}", (self.name,), deadline)
-        return int(cast("bytes", key))
+        ((key,),) = _asked(session.query, f"SELECT {_key_of('$1')}", (self.name,), deadline)
+        return int(key)
 
     def lock(self, session: Session, key: int, limit: float, deadline: float, *, wait: bool) -> Row | None:
         """Take the lock of the fleet, and return the row as it is then. Return None if the lock was not free in time.
@@ -121,7 +217,7 @@ class Table:
         try:
             _, ((is_granted,),), rows = session.scripts(script, deadline)
             if is_granted == b"t":
-                return self.required(_row(rows))
+                return self.checked(_row(rows))
         except ServerError as error:
             self._give_back(session, deadline)
             if error.state != "55P03":  # lock_not_available
@@ -132,7 +228,7 @@ class Table:
                     "TABLE): nothing was written"
                 )
                 raise TimeoutError(message) from None
-        except BaseException:  # there is no row; or an interrupt, at any point
+        except BaseException:  # there is no row, or it has another enum; or an interrupt, at any point
             session.close()
             raise
         return None
@@ -156,16 +252,14 @@ class Table:
             tell: whether to notify the processes that wait outside the server's queue.
         """
         told = f", pg_notify('{_channel_of_releases(key)}', '')" if tell else ""
-        ((was_held, *_),) = self._query(session, f"SELECT pg_advisory_unlock({key}){told}", (), deadline)
+        ((was_held, *_),) = _asked(session.script, f"SELECT pg_advisory_unlock({key}){told}", deadline)
         return bool(was_held == b"t")
 
     def listen_for_release(self, session: Session, key: int, deadline: float) -> None:
         """Have the session notified when `unlock` says that the lock is free."""
-        self._query(session, f"LISTEN {_channel_of_releases(key)}", (), deadline)
+        _asked(session.script, f"LISTEN {_channel_of_releases(key)}", deadline)
 
-    def write(
-        self, session: Session, key: int, version: int, state: int, pid: int, deadline: float
-    ) -> RowChange | None:
+    def write(self, session: Session, key: int, version: int, state: int, deadline: float) -> RowChange | None:
         """If the row still has this version, store a state and notify the followers; else return None."""
         # If the table is locked, the server says before the deadline that it has not written.
         left = max(1, math.floor(1000 * (deadline - time.monotonic())))
@@ -174,30 +268,21 @@ class Table:
             f"WITH written AS (UPDATE multiprocessing_intenum SET state = {state}, version = version + 1, history = "
             f"CASE WHEN jsonb_array_length(history) > {_KEPT} THEN history - 0 ELSE history END || "
             "jsonb_build_array(jsonb_build_array("
-            f"version + 1, ({state})::bigint, extract(epoch FROM clock_timestamp()), {pid})) "
+            f"version + 1, ({state})::bigint, extract(epoch FROM clock_timestamp()), {os.getpid()})) "
             f"WHERE name = {session.literal(self.name)} AND version = {version} AND pg_backend_pid() = {session.pid} "
             "RETURNING history -> -1 AS entry) "
             f"SELECT entry, pg_notify('{channel_of(key)}', '') FROM written"
         )
-        try:
-            rows = session.script(script, deadline + GRACE / 2)
-        except ServerError as error:
-            raise _meaning(error) from None
-        return _change(*json.loads(cast("bytes", rows[0][0]))) if rows else None
+        rows = _asked(session.script, script, deadline + GRACE / 2)
+        return _change(*json.loads(rows[0][0])) if rows else None
 
-    def required(self, row: Row | None) -> Row:
-        """Return the row; FileNotFoundError if there is none."""
-        if row is None:
-            message = f"there is no record {self.name!r}: start the process that makes it, with a first member"
-            raise FileNotFoundError(message)
-        return row
 
-    @staticmethod
-    def _query(session: Session, sql: str, arguments: Sequence[object], deadline: float) -> Any:
-        try:
-            return session.query(sql, arguments, deadline)
-        except ServerError as error:
-            raise _meaning(error) from None
+def _asked(ask: Callable[..., Any], *arguments: object) -> Any:
+    """Return what the server answers. If it refuses, raise what that means to the user."""
+    try:
+        return ask(*arguments)
+    except ServerError as error:
+        raise _meaning(error) from None
 
 
 def channel_of(key: int) -> str:
@@ -272,7 +357,7 @@ def find_all(session: Session, names: Sequence[str], deadline: float) -> dict[st
         f"SELECT name, {_key_of('name')}, enum, state, version, history "
         f"FROM unnest(ARRAY[{asked}]::text[]) AS asked (name) LEFT JOIN multiprocessing_intenum USING (name)"
     )
-    rows = Table._query(session, sql, names, deadline)
+    rows = _asked(session.query, sql, names, deadline)
     return {name.decode(): Found(channel_of(int(key)), columns) for name, key, *columns in rows}
 
 

@@ -37,10 +37,9 @@ class Mode(enum.IntEnum):
     MAINTENANCE = 2
 
 
-class ModeOfTheNextVersion(enum.IntEnum):
+class OtherMode(enum.IntEnum):
     NORMAL = 1
-    MAINTENANCE = 2
-    DRAINING = 3
+    MAINTENANCE = 3
 
 
 FleetMode = IntEnumValue[Mode]
@@ -106,11 +105,9 @@ def test_the_rights_of_the_page_are_enough(server: Server, tmp_path: Path):
 def test_the_page_quotes_the_errors_as_they_are(server: Server, tmp_path: Path):
     refused, unknown, other_enum = blocks("text")
     mode = FleetMode("NORMAL", at=PostgresRecord(conninfo(server), "mode", mirror=tmp_path / "mode"))
-    with pytest.raises(ValueError, match="DRAINING") as caught:
-        IntEnumValue[ModeOfTheNextVersion](
-            "NORMAL", at=PostgresRecord(conninfo(server), "mode", mirror=tmp_path / "other")
-        )
-    assert says(caught.value, other_enum.replace("Mode here", f"{ModeOfTheNextVersion.__name__} here"))
+    with pytest.raises(ValueError, match="MAINTENANCE") as caught:
+        IntEnumValue[OtherMode]("NORMAL", at=PostgresRecord(conninfo(server), "mode", mirror=tmp_path / "other"))
+    assert says(caught.value, other_enum.replace("Mode here", f"{OtherMode.__name__} here"))
     with mode.get_lock(), server.frozen(), pytest.raises(TimeoutError) as lost:
         exchange(mode, "MAINTENANCE", timeout=0.5)
     assert says(lost.value, f"...{unknown}")
@@ -130,26 +127,55 @@ PROGRAM = """
 import enum, sys
 from multiprocessing_intenum import IntEnumValue
 from multiprocessing_intenum.postgres import PostgresRecord
-Mode = enum.IntEnum("Mode", sys.argv[3].split())
+Mode = enum.IntEnum("Mode", dict(each.split("=") for each in sys.argv[3].split()))
 mode = IntEnumValue[Mode](sys.argv[4], at=PostgresRecord(sys.argv[1], "mode", mirror=sys.argv[2]))
 print(mode.name)
 mode.set(sys.argv[5])
 """
 
 
-@pytest.mark.parametrize(("verb", "found"), [("DELETE", "NORMAL"), ("UPDATE", "MAINTENANCE")])
-def test_the_statements_for_another_version_of_the_enum(server: Server, tmp_path: Path, verb: str, found: str):
+@pytest.mark.parametrize(
+    ("verb", "found", "refused"),
+    [
+        # a number is given to another name, and the state begins anew
+        ("DELETE", "NORMAL", "NORMAL=1 DRAINING=2"),
+        # a member is removed, and later another one is added, with the state kept
+        ("UPDATE", "DRAINING", "NORMAL=1 DRAINING=3 CLOSED=4"),
+    ],
+)
+def test_the_statements_for_another_version_of_the_enum(
+    server: Server, tmp_path: Path, verb: str, found: str, refused: str
+):
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-c", PROGRAM, conninfo(server), str(tmp_path / "mode"), *arguments]
         return subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, check=False)
 
-    new = ("NORMAL MAINTENANCE DRAINING", "NORMAL", "DRAINING")
-    assert run("NORMAL MAINTENANCE", "NORMAL", "MAINTENANCE").stdout == "NORMAL\n"
-    assert "ValueError: " in run(*new).stderr
+    assert run("NORMAL=1 MAINTENANCE=2 DRAINING=3", "NORMAL", "MAINTENANCE").stdout == "NORMAL\n"
+    assert run("NORMAL=1 DRAINING=3", "NORMAL", "DRAINING").returncode == 1  # the state is one that it does not know
+    assert run("NORMAL=1 MAINTENANCE=2 DRAINING=3", "NORMAL", "DRAINING").stdout == "MAINTENANCE\n"
+    assert "ValueError: " in run(refused, "NORMAL", "DRAINING").stderr
     (statement,) = (sql for sql in blocks("sql") if sql.startswith(verb))
     as_admin(server, statement)
-    assert run(*new).stdout == f"{found}\n"
-    assert run(*new).stdout == "DRAINING\n"
+    assert run(refused, "NORMAL", "DRAINING").stdout == f"{found}\n"
+    assert run(refused, "NORMAL", "NORMAL").stdout == "DRAINING\n"
+
+
+def test_the_row_loses_a_name_while_processes_without_it_use_the_record(server: Server, tmp_path: Path):
+    def opened(mirror: str, **members: int) -> Any:
+        return IntEnumValue[enum.IntEnum("Mode", members)](  # type: ignore[misc]
+            "NORMAL", at=PostgresRecord(conninfo(server), "mode", mirror=tmp_path / mirror)
+        )
+
+    opened("mirror", NORMAL=1, MAINTENANCE=2, DRAINING=3)
+    running = opened("mirror", NORMAL=1, DRAINING=3)
+    (statement,) = (sql for sql in blocks("sql") if sql.startswith("UPDATE"))
+    as_admin(server, statement)
+    later = opened("other", NORMAL=1, DRAINING=3, CLOSED=4)
+    later.set("DRAINING")
+    assert wait_for(running, "DRAINING", timeout=DEADLINE).name == "DRAINING"
+    beside = opened("mirror", NORMAL=1, DRAINING=3, CLOSED=4)  # the mirror has lost the name, too
+    beside.set("NORMAL")
+    assert wait_for(running, "NORMAL", timeout=DEADLINE).name == "NORMAL"
 
 
 def test_only_a_pickle_has_the_password(server: Server, tmp_path: Path):

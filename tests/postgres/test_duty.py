@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import threading
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,6 +12,8 @@ from enums import WorkerStatus, WorkerStatusEnum
 from helpers import in_a_thread
 
 from multiprocessing_intenum.by_path.mirror import Duty, Question, now
+from multiprocessing_intenum.enums.members import members_of
+from multiprocessing_intenum.enums.schema import description_of_enum
 from multiprocessing_intenum.postgres import follower
 from multiprocessing_intenum.postgres.follower import SILENCE, TENURE, TICK, _Followed, _Follower
 from multiprocessing_intenum.postgres.table import Found, Table
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 IDLE, CALCULATING = WorkerStatusEnum.IDLE, WorkerStatusEnum.CALCULATING
+
+TABLE = Table({"host": "nowhere"}, "mode", members_of(WorkerStatusEnum), create=False)
 
 FIRST, SECOND = 1, 2
 """What two processes call themselves."""
@@ -54,7 +59,7 @@ def status(tmp_path: Path) -> WorkerStatus:
 @pytest.fixture
 def a_process(status: WorkerStatus) -> Callable[[], _Followed]:
     """Return a function that returns the record as another process has it open."""
-    return lambda: _Followed(status.get_lock(), Table("mode"), lambda _: None)  # type: ignore[arg-type]
+    return lambda: _Followed(status.get_lock(), TABLE)  # type: ignore[arg-type]
 
 
 def look(record: _Followed, token: int, times: int = 1, records: int = 1, *, is_connected: bool = False) -> None:
@@ -64,7 +69,8 @@ def look(record: _Followed, token: int, times: int = 1, records: int = 1, *, is_
 
 def found(member: WorkerStatusEnum, version: int = 1) -> dict[str, Found]:
     """Return what the database has of the record."""
-    columns = [b"{}", b"%d" % member, b"%d" % version, b"[[%d, %d, 1.0, 7]]" % (version, member)]
+    enum = json.dumps(description_of_enum(members_of(WorkerStatusEnum))).encode()
+    columns = [enum, b"%d" % member, b"%d" % version, b"[[%d, %d, 1.0, 7]]" % (version, member)]
     return {"mode": Found("", columns)}
 
 
@@ -294,7 +300,7 @@ def test_a_row_that_was_asked_for_long_ago_is_not_stored(
 
 def test_a_record_that_was_closed_is_left_with_its_duty(tmp_path: Path, clock: Clock) -> None:
     status = WorkerStatus(IDLE, at=tmp_path / "mirror")
-    first, second = (_Followed(status.get_lock(), Table("mode"), lambda _: None) for _ in range(2))  # type: ignore[arg-type]
+    first, second = (_Followed(status.get_lock(), TABLE) for _ in range(2))  # type: ignore[arg-type]
     look(first, FIRST)
     row, asked = found(CALCULATING), first.mirror.asking()
     del status
@@ -340,7 +346,7 @@ def test_a_record_that_is_opened_after_the_last_look_is_followed_by_the_thread_t
 def test_a_thread_forgets_a_record_that_was_closed(tmp_path: Path, clock: Clock) -> None:
     values = [WorkerStatus(IDLE, at=tmp_path / name) for name in ("closed", "open")]
     thread = _Follower({"host": "nowhere"})
-    thread.records = [_Followed(each.get_lock(), Table("mode"), lambda _: None) for each in values]  # type: ignore[arg-type]
+    thread.records = [_Followed(each.get_lock(), TABLE) for each in values]  # type: ignore[arg-type]
     kept = thread.records[1]
     assert thread._tick()
     del values[0]
@@ -503,7 +509,7 @@ def test_a_process_that_connects_says_for_how_long_it_may_be_silent_but_of_its_o
     tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, parameters: dict[str, str], seconds: int
 ) -> None:
     values = [WorkerStatus(IDLE, at=tmp_path / name) for name in ("mine", "wanted")]
-    mine, wanted = (_Followed(each.get_lock(), Table("mode"), lambda _: None) for each in values)  # type: ignore[arg-type]
+    mine, wanted = (_Followed(each.get_lock(), TABLE) for each in values)  # type: ignore[arg-type]
     look(mine, FIRST)
     wanted.is_wanted = True
     wanted.mirror.duty = Duty(SECOND, 3, SILENCE, 1)
@@ -522,7 +528,7 @@ def test_a_value_that_is_opened_twice_is_followed_once(status: WorkerStatus, mon
     monkeypatch.setattr(follower, "_followers", {})
     monkeypatch.setattr(threading.Thread, "start", lambda self: started.append(self))
     for _ in range(2):
-        follower.follow(status.get_lock(), Table("mode"), {"host": "nowhere"}, lambda _: None)  # type: ignore[arg-type]
+        follower.follow(status.get_lock(), TABLE)  # type: ignore[arg-type]
     (thread,) = follower._followers.values()
     assert [each.file() for each in thread.records] == [status.get_lock()]
     assert len(started) == 1
@@ -534,7 +540,7 @@ def test_a_child_follows_only_what_is_still_open(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(follower, "_followers", {})
     monkeypatch.setattr(threading.Thread, "start", lambda self: started.append(self))
     for value in values:
-        follower.follow(value.get_lock(), Table("mode"), {"host": "nowhere"}, lambda _: None)  # type: ignore[arg-type]
+        follower.follow(value.get_lock(), TABLE)  # type: ignore[arg-type]
     (before,) = follower._followers.values()
     del value, values[0]
     follower._follow_in_child()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import gc
+import math
 import multiprocessing
-import os
 import signal
 import threading
 import time
+import weakref
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from enums import WorkerStatus, WorkerStatusEnum
 from helpers import DEADLINE, held_elsewhere, in_a_thread, is_free, run, running
 
 from multiprocessing_intenum import IntEnumValue, TransitionError, compare_and_set, exchange, history, update, wait_for
-from multiprocessing_intenum.postgres import PostgresRecord, cell, idle, lock
+from multiprocessing_intenum.postgres import PostgresRecord, cell, follower, lock
 from multiprocessing_intenum.postgres.table import GRACE, Table
 
 if TYPE_CHECKING:
@@ -120,9 +121,9 @@ def a_deleted_row(server: Server, _: Any, __: pytest.MonkeyPatch) -> Iterator[An
 
 @contextmanager
 def another_enum(server: Server, _: Any, __: pytest.MonkeyPatch) -> Iterator[Any]:
-    server.ask("UPDATE multiprocessing_intenum SET enum = jsonb_set(enum, '{members,NEW}', '7')")
+    server.ask("UPDATE multiprocessing_intenum SET enum = jsonb_set(enum, '{members,IDLE}', '7')")
     yield ValueError
-    server.ask("UPDATE multiprocessing_intenum SET enum = enum #- '{members,NEW}'")
+    server.ask("UPDATE multiprocessing_intenum SET enum = jsonb_set(enum, '{members,IDLE}', '2')")
 
 
 @contextmanager
@@ -143,7 +144,7 @@ def an_interrupt(_: Server, __: Any, monkeypatch: pytest.MonkeyPatch) -> Iterato
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Table, "required", interrupted)
+        patch.setattr(Table, "checked", interrupted)
         yield KeyboardInterrupt
 
 
@@ -625,8 +626,12 @@ def test_processes_do_not_share_the_turn_of_the_threads_of_one(machine: Machine)
 
 
 @pytest.fixture
-def impatient(unfollowed: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(idle, "IDLE", 0.05)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Close unused connections soon. The thread that does so follows no record: the only sessions are of writers."""
+    gc.collect()  # what earlier tests have left in the tracebacks of their errors
+    monkeypatch.setattr(lock, "_IDLE", 0.05)
+    monkeypatch.setattr(follower, "TICK", 0.01)
+    monkeypatch.setattr(follower._Followed, "_look", lambda *_: None)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -637,21 +642,29 @@ def test_the_connection_of_a_writer_is_closed_when_it_is_not_used(machine: Machi
             status.set(CALCULATING)
             status.set(IDLE)
         until(lambda: not server.sessions())
-        until(lambda: os.getpid() not in idle._closing)  # the thread ends, too
     assert row(server)[0] == IDLE
 
 
 @pytest.mark.usefixtures("impatient")
-def test_the_connection_of_a_holder_is_not_closed(machine: Machine, server: Server) -> None:
+def test_the_connection_of_a_holder_is_not_closed(
+    machine: Machine, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     one, two = WorkerStatus(IDLE, at=machine("one")), WorkerStatus(at=machine("two"))
     one.set(CALCULATING)
+    looked_at: list[int] = []
+    close_if_idle = lock.RecordLock.close_if_idle
+
+    def noted(self: lock.RecordLock) -> None:
+        close_if_idle(self)
+        looked_at.append(id(self))
+
     with one.get_lock():
         until(lambda: len(server.sessions()) == 1)  # those of other tests have ended
         (session,) = server.sessions()
         two_thread, outcome = waiting(lambda: two.set(IDLE))
-        closer = idle._closing.get(os.getpid())
-        assert closer is not None
         until(lambda: one.get_lock()._used + 1 < time.monotonic())  # type: ignore[attr-defined]
+        monkeypatch.setattr(lock.RecordLock, "close_if_idle", noted)
+        until(lambda: id(one.get_lock()) in looked_at)
         assert session in server.sessions()
         one.set(UNAVAILABLE)
     two_thread.join(DEADLINE)
@@ -663,7 +676,8 @@ def test_the_connection_of_a_holder_is_not_closed(machine: Machine, server: Serv
 def test_writes_and_the_end_of_an_idle_connection_come_at_the_same_moment(
     machine: Machine, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(idle, "IDLE", 0.002)
+    monkeypatch.setattr(lock, "_IDLE", 0.002)
+    monkeypatch.setattr(follower, "TICK", 0.001)
     status = WorkerStatus(IDLE, at=machine())
     for number in range(150):
         status.set([CALCULATING, IDLE][number % 2])
@@ -673,8 +687,8 @@ def test_writes_and_the_end_of_an_idle_connection_come_at_the_same_moment(
 
 def write_in_a_child(status: Any) -> None:
     status.set(UNAVAILABLE)
-    until(lambda: os.getpid() not in idle._closing)
-    assert status.get_lock()._session is None
+    assert status.get_lock()._session is not None
+    until(lambda: status.get_lock()._session is None)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -688,75 +702,37 @@ def test_a_forked_child_closes_its_own_connection(machine: Machine, server: Serv
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_value_that_is_dropped_leaves_its_connection_to_nobody(machine: Machine, server: Server) -> None:
+def test_a_value_that_is_dropped_leaves_its_connection_to_nobody(
+    machine: Machine, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     status = WorkerStatus(IDLE, at=machine())
+    monkeypatch.setattr(lock, "_IDLE", math.inf)  # what closes the connection is the end of its lock
     status.set(CALCULATING)
+    file = weakref.ref(status._self_cell.open_file)  # type: ignore[attr-defined]
+    assert server.sessions()
     del status
     gc.collect()
     until(lambda: not server.sessions())
-    until(lambda: os.getpid() not in idle._closing)
-
-
-@pytest.mark.usefixtures("impatient")
-@pytest.mark.parametrize(("error", "raised"), [(RuntimeError, False), (KeyboardInterrupt, True)])
-def test_where_no_thread_can_be_started_a_write_is_done_all_the_same(
-    error: Any, raised: bool, machine: Machine, server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The interpreter is ending; or an interrupt comes at this moment."""
-    status = WorkerStatus(IDLE, at=machine())
-
-    start = threading.Thread.start
-
-    def fail(thread: threading.Thread) -> None:
-        if thread.name == "multiprocessing_intenum.postgres.idle":
-            raise error
-        start(thread)
-
-    until(lambda: os.getpid() not in idle._closing)
-    with monkeypatch.context() as patch:
-        patch.setattr(threading.Thread, "start", fail)
-        if raised:
-            with pytest.raises(error):
-                status.set(CALCULATING)
-        else:
-            status.set(CALCULATING)
-    assert row(server) == (CALCULATING, 1)
-    assert is_free(status.get_lock())
-    status.set(IDLE)
-    until(lambda: not server.sessions())
-
-
-def test_one_thread_closes_the_connections(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two threads have seen at once that there is none."""
-    monkeypatch.setattr(idle, "_closing", {os.getpid(): threading.current_thread()})
-    second = threading.Thread(target=idle._close_idle)
-    idle._start_closing(second)
-    assert second.ident is None
+    until(lambda: file() is None)
 
 
 @pytest.mark.usefixtures("unfollowed")
-def test_a_connection_that_comes_while_the_closing_thread_ends_is_closed_as_well(
-    machine: Machine, server: Server, monkeypatch: pytest.MonkeyPatch
+def test_a_value_that_is_dropped_while_its_process_looks_for_unused_connections_is_passed_over(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    status: Any = WorkerStatus(IDLE, at=machine())
-    status.set(CALCULATING)
-    monkeypatch.setattr(idle, "IDLE", 0.01)
-    closing: Any = dict(idle._closing)
+    monkeypatch.setattr(lock, "_locks", weakref.WeakValueDictionary())
+    values = [WorkerStatus(IDLE, at=machine(name)) for name in ("first", "second")]
+    first = values[0]._self_cell.open_file.path  # type: ignore[attr-defined]
+    asked: list[str] = []
 
-    class Ending(dict[int, threading.Thread]):
-        """As it is when the thread has seen nothing to close, and has not left yet."""
+    def drop_all(self: Any) -> None:
+        asked.append(self._file.path)
+        values.clear()
 
-        def pop(self, key: int, *default: Any) -> Any:
-            if not written:
-                written.append(True)
-                status.set(IDLE)
-            return super().pop(key, *default)
-
-    written: list[bool] = []
-    monkeypatch.setattr(idle, "_closing", Ending(closing))
-    until(lambda: written)
-    until(lambda: not server.sessions())
-    assert row(server) == (IDLE, 2)
+    monkeypatch.setattr(lock.RecordLock, "close_if_idle", drop_all)
+    lock.close_idle()
+    assert {*asked} == {first}
+    assert not lock._locks
 
 
 # A standby

@@ -580,7 +580,7 @@ def test_confirmed_is_infinite_after_the_machine_was_started_again(
     monkeypatch.setattr("multiprocessing_intenum.by_path.mirror._this_boot", 2**63 + 1)
     end = time.monotonic() + DEADLINE
     assert confirmed(status) >= 0
-    mirror = status.get_lock().mirror  # type: ignore[attr-defined]
+    mirror = status.get_lock()._mirror  # type: ignore[attr-defined]
     mirror._boot[()] = 5
     while confirmed(status) == float("inf"):  # until the follower of this machine has looked again
         assert time.monotonic() < end

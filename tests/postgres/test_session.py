@@ -80,7 +80,7 @@ def test_a_name_server_that_does_not_answer_is_left_behind_at_the_deadline(
     check(conninfo)
     check(conninfo)  # it was asked anew: the address of a host may change
     assert name_server.asked >= 2
-    assert not hosts._unanswered
+    assert not hosts.unanswered
 
 
 def test_a_host_whose_name_is_not_found_in_time_is_passed_over(server: Server, name_server: NameServer) -> None:

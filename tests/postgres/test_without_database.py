@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from enums import WorkerStatus, WorkerStatusEnum
+from forged import BODY_AT
 from helpers import DEADLINE, held_elsewhere, is_free
 from pooler import pooler
 from postgres_server import free_port
@@ -94,8 +95,8 @@ def test_a_mirror_that_nobody_has_confirmed_is_looked_at_when_it_is_opened(
     other = WorkerStatus(at=machine("two"))
     other.set(UNAVAILABLE)
     file = bytearray(path.read_bytes())
-    place = file.index(b"}") // 64 * 64 + 64 + 48  # the word that says when it was confirmed
-    file[place : place + 8] = bytes(8)
+    confirmed = BODY_AT + 48  # the word that says when it was confirmed
+    file[confirmed : confirmed + 8] = bytes(8)
     path.write_bytes(file)
     assert WorkerStatus(at=machine()) == UNAVAILABLE
 
@@ -479,13 +480,13 @@ def test_a_follower_does_not_take_over_the_state_of_another_enum(
 ) -> None:
     status = WorkerStatus(IDLE, at=machine())
     server.ask(
-        "UPDATE multiprocessing_intenum SET state = 3, version = 5, enum = jsonb_set(enum, '{members,NEW}', '7')"
+        "UPDATE multiprocessing_intenum SET state = 3, version = 5, enum = jsonb_set(enum, '{members,IDLE}', '7')"
     )
     end = time.monotonic() + DEADLINE
-    while not [each for each in caplog.messages if "NEW = 7 only in the record 'mode'" in each]:
+    while not [each for each in caplog.messages if "IDLE = 7 in the record 'mode', 2 here" in each]:
         assert time.monotonic() < end
     assert status == IDLE
-    with pytest.raises(ValueError, match="NEW = 7 only in the record 'mode'"):
+    with pytest.raises(ValueError, match="IDLE = 7 in the record 'mode', 2 here"):
         status.set(UNAVAILABLE)
 
 

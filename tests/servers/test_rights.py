@@ -12,7 +12,7 @@ from helpers import DEADLINE, TIMED_WRITERS
 from path_targets import strangers
 
 from multiprocessing_intenum import SharedFile, exchange, snapshot
-from multiprocessing_intenum.by_path.open_file import MAKING, WRITING
+from multiprocessing_intenum.locks.open_file import MAKING, WRITING
 
 NOBODY = 65534
 BECOME_NOBODY = f"os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY})"

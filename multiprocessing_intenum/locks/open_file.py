@@ -11,6 +11,7 @@ import sys
 import time
 import weakref
 from collections.abc import Callable
+from functools import partial
 from typing import NoReturn
 
 from multiprocessing_intenum import fork
@@ -21,7 +22,7 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["FOLLOWING", "MAKING", "USE", "WRITING", "GoneError", "OpenFile", "private"]
+__all__ = ["FOLLOWING", "MAKING", "USE", "WRITING", "GoneError", "OpenFile", "is_locked", "private"]
 
 # Open-file-description locks (Linux 3.15, macOS): each belongs to an opening of the file, excludes other openings in
 # any process or container, and ends when the last descriptor of its opening is closed. POSIX's own file locks belong
@@ -59,6 +60,7 @@ if fcntl is not None:
     }
     _UNLOCKS = {byte: _flock(fcntl.F_UNLCK, byte) for byte in range(USE, FOLLOWING + 1)}
     _UNLOCKED = struct.pack("@h", fcntl.F_UNLCK)
+    _exclusive = partial(_flock, fcntl.F_WRLCK)
 
 _FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
@@ -147,11 +149,13 @@ class OpenFile:
         return self._was_replaced or (self.fd >= 0 and not self.is_ours())
 
     def is_named(self) -> bool:
-        """Whether the path still names this file."""
+        """Whether the path still names this file, as far as this process may know."""
         try:
             info = os.lstat(self.path)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
+        except PermissionError:  # this process has dropped its rights since it made the value
+            return not self.is_ours() or os.fstat(self.fd).st_nlink > 0
         return (info.st_dev, info.st_ino) == self.identity
 
     def lock(self, byte: int, *, exclusive: bool = True, wait: bool = False) -> bool:
@@ -169,7 +173,7 @@ class OpenFile:
             # ensure_ours(), spelled out: each write comes here twice.
             if _seek(self.fd, 0, _HERE) != self._mark:
                 self._fail()
-            _call(self.fd, _WAIT if wait else _TRY, _LOCKS[byte, exclusive])
+            _call(self.fd, _WAIT if wait else _TRY, _LOCKS.get((byte, exclusive)) or _exclusive(byte))
         except OSError as error:
             if error.errno in _BUSY:
                 return False
@@ -212,8 +216,7 @@ class OpenFile:
     def is_locked(self, byte: int) -> bool:
         """Whether another opening has locked a byte."""
         self.ensure_ours()
-        answer: bytes = _call(self.fd, _QUERY, _LOCKS[byte, True])
-        return answer[_TYPE] != _UNLOCKED
+        return is_locked(self.fd, byte)
 
     def ensure_ours(self) -> None:
         """Raise GoneError if the descriptor is no longer ours."""
@@ -243,6 +246,12 @@ class OpenFile:
         self.fd = -1
 
     __del__ = close
+
+
+def is_locked(fd: int, byte: int) -> bool:
+    """Whether another opening of the file than that of this descriptor has locked a byte."""
+    answer: bytes = _call(fd, _QUERY, _LOCKS.get((byte, True)) or _exclusive(byte))
+    return answer[_TYPE] != _UNLOCKED
 
 
 def _meaning(error: OSError, path: str) -> OSError:

@@ -1,0 +1,155 @@
+"""Whether the process that owns a state lives, as the kernel tells.
+
+An owner locks one byte of a file that all processes which share the value can reach, far behind its content. The byte
+is chosen at random, once for each process and file, and stored in the claim. The lock is one on an open file
+description (see `open_file`): the kernel gives it back when the process ends, in whatever way, or replaces its program
+by exec. So nothing can be taken for the owner: no process that gets its process id, no process of that number in
+another PID namespace, and no forked child, because a child closes the opening. A stopped process lives, and a zombie
+does not.
+
+For a value by path it is the file of the value. For a value in memory it is the file of `multiprocessing`'s heap, which
+has no name any more, but can be opened by way of /proc.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, cast
+
+from multiprocessing_intenum import fork
+from multiprocessing_intenum.locks.open_file import OpenFile, is_locked, private
+
+__all__ = ["Owners", "owners_in_memory"]
+
+_FIRST, _BYTES = 2**61, 2**60
+"""The bytes from which an owner chooses. All other bytes that are locked are higher."""
+
+# For each file, by device and inode, the byte of this process. It is kept until the process ends, because the process
+# may own the state also when it has dropped the value.
+_mine: dict[tuple[int, int], tuple[int, OpenFile]] = {}
+_choosing = fork.lock_of_threads()
+# All openings with a locked byte. A signal handler that comes while its thread chooses a byte chooses another one.
+_kept: list[OpenFile] = []
+
+
+class Owners:
+    """Tells whether the owners of one file live.
+
+    Args:
+        descriptor: returns a descriptor of the file.
+        opened: returns another opening of the file, which this process can write to.
+    """
+
+    __slots__ = ("_descriptor", "_identity", "_opened")
+
+    def __init__(self, descriptor: Callable[[], int], opened: Callable[[], OpenFile]) -> None:
+        self._descriptor, self._opened = descriptor, opened
+        self._identity: tuple[int, int] | None = None
+
+    def _file(self) -> int:
+        """Return a descriptor of the file; OSError if the program has closed it, and another file may have it now."""
+        descriptor = self._descriptor()
+        info = os.fstat(descriptor)
+        identity = info.st_dev, info.st_ino
+        if self._identity is None:
+            self._identity = identity
+        if identity != self._identity:
+            raise OSError(errno.EBADF, _CLOSED)
+        return descriptor
+
+    @property
+    def token(self) -> int:
+        """The byte of this process; 0 if it has none yet. A forked child has another one than its parent."""
+        fork.notice()
+        if self._identity is None:
+            with suppress(OSError):
+                self._file()
+        token, opening = _mine.get(self._identity or (0, 0), (0, None))
+        if opening is None or opening.fd < 0:  # a forked child has closed it
+            return 0
+        if not opening.is_ours():  # the program has closed it, but this process lives: lock the byte again
+            with suppress(OSError, NotImplementedError):
+                self._lock(token)
+        return token
+
+    def choose(self) -> int:
+        """Return the byte of this process. Lock it, if this process has none yet.
+
+        Raises:
+            NotImplementedError: the platform, or the file system, has no such locks.
+            OSError: the file can not be opened once more.
+        """
+        with _choosing:
+            token = self.token
+            if not token or not _mine[self._file_id()][1].is_ours():
+                token = _FIRST + secrets.randbelow(_BYTES)
+                while not self._lock(token):  # another process has the same one
+                    token = _FIRST + secrets.randbelow(_BYTES)
+            return token
+
+    def _file_id(self) -> tuple[int, int]:
+        self._file()
+        return cast("tuple[int, int]", self._identity)
+
+    def _lock(self, token: int) -> bool:
+        """Lock a byte, and have it as that of this process; False if another process has locked it."""
+        identity = self._file_id()
+        opening = private(self._opened)
+        if opening.identity != identity:
+            raise OSError(errno.EBADF, _CLOSED)
+        if not opening.lock(token):
+            return False
+        _kept.append(opening)
+        _mine[identity] = token, opening
+        return True
+
+    def lives(self, token: int) -> bool:
+        """Whether the process that has chosen this byte lives. If the kernel can not tell, the answer is yes."""
+        try:
+            return is_locked(self._file(), token)
+        except OSError:  # the program has closed the descriptor
+            return True
+
+
+def owners_in_memory(block: Any) -> Owners:
+    """Return what tells whether the owners of a value in memory live.
+
+    Args:
+        block: its memory, from the heap of `multiprocessing`.
+
+    Raises:
+        NotImplementedError: the platform can not tell.
+    """
+    arena = block._wrapper._state[0][0]
+    if not hasattr(arena, "fd"):  # Windows
+        raise NotImplementedError(_MISSING)
+    descriptor: int = arena.fd
+
+    def heap() -> int:
+        info = os.fstat(descriptor)
+        if info.st_nlink or info.st_size != arena.size:
+            raise OSError(errno.EBADF, _CLOSED)
+        return descriptor
+
+    def opened() -> OpenFile:
+        path = f"/proc/self/fd/{heap()}"
+        try:
+            return OpenFile(path, os.O_RDWR, through=path)
+        except FileNotFoundError:  # macOS
+            raise NotImplementedError(_MISSING) from None
+
+    return Owners(heap, opened)
+
+
+_CLOSED = (
+    "the program has closed the descriptors of this shared value, with os.closerange() or python-daemon for example: "
+    "make the value after that"
+)
+_MISSING = (
+    "this platform can not tell whether the owner of a value in memory lives: use a value by path, at=, on Linux or "
+    "macOS"
+)
