@@ -28,9 +28,10 @@ from helpers import DEADLINE, in_a_thread
 from path_targets import strangers
 
 from multiprocessing_intenum import EnumValue, IntEnumValue, SharedFile, history, last_change, snapshot
-from multiprocessing_intenum.by_path import contents, life, open_file
+from multiprocessing_intenum.by_path import contents, life
 from multiprocessing_intenum.enums.members import members_of
 from multiprocessing_intenum.enums.schema import description_of_enum
+from multiprocessing_intenum.locks import open_file
 from multiprocessing_intenum.locks.open_file import MAKING, USE, OpenFile
 
 UNAVAILABLE, IDLE, CALCULATING = WorkerStatusEnum
