@@ -23,7 +23,7 @@ UNAVAILABLE, IDLE, CALCULATING = WorkerStatusEnum
 def test_the_layout_is_the_documented_one(status: WorkerStatus) -> None:
     status.set(CALCULATING)
     block = bytes(memoryview(status._self_cell._block).cast("B"))
-    assert len(block) == words.SIZE == 64 + 32 * 32
+    assert len(block) == words.SIZE == 64 + 32 * 32 + 128
     state, count, sleepers, settled = (
         int.from_bytes(block[start:end], sys.byteorder) for start, end in ((0, 8), (8, 16), (16, 20), (24, 32))
     )
