@@ -937,14 +937,30 @@ class OneMutex:
         return self.write(mutex, 0)
 
 
+class Library:
+    """The C library, but for its mutexes."""
+
+    def __init__(self, library: Any, mutex: OneMutex) -> None:
+        self._library, self._mutex = library, mutex
+
+    def __getitem__(self, name: str) -> Any:
+        return self._mutex.function(self._library, name) if name.startswith("pthread_") else self._library[name]
+
+
 def test_the_word_of_the_holder_is_the_one_that_changes_whatever_the_thread_id_is(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # 132 is musl's type of such a mutex, and an ordinary thread id in a container.
     for thread_id in (132, 1, 2**22 - 1):
         monkeypatch.setattr(threading, "get_native_id", lambda thread_id=thread_id: thread_id)
-        monkeypatch.setattr(pthread, "_function", OneMutex(132).function)
-        assert pthread.Pthread()._word == 4
+        mutex, library = OneMutex(132), ctypes.PyDLL
+
+        def opened(*given: Any, mutex: OneMutex = mutex, library: Any = library, **more: Any) -> Any:
+            return Library(library(*given, **more), mutex)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(ctypes, "PyDLL", opened)
+            assert pthread.Pthread()._word == 4
 
 
 def test_robust_mutexes_without_a_robust_list_of_the_kernel_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
