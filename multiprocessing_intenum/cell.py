@@ -183,13 +183,6 @@ class Cell(Generic[T]):
             return True
         return False
 
-    def reap(self, timeout: float | None) -> None:
-        """Look whether the owner of the state lives, and if not, let the state become what it has asked for."""
-        from multiprocessing_intenum.memory.ownership import is_left
-
-        if is_left(self.words):
-            self.locked(self.attend, timeout)
-
     def owner(self) -> tuple[int, bool, T] | None:
         """Return the process that owns the state, whether it lives, and what follows its end; None if nobody owns it.
 
@@ -206,11 +199,18 @@ class Cell(Generic[T]):
 
     def decided(self, write: Callable[[T], object], member: T) -> None:
         """Store a member, after `attend` and a look at the state. If the owner has ended since, that comes later."""
-        self.words.looked = self.words.count[()]
         try:
+            self.words.looked = self.words.count[()]
             write(member)
         finally:
             self.words.looked = -1
+
+    def reap(self, timeout: float | None) -> None:
+        """Look whether the owner of the state lives, and if not, let the state become what it has asked for."""
+        from multiprocessing_intenum.memory.ownership import is_left
+
+        if is_left(self.words):
+            self.locked(self.attend, timeout)
 
     def check_follows(self, member: T, after: T) -> None:
         """Raise TransitionError if a member must not follow another one."""

@@ -70,8 +70,8 @@ def look(record: _Followed, token: int, times: int = 1, records: int = 1, *, is_
 def found(member: WorkerStatusEnum, version: int = 1) -> dict[str, Found]:
     """Return what the database has of the record."""
     enum = json.dumps(description_of_enum(members_of(WorkerStatusEnum))).encode()
-    columns = [enum, b"%d" % member, b"%d" % version, b"[[%d, %d, 1.0, 7]]" % (version, member)]
-    return {"mode": Found("", columns)}
+    columns = [enum, b"%d" % member, b"%d" % version, b"[[%d, %d, 1.0, 7]]" % (version, member), None]
+    return {"mode": Found(0, columns)}
 
 
 def test_the_second_process_leaves_the_duty_to_the_first(a_process: Callable[[], _Followed], clock: Clock) -> None:

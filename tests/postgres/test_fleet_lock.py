@@ -17,7 +17,7 @@ from enums import WorkerStatus, WorkerStatusEnum
 from helpers import DEADLINE, held_elsewhere, in_a_thread, is_free, run, running
 
 from multiprocessing_intenum import IntEnumValue, TransitionError, compare_and_set, exchange, history, update, wait_for
-from multiprocessing_intenum.postgres import PostgresRecord, cell, follower, lock
+from multiprocessing_intenum.postgres import PostgresRecord, acquisition, cell, follower, lock
 from multiprocessing_intenum.postgres.table import GRACE, Table
 
 if TYPE_CHECKING:
@@ -290,6 +290,7 @@ class Strict(
 @pytest.fixture
 def unmirrored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lock, "MIRRORING", 0.01)
+    monkeypatch.setattr(acquisition, "MIRRORING", 0.01)
 
 
 @pytest.mark.usefixtures("unmirrored")
@@ -569,6 +570,7 @@ def test_a_mirror_that_is_held_keeps_the_fleet_from_nothing(
 ) -> None:
     """The one whose mirror it is waits without a timeout, as long as that takes."""
     monkeypatch.setattr(lock, "MIRRORING", 0.05)
+    monkeypatch.setattr(acquisition, "MIRRORING", 0.05)
     here, there = WorkerStatus(IDLE, at=machine("here")), WorkerStatus(at=machine("there"))
     with held_elsewhere(here._self_cell.open_file):  # type: ignore[attr-defined]
         thread, outcome = waiting(lambda: here.set(CALCULATING))

@@ -40,7 +40,20 @@ HAVE_PATHS = sys.platform != "win32"
 """Whether there are values by path on this platform."""
 
 NEED_PSYCOPG = {
-    f"postgres.{name}" for name in ("cell", "driver", "follower", "hosts", "lock", "record", "session", "table")
+    f"postgres.{name}"
+    for name in (
+        "acquisition",
+        "cell",
+        "columns",
+        "driver",
+        "follower",
+        "hosts",
+        "lock",
+        "owner",
+        "record",
+        "session",
+        "table",
+    )
 }
 """Modules of the package that load psycopg, which only who has a record of several machines must install."""
 
