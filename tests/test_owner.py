@@ -6,13 +6,13 @@ import asyncio
 import errno
 import multiprocessing
 import os
-import resource
 import signal
 import subprocess
 import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -181,31 +181,28 @@ def test_on_death_must_be_allowed_to_follow_the_new_state(tmp_path: Path, by_pat
 
 
 def test_on_death_must_be_allowed_to_follow_what_another_value_is_when_the_lock_is_free() -> None:
-    status, other = Ruled(UNAVAILABLE), WorkerStatus(CALCULATING)
+    other = WorkerStatus(CALCULATING)
 
-    class Watched(Ruled):
+    class ChangingLock:
+        """While somebody waits for it, the other value changes: IDLE must not follow what it is then."""
+
+        def acquire(self, **_: Any) -> bool:
+            other.set(UNAVAILABLE)
+            return True
+
+        def release(self) -> None:
+            pass
+
+    class NotWritten(Ruled):
         def set(self, value: Any) -> None:
-            raise AssertionError("nothing is to be written")
+            raise AssertionError(value)
 
-    watched = Watched(IDLE, lock=status.get_lock())
-    with held_elsewhere(status.get_lock()) as done:
-        errors: list[BaseException] = []
-
-        def claim() -> None:
-            try:
-                exchange(watched, other, on_death=IDLE)
-            except BaseException as error:
-                errors.append(error)
-
-        thread = threading.Thread(target=claim)
-        thread.start()
-        while "_now" not in str(sys._current_frames().get(thread.ident or 0, "")) and thread.is_alive():
-            other.set(UNAVAILABLE)  # IDLE must not follow it
-            done.set()
-            thread.join(SHORT)
-    thread.join(DEADLINE)
-    assert [type(error) for error in errors] == [TransitionError]
-    assert snapshot(watched) is IDLE
+    status = NotWritten(IDLE, lock=ChangingLock())
+    before = memory(status)
+    with pytest.raises(TransitionError) as raised:
+        exchange(status, other, on_death=IDLE)
+    assert (raised.value.before, raised.value.after) == (UNAVAILABLE, IDLE)
+    assert memory(status) == before
 
 
 def test_a_refused_change_claims_nothing() -> None:
@@ -530,7 +527,8 @@ def test_a_zombie_is_dead(quick: Shared) -> None:
 
 
 def test_the_owner_is_the_process_and_not_the_thread_that_has_claimed(shared: Shared) -> None:
-    in_thread = "exec('thread = threading.Thread(target=exchange, args=(status, CALCULATING), kwargs={\"on_death\": \"UNAVAILABLE\"})')"
+    claim = "target=exchange, args=(status, CALCULATING), kwargs=dict(on_death='UNAVAILABLE')"
+    in_thread = f"exec({f'thread = threading.Thread({claim})'!r})"
     with told(shared.ctx, shared.status) as child:
         child.ask(f"{in_thread} or thread.start() or thread.join()")
         assert reap(shared.status) is CALCULATING
@@ -539,7 +537,9 @@ def test_the_owner_is_the_process_and_not_the_thread_that_has_claimed(shared: Sh
         assert reap(shared.status) is UNAVAILABLE
 
 
-@pytest.mark.parametrize("end", ["os._exit(0)", "os.kill(os.getpid(), signal.SIGKILL)", "os.kill(os.getpid(), signal.SIGTERM)", "sys.exit()"])
+@pytest.mark.parametrize(
+    "end", ["os._exit(0)", "os.kill(os.getpid(), signal.SIGKILL)", "os.kill(os.getpid(), signal.SIGTERM)", "sys.exit()"]
+)
 def test_it_does_not_matter_how_the_owner_ends(quick: Shared, end: str) -> None:
     with owned(quick) as child:
         child.tell(end)
@@ -788,9 +788,8 @@ def test_without_a_free_descriptor_a_claim_fails_and_all_else_goes_on(quick: Sha
         poor.ask("status.set(IDLE)")
         poor.ask("exec('files = use_up_descriptors()')")
         before = memory(status)
-        with pytest.raises(OSError) as raised:
+        with pytest.raises(OSError, match=os.strerror(errno.EMFILE)):
             poor.ask(CLAIM)
-        assert raised.value.errno == errno.EMFILE
         assert memory(status) == before
         owner.ask(CLAIM)
         assert poor.ask("reap(status)") is CALCULATING
@@ -1173,7 +1172,7 @@ def is_orderly(status: Any) -> bool:
     found = history(status)
     return all(
         (two.before, two.after) in ORDER and (two.after is not UNAVAILABLE or one.pid == two.pid)
-        for one, two in zip(found, found[1:], strict=False)
+        for one, two in pairwise(found)
     )
 
 
@@ -1202,3 +1201,74 @@ def test_a_process_with_an_older_enum_gives_the_state_what_only_the_owner_knows(
         assert last_change(new).pid == other.process.pid
         old.set(Old.IDLE)
     assert [change.after for change in history(new)] == [New.IDLE, New.CALCULATING, New.PAUSED, New.IDLE]
+
+
+# The descriptors of Owners, one after the other
+
+
+def test_owners_notice_a_closed_and_a_replaced_descriptor_and_lock_their_byte_again(tmp_path: Path) -> None:
+    path, other = str(tmp_path / "file"), str(tmp_path / "other")
+    Path(path).touch()
+    Path(other).touch()
+    descriptor = os.open(path, os.O_RDWR)
+    names = [path]
+    mine = owners.Owners(lambda: descriptor, lambda: descriptor, lambda: open_file.OpenFile(names[0], os.O_RDWR))
+    os.close(descriptor)
+    assert mine.token == 0  # it does not know the file yet
+    descriptor = os.open(path, os.O_RDWR)
+    token = mine.choose()
+    assert mine.lives(token)
+    opening = next(opening for each, opening in owners._mine.values() if each == token)
+    for look in (lambda: mine.token, mine.choose):
+        os.close(opening.fd)
+        names[0] = other
+        with pytest.raises(OSError, match="closed the descriptors"):
+            mine.choose()
+        assert mine.token == token
+        assert not mine.lives(token)
+        names[0] = path
+        assert look() == token
+        assert mine.lives(token)
+        opening = next(opening for each, opening in owners._mine.values() if each == token)
+    os.close(descriptor)
+    descriptor = os.open(other, os.O_RDWR)
+    assert mine.lives(token)  # the kernel can not tell
+    os.close(descriptor)
+
+
+def test_a_closed_descriptor_of_the_heap_is_noticed(status: WorkerStatus, monkeypatch: pytest.MonkeyPatch) -> None:
+    arena = status._self_cell._block._wrapper._state[0][0]  # type: ignore[attr-defined]
+    monkeypatch.setattr(arena, "size", arena.size + 1)  # as if another file had the descriptor
+    with pytest.raises(OSError, match="closed the descriptors"):
+        fresh_claim(status, monkeypatch)
+
+
+def test_a_byte_that_another_thread_has_just_locked_again_stays_that_of_the_process(tmp_path: Path) -> None:
+    path = str(tmp_path / "file")
+    Path(path).touch()
+    descriptor = os.open(path, os.O_RDWR)
+    mine = owners.Owners(lambda: descriptor, lambda: descriptor, lambda: open_file.OpenFile(path, os.O_RDWR))
+    token = mine.choose()
+    os.close(next(opening for each, opening in owners._mine.values() if each == token).fd)
+    faster = open_file.OpenFile(path, os.O_RDWR)
+    assert faster.lock(token)
+    assert mine.token == token
+    os.close(descriptor)
+
+
+def test_a_signal_handler_that_writes_while_a_state_is_adopted_does_not_end_that(
+    status: WorkerStatus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = ownership.claim
+    handlers: list[Callable[[], None]] = [lambda: status.set(IDLE), lambda: status.set(UNAVAILABLE)]
+
+    def claim(words: Any, owner: Any) -> None:
+        while handlers:
+            handlers.pop()()
+        real(words, owner)
+
+    monkeypatch.setattr(ownership, "claim", claim)
+    assert adopt(status, on_death=CALCULATING) is IDLE
+    found = ownership.owner_of(status._self_cell.words)
+    assert found is not None
+    assert found[1].on_death == CALCULATING

@@ -1,6 +1,6 @@
-"""The words' protocol, explored: every schedule of processes that claim, write, reap and read, with kills at every step.
+"""The words' protocol, explored: all schedules of processes that claim, write, reap and read, with a kill at any step.
 
-    python tests/test_owner_protocol.py    # without a bound on how often a process is stopped: some minutes
+python tests/test_owner_protocol.py    # without a bound on how often a process is stopped: some minutes
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from explorer import Explorer, Found, Ghost, Process, Step, Value, ViolationErro
 
 from multiprocessing_intenum import cell as cells
 from multiprocessing_intenum import mutator, owner
+from multiprocessing_intenum.cell import Cell
 from multiprocessing_intenum.memory import ownership, words
 
 if TYPE_CHECKING:
@@ -229,17 +230,15 @@ def blind_look(patch: pytest.MonkeyPatch) -> None:
         present = ownership.owner_of(words)
         return present is not None and not words.owners.lives(present[1].token)
 
-    patch.setattr(owner, "is_left", is_left)
+    patch.setattr(ownership, "is_left", is_left)
 
 
 def look_without_the_lock(patch: pytest.MonkeyPatch) -> None:
     """Two processes let the state of a dead owner go on."""
-    patch.setattr(owner, "_reap", lambda cell, timeout: ownership.is_left(cell.words) and cell.attend())
+    patch.setattr(Cell, "reap", lambda cell, timeout: ownership.is_left(cell.words) and cell.attend())
 
 
 def everybody_is_dead(patch: pytest.MonkeyPatch) -> None:
-    real = ownership.attend
-
     class Dead:
         def __init__(self, real: Any) -> None:
             self.token = real.token
@@ -249,7 +248,6 @@ def everybody_is_dead(patch: pytest.MonkeyPatch) -> None:
             return False
 
     patch.setattr(words.Words, "owners", property(lambda self: Dead(self.find_owners(self))))
-    del real
 
 
 WRONG: list[tuple[Callable[[pytest.MonkeyPatch], None], str]] = [

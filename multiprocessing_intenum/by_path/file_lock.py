@@ -392,6 +392,11 @@ class FileLock(OwnedLock):
         )
         return FileNotFoundError(errno.ENOENT, message, self.path)
 
+    @property
+    def descriptor(self) -> int:
+        """The descriptor of the opening that marks the file as in use. The program may have closed it."""
+        return self._use.fd
+
     def opened(self) -> OpenFile:
         """Return the opening that marks the file as in use, after a look whether the program has closed it."""
         if not self._use.is_ours():

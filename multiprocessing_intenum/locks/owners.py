@@ -29,8 +29,8 @@ _FIRST, _BYTES = 2**61, 2**60
 """The bytes from which an owner chooses. All other bytes that are locked are higher."""
 
 # For each file, by device and inode, and for each process, the byte of the process. It is kept until the process ends,
-# because the process may own the state also when it has dropped the value. No lock guards it, because an interrupt could
-# leave that held: each change is one step.
+# because the process may own the state also when it has dropped the value. No lock guards it, because an interrupt
+# could leave that lock held: each change is one step.
 _mine: dict[tuple[tuple[int, int], int], tuple[int, OpenFile]] = {}
 
 
@@ -38,19 +38,22 @@ class Owners:
     """Tells whether the owners of one file live.
 
     Args:
-        descriptor: returns a descriptor of the file.
+        descriptor: returns the descriptor of the file, which the program may have closed.
+        checked: returns a descriptor of the file after a look whether the program has closed it.
         opened: returns another opening of the file, which this process can write to.
     """
 
-    __slots__ = ("_descriptor", "_identity", "_opened")
+    __slots__ = ("_checked", "_descriptor", "_identity", "_opened")
 
-    def __init__(self, descriptor: Callable[[], int], opened: Callable[[], OpenFile]) -> None:
-        self._descriptor, self._opened = descriptor, opened
+    def __init__(
+        self, descriptor: Callable[[], int], checked: Callable[[], int], opened: Callable[[], OpenFile]
+    ) -> None:
+        self._descriptor, self._checked, self._opened = descriptor, checked, opened
         self._identity: tuple[int, int] | None = None
 
     def _file(self) -> int:
         """Return a descriptor of the file; OSError if the program has closed it, and another file may have it now."""
-        descriptor = self._descriptor()
+        descriptor = self._checked()
         info = os.fstat(descriptor)
         identity = info.st_dev, info.st_ino
         if self._identity is None:
@@ -108,6 +111,10 @@ class Owners:
 
     def lives(self, token: int) -> bool:
         """Whether the process that has chosen this byte lives. If the kernel can not tell, the answer is yes."""
+        # While the owner lives, this is one system call: no other file has a lock on such a byte.
+        with suppress(OSError, ValueError):
+            if is_locked(self._descriptor(), token):
+                return True
         try:
             return is_locked(self._file(), token)
         except OSError:  # the program has closed the descriptor
@@ -142,7 +149,7 @@ def owners_in_memory(block: Any) -> Owners:
         except FileNotFoundError:  # macOS
             raise NotImplementedError(_MISSING) from None
 
-    return Owners(heap, opened)
+    return Owners(lambda: descriptor, heap, opened)
 
 
 _CLOSED = (

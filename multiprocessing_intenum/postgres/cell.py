@@ -101,6 +101,8 @@ class RecordCell(FileCell[T]):
 
     __slots__ = ("_record",)
 
+    claimed: memoryview[Any]
+
     def __init__(
         self,
         members: Members[T],

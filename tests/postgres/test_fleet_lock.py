@@ -133,6 +133,16 @@ def a_mirror_that_is_held(_: Server, status: Any, __: pytest.MonkeyPatch) -> Ite
 
 
 @contextmanager
+def a_mirror_that_others_describe(_: Server, __: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    def too_late(*_: object) -> None:
+        raise TimeoutError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lock, "describe_mirror", too_late)
+        yield TimeoutError
+
+
+@contextmanager
 def a_server_that_stands_still(server: Server, _: Any, __: pytest.MonkeyPatch) -> Iterator[Any]:
     with server.frozen():
         yield TimeoutError
@@ -154,6 +164,7 @@ FAILURES = [
     a_deleted_row,
     another_enum,
     a_mirror_that_is_held,
+    a_mirror_that_others_describe,
     a_server_that_stands_still,
     an_interrupt,
 ]

@@ -11,6 +11,7 @@ import random
 import signal
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -923,8 +924,15 @@ def test_an_interrupt_at_any_moment_of_a_claim_leaves_the_lock_and_the_next_clai
         except ConnectionError as error:  # this test has ended its session, or the interrupt has
             assert "lost" in str(error)  # noqa: PT017
 
+    def is_written() -> bool:
+        with suppress(ConnectionError):  # the session of a claim has ended
+            exchange(here, IDLE, timeout=DEADLINE)
+            return True
+        return False
+
     def look() -> None:
-        assert is_free(here.get_lock())
+        # The server may notice only by and by that a session was closed.
+        until(lambda: in_a_thread(is_written))
         exchange(there, UNAVAILABLE, timeout=DEADLINE)
         assert in_a_thread(lambda: not owner._making.is_mine())
 

@@ -12,7 +12,10 @@ import random
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,21 +49,24 @@ class Status(IntEnumValue[State]):
 # The victims
 
 
-def claim(status: Any) -> None:
+def claim(status: Any, is_ready: Callable[[], object]) -> None:
     """Claim, adopt, and end the ownership, again and again."""
+    status._self_cell.words.owners.choose()  # the first claim loads modules, which takes longer than the victim lives
+    is_ready()
     while True:
         if compare_and_set(status, IDLE, CALCULATING, on_death=UNAVAILABLE):
             adopt(status, on_death=UNAVAILABLE)
         compare_and_set(status, CALCULATING, IDLE)
 
 
-def hold(status: Any) -> None:
+def hold(status: Any, is_ready: Callable[[], object]) -> None:
     """Own the state until the kill."""
     exchange(status, CALCULATING, on_death=UNAVAILABLE)
+    is_ready()
     time.sleep(DEADLINE)
 
 
-def let_go_on(status: Any) -> None:
+def let_go_on(status: Any, is_ready: Callable[[], object]) -> None:
     """Let the state of a dead process go on, again and again. Its byte is one that no process has locked."""
     cell = status._self_cell
     words = cell.words
@@ -73,19 +79,20 @@ def let_go_on(status: Any) -> None:
         ownership.claim(words, claimed)
         words.replay(int(CALCULATING), time.time(), 1)
 
+    is_ready()
     while True:
         cell.locked(be_left, None)
         reap(status)
         status.set(IDLE)
 
 
-ROLES: dict[str, Callable[[Any], None]] = {each.__name__: each for each in (claim, hold, let_go_on)}
+ROLES: dict[str, Callable[[Any, Callable[[], object]], None]] = {
+    each.__name__: each for each in (claim, hold, let_go_on)
+}
 
 
 def be_a_victim(role: str, status: Any, ready: Any) -> None:
-    status._self_cell.words.owners.choose()  # the first claim loads modules, which takes longer than the victim lives
-    ready.send_bytes(b".")
-    ROLES[role](status)
+    ROLES[role](status, lambda: ready.send_bytes(b"."))
 
 
 def look(status: Any) -> None:
@@ -131,12 +138,22 @@ def is_wrong(status: Any) -> tuple[bool, bool]:
     """Return whether a state was taken from a process that went on, and whether a death is not one change."""
     found = history(status)
     taken = torn = False
-    for index, (one, two) in enumerate(zip(found, found[1:], strict=False)):
+    for index, (one, two) in enumerate(pairwise(found)):
         torn |= two.number != one.number + 1 or two.before is not one.after
         if two.after is UNAVAILABLE:
             torn |= one.after is not CALCULATING or one.pid != two.pid
             taken |= two.pid != 1 and any(later.pid == two.pid for later in found[index + 2 :])
     return taken, torn
+
+
+def notice(status: Any, noticed: list[float]) -> None:
+    """Wait until the state is not the one of an owner, and tell when that was."""
+    with suppress(TimeoutError):
+        wait_for(status, {IDLE, UNAVAILABLE}, timeout=2 * LATE)
+        noticed.append(time.monotonic())
+
+
+OWNING = "that owns the state"
 
 
 def kills(report: Report, check: str, status: Any, start: Callable[[], Callable[[], None]], times: int) -> None:
@@ -145,17 +162,24 @@ def kills(report: Report, check: str, status: Any, start: Callable[[], Callable[
     looker = FORK.Process(target=look, args=(status,), daemon=True) if "by another" in check else None
     if looker is not None:
         looker.start()
+    is_waited_for = OWNING in check
     for _ in range(times):
         kill = start()
+        noticed: list[float] = []
+        # This thread sleeps when the owner is killed. The victims of the other checks change the state all the time.
+        waiter = threading.Thread(target=notice, args=(status, noticed))
+        if is_waited_for:
+            waiter.start()
         time.sleep(random.uniform(0, 0.003))
-        kill()
         killed = time.monotonic()
-        try:
-            found = wait_for(status, {IDLE, UNAVAILABLE}, timeout=LATE)
-            deaths += found is UNAVAILABLE
-            delays.append(time.monotonic() - killed)
-        except TimeoutError:
-            left += 1
+        kill()
+        if is_waited_for:
+            waiter.join()
+        else:
+            notice(status, noticed)
+        deaths += snapshot(status) is UNAVAILABLE
+        left += not noticed
+        delays += [moment - killed for moment in noticed]
         wrong = is_wrong(status)
         taken, torn = taken + wrong[0], torn + wrong[1]
         assert snapshot(status) is not CALCULATING or left
@@ -167,18 +191,19 @@ def kills(report: Report, check: str, status: Any, start: Callable[[], Callable[
     report.seen(check, "the state is taken from a process that lives", taken, times, FORBIDDEN)
     report.seen(check, "a death is lost, told twice, or not one change", torn, times, FORBIDDEN)
     report.measured(check, "the process owned the state", f"{deaths:,} of {times:,}")
-    report.slowest(check, "a waiter notices after at most", delays, LATE)
+    what = (
+        "a waiter that sleeps notices after at most" if is_waited_for else "a waiter that comes notices after at most"
+    )
+    report.slowest(check, what, delays, LATE)
 
 
-NAMES = {"claim": "that claims", "hold": "that owns the state", "let_go_on": "that lets the state of a dead one go on"}
+NAMES = {"claim": "that claims", "hold": OWNING, "let_go_on": "that lets the state of a dead one go on"}
 
 
 def main() -> None:
     if sys.argv[1:2] == ["--role"]:
         status = Status(State.IDLE, at=sys.argv[3])
-        status._self_cell.words.owners.choose()
-        print(flush=True)
-        ROLES[sys.argv[2]](status)
+        ROLES[sys.argv[2]](status, lambda: print(flush=True))
         return
     report = Report("Owners")
     for role, name in NAMES.items():

@@ -18,6 +18,7 @@ from __future__ import annotations
 import enum
 import types
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -624,6 +625,6 @@ def is_history(found: list[tuple[int | None, int, int, int]], ghost: Ghost) -> N
 
 def is_exchanged(before: int, after: int, pid: int, ghost: Ghost) -> None:
     """Raise AssertionError unless a process has made a change from one state directly to the other."""
-    pairs = zip(ghost.changes, ghost.changes[1:], strict=False)
+    pairs = pairwise(ghost.changes)
     made = [(one.state, two.state) for one, two in pairs if two.pid == two.by == pid]
     assert (before, after) in made, f"{before} -> {after} is not what it has changed: {made}"
