@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import fcntl
 import multiprocessing
 import os
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -1233,6 +1235,21 @@ def test_owners_notice_a_closed_and_a_replaced_descriptor_and_lock_their_byte_ag
     os.close(descriptor)
     descriptor = os.open(other, os.O_RDWR)
     assert mine.lives(token)  # the kernel can not tell
+    os.close(descriptor)
+
+
+def test_a_program_that_has_locked_all_bytes_is_an_error_and_no_loop(tmp_path: Path) -> None:
+    path = str(tmp_path / "file")
+    Path(path).touch()
+    descriptor = os.open(path, os.O_RDWR)
+    mine = owners.Owners(lambda: descriptor, lambda: descriptor, lambda: open_file.OpenFile(path, os.O_RDWR))
+    hog = os.open(path, os.O_RDONLY)  # it need not have the right to write
+    whole_file = struct.pack("@hhqqi4x", fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0)
+    fcntl.fcntl(hog, 37, whole_file)  # F_OFD_SETLK
+    with pytest.raises(OSError, match="stop that program"):
+        mine.choose()
+    os.close(hog)
+    assert mine.lives(mine.choose())
     os.close(descriptor)
 
 

@@ -28,6 +28,9 @@ __all__ = ["Owners", "owners_in_memory"]
 _FIRST, _BYTES = 2**61, 2**60
 """The bytes from which an owner chooses. All other bytes that are locked are higher."""
 
+_TRIES = 100
+"""How many bytes a process tries. Each of them is free, unless a program has locked them all."""
+
 # For each file, by device and inode, and for each process, the byte of the process. It is kept until the process ends,
 # because the process may own the state also when it has dropped the value. No lock guards it, because an interrupt
 # could leave that lock held: each change is one step.
@@ -89,12 +92,13 @@ class Owners:
             if not _mine[key][1].is_ours():
                 self._lock(token)  # raises the reason
             return token
-        while True:
+        for _ in range(_TRIES):
             token = _FIRST + secrets.randbelow(_BYTES)
             opening = self._open()
             if opening.lock(token):  # else another process has the same one
                 # If another thread, or a signal handler, was faster, its byte counts, and this opening is closed.
                 return _mine.setdefault(key, (token, opening))[0]
+        raise OSError(errno.EAGAIN, "another program has locked the file as this library never does: stop that program")
 
     def _open(self) -> OpenFile:
         self._file()
