@@ -57,6 +57,7 @@ from multiprocessing_intenum import (
     value_at,
     wait_for,
 )
+from multiprocessing_intenum.locks.open_file import USE, is_locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -1094,6 +1095,16 @@ def test_a_rolling_deploy_refuses_nobody_and_loses_nothing(path: str) -> None:
     assert numbers == [list(range(1, each_makes * len(OLD_AND_NEW) + 1))] * 2
 
 
+def ends_being_used(path: str) -> None:
+    """Wait until no process uses the file. A process that looks at /proc may keep the memory of a dead one for a moment."""
+    descriptor = os.open(path, os.O_RDONLY)
+    deadline = time.monotonic() + DEADLINE
+    while is_locked(descriptor, USE):
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    os.close(descriptor)
+
+
 @pytest.mark.parametrize("is_used", [True, False], ids=["in use", "begun anew"])
 def test_a_kill_while_the_description_is_rewritten_leaves_a_whole_file(path: str, is_used: bool) -> None:
     kinds = [OldStrictValue, NewStrictValue]
@@ -1115,6 +1126,8 @@ def test_a_kill_while_the_description_is_rewritten_leaves_a_whole_file(path: str
             assert not child.succeeds()
             os.close(began)
             os.close(has_begun)
+            if not is_used:
+                ends_being_used(path)
             found = described_by_the_package(path)
             assert found["members"] in ([numbers_of(New)] if is_used else [numbers_of(Old), numbers_of(New)])
             assert found["transitions"] in allowed.values()
