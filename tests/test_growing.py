@@ -1096,7 +1096,7 @@ def test_a_rolling_deploy_refuses_nobody_and_loses_nothing(path: str) -> None:
 
 
 def ends_being_used(path: str) -> None:
-    """Wait until no process uses the file. A process that looks at /proc may keep the memory of a dead one for a moment."""
+    """Wait until no process uses the file. One that looks at /proc may keep the memory of a dead one for a moment."""
     descriptor = os.open(path, os.O_RDONLY)
     deadline = time.monotonic() + DEADLINE
     while is_locked(descriptor, USE):
