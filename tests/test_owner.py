@@ -1060,6 +1060,8 @@ def interrupted(action: Callable[[], object], at: int) -> bool:
             left -= 1
         return trace
 
+    # CPython 3.12 traces no bytecode while no frame has asked for it before sys.settrace().
+    sys._getframe().f_trace_opcodes = True
     try:
         sys.settrace(trace)
         action()
