@@ -779,6 +779,15 @@ def test_an_int_flag_keeps_bits_that_it_does_not_know_as_python_does(path: str) 
     assert newer == larger.R | larger.W
 
 
+def test_the_transitions_of_a_file_are_read_once_for_each_description(path: str) -> None:
+    strict, status = OldStrictValue("IDLE", at=path), OldValue(at=path)
+    described = status._self_cell.described  # type: ignore[attr-defined]
+    found = described.transitions()
+    assert described.transitions() is found
+    assert [member.name for member in found.followers(Old.IDLE)] == ["BUSY"]
+    assert strict == Old.IDLE
+
+
 def test_a_number_that_nobody_has_described_has_no_name(path: str) -> None:
     status = OldValue("IDLE", at=path)
     status._self_cell.view[()] = 99
