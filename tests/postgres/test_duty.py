@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import threading
+import time
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -31,16 +32,20 @@ FIRST, SECOND = 1, 2
 
 
 class Clock:
-    """A clock that stands until it is set."""
+    """A clock that stands until it is set. Threads that follow records of other tests have the real one."""
 
     def __init__(self) -> None:
         self.moment = 1_000.0
+        self._thread = threading.get_ident()
 
     def monotonic(self) -> float:
-        return self.moment
+        return self.moment if threading.get_ident() == self._thread else time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        self.moment += seconds
+        if threading.get_ident() == self._thread:
+            self.moment += seconds
+        else:
+            time.sleep(seconds)
 
 
 @pytest.fixture
