@@ -170,18 +170,19 @@ class Cell(Generic[T]):
             return ownership.is_left(self.words) and self.operations.try_to_hold(self.attend, 0)
         return False
 
-    def attend(self) -> bool:
-        """Do the same before a look at the state. The lock must be held.
-
-        Returns:
-            Whether the state may have an owner. Then the caller writes by `decided`.
-        """
+    def attend(self) -> None:
+        """Do the same before a look at the state. The lock must be held."""
         if self.claimed[()]:
             from multiprocessing_intenum.memory import ownership
 
             ownership.attend(self.words)
-            return True
-        return False
+
+    def attended(self, write: Callable[[T], object]) -> Callable[[T], object]:
+        """Attend, and return how to store what the caller decides on by the look that comes next."""
+        if not self.claimed[()]:
+            return write
+        self.attend()
+        return lambda member: self.decided(write, member)
 
     def owner(self) -> tuple[int, bool, T] | None:
         """Return the process that owns the state, whether it lives, and what follows its end; None if nobody owns it.

@@ -180,11 +180,8 @@ class RecordCell(FileCell[T]):
         """Leave the owner of the state to the process that follows the record for this machine."""
         return False
 
-    def attend(self) -> bool:
+    def attend(self) -> None:
         """If the owner of the state has ended, let the state become what it has asked for. The lock must be held.
-
-        Returns:
-            False: the caller writes as to a state without an owner.
 
         Raises:
             ConnectionError: this process has owned the state until it lost its connection.
@@ -192,7 +189,11 @@ class RecordCell(FileCell[T]):
         held = self._held
         assert held is not None
         held.attend(is_write=True)
-        return False
+
+    def attended(self, write: Callable[[T], object]) -> Callable[[T], object]:
+        """Attend, and return `write`: the database refuses a write that the look does not fit."""
+        self.attend()
+        return write
 
     def reap(self, timeout: float | None) -> None:
         """Ask the database whether the owner of the state lives, and if not, let the state become what it asked for."""
