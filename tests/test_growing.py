@@ -19,7 +19,7 @@ import pytest
 from enums import Perm
 from forged import described
 from growing_targets import open_alternately
-from helpers import DEADLINE, SHORT, WRITERS, Child, in_a_thread, is_free, running
+from helpers import DEADLINE, SHORT, WRITERS, Child, in_a_thread, is_free, running, until
 from path_targets import Stranger, strangers
 from versions import (
     PAIRS,
@@ -1107,10 +1107,7 @@ def test_a_rolling_deploy_refuses_nobody_and_loses_nothing(path: str) -> None:
 def ends_being_used(path: str) -> None:
     """Wait until no process uses the file. One that looks at /proc may keep the memory of a dead one for a moment."""
     descriptor = os.open(path, os.O_RDONLY)
-    deadline = time.monotonic() + DEADLINE
-    while is_locked(descriptor, USE):
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
+    until(lambda: not is_locked(descriptor, USE))
     os.close(descriptor)
 
 

@@ -1,6 +1,6 @@
 """The words' protocol, explored: all schedules of processes that claim, write, reap and read, with a kill at any step.
 
-python tests/test_owner_protocol.py    # without a bound on how often a process is stopped: some minutes
+python tests/test_owner_protocol.py    # without a bound on how often a process is stopped: much longer
 """
 
 from __future__ import annotations

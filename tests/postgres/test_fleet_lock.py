@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from enums import WorkerStatus, WorkerStatusEnum
-from helpers import DEADLINE, held_elsewhere, in_a_thread, is_free, run, running
+from helpers import DEADLINE, held_elsewhere, in_a_thread, is_free, run, running, until
 
 from multiprocessing_intenum import IntEnumValue, TransitionError, compare_and_set, exchange, history, update, wait_for
 from multiprocessing_intenum.postgres import PostgresRecord, acquisition, cell, follower, lock
@@ -37,13 +37,6 @@ def unfollowed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let nobody of this process follow a record: the only sessions are those of writers."""
     gc.collect()  # what earlier tests have left in the tracebacks of their errors
     monkeypatch.setattr(cell, "follow", lambda *_: None)
-
-
-def until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.005)
 
 
 def advisory_locks(server: Server) -> int:

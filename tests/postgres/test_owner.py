@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from enums import WorkerStatus, WorkerStatusEnum
-from helpers import DEADLINE, SHORT, held_elsewhere, in_a_thread, interrupt_at_random, is_free, running
+from helpers import DEADLINE, SHORT, held_elsewhere, in_a_thread, interrupt_at_random, is_free, running, until
 from owner_targets import claim_once, own_again_and_again
 from path_targets import Stranger, strangers
 from pooler import pooler
@@ -57,13 +57,6 @@ UNAVAILABLE, IDLE, CALCULATING = WorkerStatusEnum
 FORK = multiprocessing.get_context("fork")
 
 LOST = "owned the state of the record 'mode', and has lost the connection by which PostgreSQL saw that it lives"
-
-
-def until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.005)
 
 
 @pytest.fixture(autouse=True)

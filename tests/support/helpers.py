@@ -113,6 +113,14 @@ class StartingChild:
         return reduction.duplicate(fd) if sys.platform == "win32" else os.dup(fd)  # on Windows it is a handle
 
 
+def until(condition: Callable[[], object]) -> None:
+    """Wait until the condition is true."""
+    deadline = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
 def in_a_thread(function: Callable[[], R]) -> R:
     """Call `function` in another thread, and return or raise what it does."""
     answers: list[R] = []
