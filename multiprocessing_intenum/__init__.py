@@ -1,6 +1,14 @@
 """A multiprocessing-safe enum value: one number in shared memory that looks like the enum member it names."""
 
+from sys import maxsize as _maxsize
 from typing import TYPE_CHECKING, Any
+
+if _maxsize < 2**32:
+    _message = (
+        "multiprocessing_intenum needs a Python of 64 bits, because its states have 64: one of 32 bits stores them in "
+        "two pieces, and another process could read a half"
+    )
+    raise ImportError(_message)
 
 from multiprocessing_intenum.attribute import EnumAttribute, IntEnumAttribute
 from multiprocessing_intenum.by_path.shared_file import SharedFile

@@ -266,6 +266,14 @@ def _reap(status: EnumValue[Any], path: str) -> None:
             while_nobody_begins(opened, lambda: owner.reap(writable, 0), time.monotonic())
 
 
+def _owner_in(cell: FileCell[Any], mirror: Mirror) -> tuple[int, bool, Any] | None:
+    """Return what `Cell.owner` does, also of a mirror."""
+    if not mirror.is_one:
+        return cell.owner()
+    found = mirror.owner()
+    return None if found is None else (*found[:2], cell.member(found[2]))
+
+
 def _show(options: argparse.Namespace) -> None:
     status, opened = _open(options.path)
     _reap(status, options.path)
@@ -276,7 +284,7 @@ def _show(options: argparse.Namespace) -> None:
     transitions = cell.described.transitions()
     followers = [] if transitions is None else transitions.followers(cell.members.number_of(last.after))
     allowed = None if transitions is None else [_name(each) for each in followers]
-    owned = cell.owner()
+    owned = _owner_in(cell, mirror)
     if options.json:
         found = {
             "path": os.path.abspath(options.path),

@@ -201,25 +201,19 @@ class Cell(Generic[T]):
             return ownership.is_left(self.words) and self.operations.try_to_hold(self.attend, 0)
         return False
 
-    def attend(self) -> bool:
-        """Do the same before a look at the state. The lock must be held.
-
-        Returns:
-            Whether the state may have an owner. Then the caller writes by `decided`.
-        """
+    def attend(self) -> None:
+        """Do the same before a look at the state. The lock must be held."""
         if self.claimed[()]:
             from multiprocessing_intenum.memory import ownership
 
             ownership.attend(self.words)
-            return True
-        return False
 
-    def reap(self, timeout: float | None) -> None:
-        """Look whether the owner of the state lives, and if not, let the state become what it has asked for."""
-        from multiprocessing_intenum.memory.ownership import is_left
-
-        if is_left(self.words):
-            self.locked(self.attend, timeout)
+    def attended(self, write: Callable[[T], object]) -> Callable[[T], object]:
+        """Attend, and return how to store what the caller decides on by the look that comes next."""
+        if not self.claimed[()]:
+            return write
+        self.attend()
+        return lambda member: self.decided(write, member)
 
     def owner(self) -> tuple[int, bool, T] | None:
         """Return the process that owns the state, whether it lives, and what follows its end; None if nobody owns it.
@@ -237,11 +231,18 @@ class Cell(Generic[T]):
 
     def decided(self, write: Callable[[T], object], member: T) -> None:
         """Store a member, after `attend` and a look at the state. If the owner has ended since, that comes later."""
-        self.words.looked = self.words.count[()]
         try:
+            self.words.looked = self.words.count[()]
             write(member)
         finally:
             self.words.looked = -1
+
+    def reap(self, timeout: float | None) -> None:
+        """Look whether the owner of the state lives, and if not, let the state become what it has asked for."""
+        from multiprocessing_intenum.memory.ownership import is_left
+
+        if is_left(self.words):
+            self.locked(self.attend, timeout)
 
     def check_follows(self, member: T, after: T) -> None:
         """Raise TransitionError if a member must not follow another one."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any, Generic, TypeVar
 
 from typing_extensions import NamedTuple, Self
@@ -48,6 +48,7 @@ class Change(NamedTuple, Generic[T]):
     number: int
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _LATEST = datetime(9999, 12, 30, tzinfo=timezone.utc).timestamp()
 """The latest time that a change can have, in seconds since the epoch: every time zone can show it."""
 
@@ -60,7 +61,8 @@ def change_of(cell: Cell[T], entry: Entry) -> Change[T]:
     if entry.before is not None:
         with suppress(UnknownMemberError):
             before = cell.member_in_history(entry.before)
-    return Change(before, after, datetime.fromtimestamp(entry.time, timezone.utc), entry.pid, entry.number)
+    # Not datetime.fromtimestamp(): the C library of Windows knows no year after 3000.
+    return Change(before, after, _EPOCH + timedelta(seconds=entry.time), entry.pid, entry.number)
 
 
 def last_change(status: HasCell[T]) -> Change[T]:

@@ -101,9 +101,8 @@ def exchange(
     Raises:
         TimeoutError: the lock was not free in time: its holder is busy or dead.
         UnknownMemberError, TransitionError, FileNotFoundError: as for `set()`; the first one also if the class of the
-            value declares no transitions.
+            value declares no transitions, the second one also if `on_death` must not follow `new`.
         TypeError, KeyError, OverflowError, ValueError: `new` cannot be set, or an argument is of the wrong kind.
-        TransitionError: `on_death` must not follow `new`.
         NotImplementedError: with `on_death`, the platform can not tell whether a process lives. By path, Linux and
             macOS can.
         After any error nothing was written.
@@ -118,15 +117,13 @@ def exchange(
     heir = _heir(cell, member, on_death)
 
     def step() -> T:
-        may_have_owner = cell.attend()
+        write = cell.attended(status.set)
         before = cell.load()
         now = member if new is member else _now(cell.members, new, member)  # 90 ns faster for a member
-        if on_death is not None:
-            cell.claim(status.set, now, heir, from_others=True)
-        elif may_have_owner:
-            cell.decided(status.set, now)
+        if on_death is None:
+            write(now)
         else:
-            status.set(now)
+            cell.claim(status.set, now, heir, from_others=True)
         return before
 
     return cell.locked(step, timeout)
@@ -158,9 +155,8 @@ def compare_and_set(
     Raises:
         TimeoutError: the lock was not free in time: its holder is busy or dead.
         UnknownMemberError, TransitionError, FileNotFoundError: as for `set()`; the first one also if the class of the
-            value declares no transitions.
+            value declares no transitions, the second one also if `on_death` must not follow `new`.
         TypeError, KeyError, OverflowError, ValueError: an argument is of the wrong kind or names no member.
-        TransitionError: `on_death` must not follow `new`.
         NotImplementedError: with `on_death`, the platform can not tell whether a process lives. By path, Linux and
             macOS can.
         After any error nothing was written.
@@ -201,9 +197,8 @@ def compare_and_exchange(
     Raises:
         TimeoutError: the lock was not free in time: its holder is busy or dead.
         UnknownMemberError, TransitionError, FileNotFoundError: as for `set()`; the first one also if the class of the
-            value declares no transitions.
+            value declares no transitions, the second one also if `on_death` must not follow `new`.
         TypeError, KeyError, OverflowError, ValueError: an argument is of the wrong kind or names no member.
-        TransitionError: `on_death` must not follow `new`.
         NotImplementedError: with `on_death`, the platform can not tell whether a process lives. By path, Linux and
             macOS can.
         After any error nothing was written.
@@ -240,19 +235,17 @@ def _compare(
     heir = _heir(cell, new_member, on_death)
 
     def step() -> tuple[bool, T]:
-        may_have_owner = cell.attend()
+        write = cell.attended(status.set)
         found = cell.load()
         wanted = expected_member if expected is expected_member else _now(members, expected, expected_member)
         # The table has one member for each number, so `is` compares them whatever the enum's own __eq__ does.
         is_expected = found is wanted
         if is_expected:
             now = new_member if new is new_member else _now(members, new, new_member)
-            if on_death is not None:
-                is_expected = cell.claim(status.set, now, heir, from_others=False)
-            elif may_have_owner:
-                cell.decided(status.set, now)
+            if on_death is None:
+                write(now)
             else:
-                status.set(now)
+                is_expected = cell.claim(status.set, now, heir, from_others=False)
         return is_expected, found
 
     return cell.locked(step, timeout)
@@ -293,12 +286,8 @@ def update(status: HasCell[T], function: Callable[[T], T | str | HasCell[T]], ti
         raise TypeError(message)
 
     def step() -> T:
-        may_have_owner = cell.attend()
-        member = resolve(cell.members, function(cell.load()))
-        if may_have_owner:
-            cell.decided(status.set, member)
-        else:
-            status.set(member)
+        write = cell.attended(status.set)
+        write(resolve(cell.members, function(cell.load())))
         return cell.load()
 
     return cell.locked(step, timeout)

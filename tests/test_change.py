@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from enums import Perm, Permissions, WorkerState, WorkerStatus, WorkerStatusEnum
-from helpers import DEADLINE, SHORT, WRITERS, in_a_thread, is_free, running
+from helpers import DEADLINE, HAVE_PATHS, SHORT, WRITERS, in_a_thread, is_free, running
 from process_targets import follow, write_alternately
 
 from multiprocessing_intenum import Change, IntEnumValue, aio, changes, history, last_change, wait_for, waiting
@@ -338,11 +338,13 @@ def test_a_number_that_is_no_member_and_came_in_passing_is_an_error_of_the_wait(
         wait_for(status, UNAVAILABLE, DEADLINE)
 
 
-def test_by_path_the_error_names_the_file(tmp_path: Path) -> None:
-    status = WorkerStatus(IDLE, at=tmp_path / "status")
-    status._self_cell.words.count[()] = 7
-    with pytest.raises(ValueError, match="status' is damaged: stop the processes that use it, and remove it"):
-        history(status)
+if HAVE_PATHS:
+
+    def test_by_path_the_error_names_the_file(tmp_path: Path) -> None:
+        status = WorkerStatus(IDLE, at=tmp_path / "status")
+        status._self_cell.words.count[()] = 7
+        with pytest.raises(ValueError, match="status' is damaged: stop the processes that use it, and remove it"):
+            history(status)
 
 
 def test_a_write_that_can_not_be_counted_is_an_error_and_writes_nothing(status: WorkerStatus) -> None:

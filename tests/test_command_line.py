@@ -381,6 +381,42 @@ def test_wait_goes_on_if_the_file_is_removed(path: str, status: WorkerStatus) ->
         assert other == CALCULATING
 
 
+def test_wait_looks_at_the_file_that_has_the_name_now(
+    path: str, status: WorkerStatus, show: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = [status]
+
+    def sleep(*_: object) -> None:
+        os.unlink(path)
+        values.append(WorkerStatus(CALCULATING, at=path))
+
+    monkeypatch.setattr(waiting.Sleeper, "sleep", sleep)
+    assert show("wait", path, "CALCULATING", "--timeout", str(DEADLINE)) == (0, "CALCULATING\n", "")
+
+
+# Owners
+
+
+def test_show_says_who_owns_the_state_and_lets_a_dead_owner_go(path: str, status: WorkerStatus, show: Any) -> None:
+    assert json.loads(show("show", path, "--json")[1])["owner"] is None
+    with strangers(1) as [stranger]:
+        assert stranger.ask(f"status = WorkerStatus(at={path!r})") == "None"
+        assert stranger.ask("exchange(status, 'CALCULATING', on_death='UNAVAILABLE')") == repr(IDLE)
+        pid = stranger.process.pid
+        assert f"\nowned by process {pid}, which lives; UNAVAILABLE follows its end\n" in show("show", path)[1]
+        owner = {"pid": pid, "lives": True, "on_death": "UNAVAILABLE"}
+        assert json.loads(show("show", path, "--json")[1])["owner"] == owner
+        with held_elsewhere(status.get_lock()):  # then the holder of the lock sees to it
+            stranger.kill()
+            owner["lives"] = False
+            while json.loads(show("show", path, "--json")[1])["owner"] != owner:
+                pass
+            assert status == CALCULATING
+    found = json.loads(show("show", path, "--json")[1])
+    assert (found["state"], found["pid"], found["owner"]) == ("UNAVAILABLE", pid, None)
+    assert status == UNAVAILABLE
+
+
 def test_help_says_what_the_exit_codes_mean() -> None:
     codes = run("--help").stdout.partition("exit codes:\n")[2]
     assert re.findall(r"^  (\d+) ", codes, re.MULTILINE) == ["0", "1", "2", "130"]
@@ -643,7 +679,8 @@ def test_a_value_of_multiprocessing_is_no_state(path: str, show: Any) -> None:
     job = value_at(path, "q", 0)
     code, _, errors = show("show", path)
     assert (code, errors.count("\n")) == (2, 1)
-    assert "holds a ctypes object, <q, not the state of an enum" in errors
+    order = "<" if sys.byteorder == "little" else ">"
+    assert f"holds a ctypes object, {order}q, not the state of an enum" in errors
     assert job.value == 0
 
 

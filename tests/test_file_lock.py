@@ -629,6 +629,94 @@ def test_killed_at_any_moment_a_writer_leaves_the_lock_free_and_no_opening_too_m
         exchange(status, IDLE, timeout=DEADLINE)
 
 
+# How many descriptors it needs
+
+
+def openings(path: str) -> int:
+    """How many descriptors of this process belong to the file. Their names would not do: it is filled under another."""
+    wanted, found = os.stat(path), 0
+    for descriptor in map(int, descriptors()):
+        with suppress(OSError):  # that of the directory itself
+            found += os.path.samestat(os.fstat(descriptor), wanted)
+    return found
+
+
+def wait_all_at_once(path: str, status: WorkerStatus, count: int) -> None:
+    """Let so many threads wait for the lock at the same time, then write."""
+    threads = [threading.Thread(target=exchange, args=(status, CALCULATING), daemon=True) for _ in range(count)]
+    with status.get_lock():
+        before = openings(path)
+        for thread in threads:
+            thread.start()
+        deadline = time.monotonic() + DEADLINE
+        while openings(path) < before + count:
+            assert time.monotonic() < deadline, "a thread that waits has no opening"
+            time.sleep(0.001)
+    for thread in threads:
+        thread.join(DEADLINE)
+        assert not thread.is_alive()
+
+
+def test_only_threads_that_wait_or_hold_it_have_an_opening_and_a_few_are_kept(path: str) -> None:
+    values = [WorkerStatus(IDLE, at=f"{path}{number}") for number in range(4)]
+    for number, status in enumerate(values):
+        before = openings(f"{path}{number}")
+        wait_all_at_once(f"{path}{number}", status, 16)
+        assert status == CALCULATING
+        assert openings(f"{path}{number}") <= before + file_lock._SPARE
+
+
+def test_the_openings_of_threads_that_end_with_the_lock_held_are_closed_but_a_few(path: str) -> None:
+    status = WorkerStatus(IDLE, at=path)
+    before = openings(path)
+    for _ in range(3 * file_lock._SPARE):
+        in_a_thread(status.get_lock().acquire)
+    wait_all_at_once(path, status, 2 * file_lock._SPARE)
+    assert openings(path) <= before + file_lock._SPARE
+
+
+# Signal handlers that interrupt one another
+
+
+@pytest.mark.parametrize("levels", [1, 2, 3])
+@pytest.mark.parametrize("is_before", [True, False], ids=["before the unlock", "after the unlock"])
+def test_handlers_that_interrupt_each_other_in_release_leave_it_free(
+    path: str, levels: int, is_before: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status = WorkerStatus(IDLE, at=path)
+    lock: Any = status.get_lock()
+    unlock, level = OpenFile.unlock, 0
+
+    def handler() -> None:
+        """What a signal handler does that comes at this moment, and that another one interrupts there."""
+        nonlocal level
+        if level < levels:
+            level += 1
+            with lock:
+                pass
+            status.set(IDLE if level % 2 else CALCULATING)
+
+    def interrupted(file: OpenFile, byte: int) -> None:
+        if is_before:
+            handler()
+        unlock(file, byte)
+        if not is_before:
+            handler()
+
+    with strangers(1) as [stranger]:
+        assert stranger.ask(f"status = WorkerStatus(at={path!r})") == "None"
+        with monkeypatch.context() as patch:
+            patch.setattr(OpenFile, "unlock", interrupted)
+            with lock:
+                pass
+        assert level == levels
+        assert not lock._is_mine()
+        assert stranger.ask("status.get_lock().acquire(False)") == "True"
+        assert stranger.ask("status.get_lock().release()") == "None"
+        status.set(UNAVAILABLE)
+        assert stranger.ask("status.get_lock().acquire(False)") == "True"
+
+
 # The short way of a write
 
 

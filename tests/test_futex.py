@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import platform
+import os
 import sys
 import threading
 import time
 from typing import Any
 
 import pytest
+from enums import WorkerStatus, WorkerStatusEnum
 from helpers import DEADLINE
 
 from multiprocessing_intenum.memory import futex
+
+
+def no_library(*_: object, **__: object) -> None:
+    """What ctypes.CDLL does in a static Python."""
+    raise OSError("Dynamic loading not supported")
+
+
+def no_function(*_: object, **__: object) -> None:
+    raise AttributeError("undefined symbol: syscall")
 
 
 @pytest.fixture
@@ -50,19 +60,47 @@ def test_an_error_of_the_kernel_is_raised_by_its_name() -> None:
 @pytest.mark.usefixtures("anew")
 @pytest.mark.parametrize(
     ("module", "name", "found"),
-    [(sys, "platform", "darwin"), (platform, "machine", lambda: "i686"), (sys, "maxsize", 2**31 - 1)],
+    [
+        (sys, "platform", "darwin"),
+        (sys, "maxsize", 2**31 - 1),
+        (futex, "machine", lambda: "i686"),  # setarch i686
+        (ctypes, "CDLL", no_library),
+        (ctypes, "PyDLL", no_function),
+    ],
 )
 def test_elsewhere_it_is_not_available_and_says_so(
     monkeypatch: pytest.MonkeyPatch, module: Any, name: str, found: Any
 ) -> None:
     monkeypatch.setattr(module, name, found)
     assert not futex.is_available()
-    for call in (lambda: futex.wait(8, 0, 0), lambda: futex.wake(8)):
-        with pytest.raises(NotImplementedError, match="is_available"):
-            call()
+    with pytest.raises(NotImplementedError, match="is_available"):
+        futex.wait(8, 0, 0)
+    assert futex.wake(8) == -1  # there is nothing to wake with: the sleepers look by themselves
 
 
 @pytest.mark.usefixtures("anew")
 def test_a_kernel_that_refuses_the_call_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(futex._NUMBERS, platform.machine(), 10**6)  # no such call: ENOSYS, as in a sandbox
+    monkeypatch.setitem(futex._NUMBERS, futex.machine(), 10**6)  # no such call: ENOSYS, as in a sandbox
     assert not futex.is_available()
+
+
+@pytest.mark.usefixtures("anew")
+def test_a_process_without_futex_writes_while_another_one_sleeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    status = WorkerStatus("IDLE")
+    sleepers = status._self_cell.words.sleepers
+    sleepers[()] = 1  # as a process with futex has left it
+    monkeypatch.setitem(futex._NUMBERS, futex.machine(), 10**6)
+    status.set("CALCULATING")
+    assert status == WorkerStatusEnum.CALCULATING
+    assert sleepers[()] == 1  # a writer with futex will wake that process
+
+
+def test_the_processor_is_named_without_the_module_platform(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert futex.machine() == os.uname().machine
+    monkeypatch.delattr(os, "uname")  # Windows
+    for version, name in (
+        ("3.13.2 (tags/v3.13.2:4f8bb39, Feb  4 2025, 15:23:48) [MSC v.1942 64 bit (AMD64)]", "amd64"),
+        ("3.13.2 (tags/v3.13.2:4f8bb39, Feb  4 2025, 15:23:48) [MSC v.1942 64 bit (ARM64)]", ""),
+    ):
+        monkeypatch.setattr(sys, "version", version)
+        assert futex.machine() == name

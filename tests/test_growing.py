@@ -19,7 +19,7 @@ import pytest
 from enums import Perm
 from forged import described
 from growing_targets import open_alternately
-from helpers import DEADLINE, SHORT, WRITERS, Child, in_a_thread, is_free, running
+from helpers import DEADLINE, SHORT, WRITERS, Child, in_a_thread, is_free, running, until
 from path_targets import Stranger, strangers
 from versions import (
     PAIRS,
@@ -57,6 +57,7 @@ from multiprocessing_intenum import (
     value_at,
     wait_for,
 )
+from multiprocessing_intenum.locks.open_file import USE, is_locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -778,6 +779,15 @@ def test_an_int_flag_keeps_bits_that_it_does_not_know_as_python_does(path: str) 
     assert newer == larger.R | larger.W
 
 
+def test_the_transitions_of_a_file_are_read_once_for_each_description(path: str) -> None:
+    strict, status = OldStrictValue("IDLE", at=path), OldValue(at=path)
+    described = status._self_cell.described  # type: ignore[attr-defined]
+    found = described.transitions()
+    assert described.transitions() is found
+    assert [member.name for member in found.followers(Old.IDLE)] == ["BUSY"]
+    assert strict == Old.IDLE
+
+
 def test_a_number_that_nobody_has_described_has_no_name(path: str) -> None:
     status = OldValue("IDLE", at=path)
     status._self_cell.view[()] = 99
@@ -1094,6 +1104,13 @@ def test_a_rolling_deploy_refuses_nobody_and_loses_nothing(path: str) -> None:
     assert numbers == [list(range(1, each_makes * len(OLD_AND_NEW) + 1))] * 2
 
 
+def ends_being_used(path: str) -> None:
+    """Wait until no process uses the file. One that looks at /proc may keep the memory of a dead one for a moment."""
+    descriptor = os.open(path, os.O_RDONLY)
+    until(lambda: not is_locked(descriptor, USE))
+    os.close(descriptor)
+
+
 @pytest.mark.parametrize("is_used", [True, False], ids=["in use", "begun anew"])
 def test_a_kill_while_the_description_is_rewritten_leaves_a_whole_file(path: str, is_used: bool) -> None:
     kinds = [OldStrictValue, NewStrictValue]
@@ -1115,6 +1132,8 @@ def test_a_kill_while_the_description_is_rewritten_leaves_a_whole_file(path: str
             assert not child.succeeds()
             os.close(began)
             os.close(has_begun)
+            if not is_used:
+                ends_being_used(path)
             found = described_by_the_package(path)
             assert found["members"] in ([numbers_of(New)] if is_used else [numbers_of(Old), numbers_of(New)])
             assert found["transitions"] in allowed.values()

@@ -6,6 +6,7 @@ import asyncio
 import csv
 import os
 import pickle
+import sys
 import threading
 import time
 from pathlib import Path
@@ -579,6 +580,8 @@ def test_reads_meanwhile_find_a_member_of_one_of_the_two_files(path: str, tmp_pa
             seen.add(snapshot(reader))
 
     threads = [threading.Thread(target=read) for _ in range(2)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)  # else the threads that read let this one go on only every 5 ms
     for thread in threads:
         thread.start()
     try:
@@ -588,6 +591,7 @@ def test_reads_meanwhile_find_a_member_of_one_of_the_two_files(path: str, tmp_pa
             assert last_change(reader).after is (CALCULATING if number % 2 else UNAVAILABLE)
             assert snapshot(reader) is (CALCULATING if number % 2 else UNAVAILABLE)
     finally:
+        sys.setswitchinterval(interval)
         is_over.set()
         for thread in threads:
             thread.join(DEADLINE)

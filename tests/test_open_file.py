@@ -56,8 +56,8 @@ def test_who_has_no_right_to_open_it_once_more_is_told_what_to_do(path: str, mon
     one = OpenFile(path, os.O_RDWR)
     for error, what in (
         (PermissionError(errno.EACCES, "refused"), r"it has dropped its rights .* SharedFile"),
-        (OSError(errno.EMFILE, "refused"), r"Too many open files, .* raise the limit"),
-        (OSError(errno.EIO, "refused"), "Input/output error"),
+        (OSError(errno.EMFILE, "refused"), f"{os.strerror(errno.EMFILE)}, .* raise the limit"),
+        (OSError(errno.EIO, "refused"), os.strerror(errno.EIO)),
     ):
         monkeypatch.setattr(os, "open", raising(error))
         with pytest.raises(type(error), match=what) as caught:

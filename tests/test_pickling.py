@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import multiprocessing
 import pickle
-from multiprocessing import context, popen_spawn_posix
+from multiprocessing import context
 from multiprocessing.reduction import ForkingPickler
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from enums import (
     WorkerStatus,
     WorkerStatusEnum,
 )
+from helpers import StartingChild
 
 from multiprocessing_intenum import EnumValue, IntEnumValue, snapshot
 from multiprocessing_intenum.memory import keepalive
@@ -68,21 +69,12 @@ def test_a_value_of_any_enum_can_not_be_pickled_either() -> None:
         assert pickle.loads(pickle.dumps(snapshot(EnumValue(member)))) is member
 
 
-class Popen:
-    """What multiprocessing's picklers need of a child that is being spawned. It stays in this process."""
-
-    DupFd = popen_spawn_posix._DupFd  # type: ignore[attr-defined]
-
-    def duplicate_for_child(self, descriptor: int) -> int:
-        return descriptor
-
-
 @pytest.fixture
 def spawning(monkeypatch: pytest.MonkeyPatch) -> Callable[[object], bytes]:
     """A function that pickles as multiprocessing does for a child that is being spawned."""
 
     def dumps(thing: object) -> bytes:
-        monkeypatch.setattr(context._tls, "spawning_popen", Popen(), raising=False)  # type: ignore[attr-defined]
+        monkeypatch.setattr(context._tls, "spawning_popen", StartingChild(), raising=False)  # type: ignore[attr-defined]
         data = bytes(ForkingPickler.dumps(thing))
         monkeypatch.delattr(context._tls, "spawning_popen")  # type: ignore[attr-defined]
         return data

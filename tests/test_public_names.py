@@ -168,6 +168,12 @@ def imports_of(name: str) -> set[str]:
     return found
 
 
+def output_of(script: str) -> str:
+    """What a new Python prints."""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=DEADLINE, check=True)
+    return done.stdout
+
+
 def test_only_the_modules_of_a_record_need_psycopg() -> None:
     others = sorted({*MODULES} - NEED_PSYCOPG)
     script = (
@@ -183,6 +189,35 @@ def test_only_the_modules_of_a_record_need_psycopg() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=DEADLINE, check=False)
     assert 'this needs psycopg 3: pip install "multiprocessing-intenum[postgres]"' in done.stdout, done.stderr
+
+
+def test_the_package_loads_no_module_that_asks_the_platform_for_its_name() -> None:
+    # platform.machine() makes a query of WMI on Windows: seconds, and crashes (CPython 112278, 125315).
+    script = (
+        "import importlib, sys\n"
+        "import wrapt, typing_extensions\n"
+        "before = {*sys.modules}\n"
+        "import multiprocessing_intenum, multiprocessing_intenum.aio\n"
+        "print(sorted({'platform', 'uuid'} & ({*sys.modules} - before)))\n"
+    )
+    assert output_of(script) == "[]\n"
+    for name in MODULES:
+        assert "import platform" not in (PACKAGE / f"{name.replace('.', '/')}.py").read_text("utf-8")
+
+
+def test_a_python_of_32_bits_is_refused_in_one_line() -> None:
+    script = (
+        "import sys\n"
+        "sys.maxsize = 2**31 - 1\n"
+        "try:\n"
+        "    import multiprocessing_intenum\n"
+        "except ImportError as error:\n"
+        "    print(error)\n"
+    )
+    assert output_of(script).splitlines() == [
+        "multiprocessing_intenum needs a Python of 64 bits, because its states have 64: one of 32 bits stores them in "
+        "two pieces, and another process could read a half"
+    ]
 
 
 def documented_modules() -> dict[str, set[str]]:

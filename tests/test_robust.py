@@ -31,7 +31,7 @@ from helpers import DEADLINE, WRITERS, alarms, held_elsewhere, in_a_thread, is_f
 from multiprocessing_intenum import IntEnumValue, compare_and_set, history, snapshot
 from multiprocessing_intenum.locks import execution, pthread, robust
 from multiprocessing_intenum.locks.robust import RobustRLock
-from multiprocessing_intenum.memory import keepalive
+from multiprocessing_intenum.memory import futex, keepalive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -351,6 +351,9 @@ def test_a_timeout_does_not_hinder_taking_a_free_lock() -> None:
 
 def test_without_the_monotonic_clock_timeouts_hold_too(monkeypatch: pytest.MonkeyPatch, ctx: BaseContext) -> None:
     without_functions(monkeypatch, "pthread_mutex_clocklock")  # musl does not have it
+    # The wall clock is set back meanwhile.
+    by_the_wall = time.time
+    monkeypatch.setattr(time, "time", lambda: by_the_wall() + DEADLINE)
     lock = RobustRLock()
     with running(ctx, robust_targets.hold, lock) as holder:
         assert holder.says() == "held"
@@ -906,6 +909,77 @@ def test_attributes_that_the_c_library_refuses_are_an_error_with_its_cause(
     with pytest.raises(NotImplementedError, match="robust mutex") as caught:
         pthread.Pthread()
     assert "EINVAL" in str(caught.value.__cause__)
+
+
+class OneMutex:
+    """A C library whose mutex is like musl's: first its type, then the word of the holder."""
+
+    def __init__(self, kind: int) -> None:
+        self.kind = kind
+        self.locked = False
+
+    def function(self, library: ctypes.CDLL, name: str) -> Callable[..., int]:
+        found: Callable[..., int] = getattr(self, name.removeprefix("pthread_mutex_"), lambda *_: 0)
+        return found
+
+    def write(self, mutex: Any, holder: int) -> int:
+        words = ctypes.cast(mutex, ctypes.POINTER(ctypes.c_uint32))
+        words[0], words[1] = self.kind, holder
+        return 0
+
+    def init(self, mutex: Any, attributes: object) -> int:
+        return self.write(mutex, 0)
+
+    def trylock(self, mutex: Any) -> int:
+        return self.write(mutex, threading.get_native_id())
+
+    def unlock(self, mutex: Any) -> int:
+        return self.write(mutex, 0)
+
+
+class Library:
+    """The C library, but for its mutexes."""
+
+    def __init__(self, library: Any, mutex: OneMutex) -> None:
+        self._library, self._mutex = library, mutex
+
+    def __getitem__(self, name: str) -> Any:
+        return self._mutex.function(self._library, name) if name.startswith("pthread_") else self._library[name]
+
+
+def test_the_word_of_the_holder_is_the_one_that_changes_whatever_the_thread_id_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # 132 is musl's type of such a mutex, and an ordinary thread id in a container.
+    for thread_id in (132, 1, 2**22 - 1):
+        monkeypatch.setattr(threading, "get_native_id", lambda thread_id=thread_id: thread_id)
+        mutex, library = OneMutex(132), ctypes.PyDLL
+
+        def opened(*given: Any, mutex: OneMutex = mutex, library: Any = library, **more: Any) -> Any:
+            return Library(library(*given, **more), mutex)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(ctypes, "PyDLL", opened)
+            assert pthread.Pthread()._word == 4
+
+
+def test_robust_mutexes_without_a_robust_list_of_the_kernel_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    # qemu-user claims them, and answers this call with ENOSYS.
+    monkeypatch.setitem(pthread._GET_ROBUST_LIST, futex.machine(), 10**6)
+    monkeypatch.setattr(robust, "pthread", pthread.pthread.__wrapped__)
+    with pytest.raises(NotImplementedError, match=r"multiprocessing\.RLock.*filelock") as caught:
+        RobustRLock()
+    assert "ENOSYS" in str(caught.value.__cause__)
+    assert type(WorkerStatus(IDLE).get_lock()) is type(multiprocessing.RLock())
+
+
+def test_on_a_processor_whose_number_of_that_call_is_not_known_the_c_library_is_believed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delitem(pthread._GET_ROBUST_LIST, futex.machine())
+    monkeypatch.setattr(robust, "pthread", pthread.pthread.__wrapped__)
+    with RobustRLock() as taken:
+        assert taken
 
 
 def test_a_mutex_that_does_not_tell_its_holder_will_not_do(monkeypatch: pytest.MonkeyPatch) -> None:

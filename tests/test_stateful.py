@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import operator
-import os
 import pickle
 from enum import IntEnum, IntFlag
 from multiprocessing.context import set_spawning_popen
@@ -12,6 +11,7 @@ from multiprocessing.reduction import ForkingPickler
 from typing import Any, ClassVar
 from unittest import mock
 
+from helpers import StartingChild
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -46,20 +46,6 @@ class Perm(IntFlag):
 
 class Other(IntEnum):
     GREEN = 0
-
-
-class StartingChild:
-    """The part of a starting process that pickling needs."""
-
-    class DupFd:
-        def __init__(self, fd: int) -> None:
-            self.fd = fd
-
-        def detach(self) -> int:
-            return self.fd
-
-    def duplicate_for_child(self, fd: int) -> int:
-        return os.dup(fd)
 
 
 def sent_to_a_child(status: Any) -> Any:

@@ -87,7 +87,9 @@ class FileCell(Cell[T]):
 
     __slots__ = ("_window", "described", "file", "open_file")
 
+    words: Words
     view: memoryview[Any]
+    claimed: memoryview[Any]
     open_file: FileLock
     """The lock of its file. It is kept because it marks the file as in use."""
     file: SharedFile
@@ -191,7 +193,7 @@ def _unpickled(enum_type: type[Any], file: SharedFile, lock: LockLike | None, ru
 
 
 def _owners_by_path(opened: FileLock, words: Words) -> Owners:
-    return Owners(lambda: opened.opened().fd, opened.open_again)
+    return Owners(lambda: opened.descriptor, lambda: opened.opened().fd, opened.open_again)
 
 
 def open_enum(

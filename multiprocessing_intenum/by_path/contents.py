@@ -44,6 +44,7 @@ __all__ = [
     "found_file",
     "place_of_description",
     "read_header",
+    "refuse_windows",
 ]
 
 MAGIC = b"multiprocessing-intenum file, layout "
@@ -54,6 +55,9 @@ _NUMBERS_AT, BODY_AT = 64, 128
 _BEGINNING_AT = _NUMBERS_AT + 16
 _LONGEST_TEXT = 2**24 - 1
 """Bytes of the longest description. A longer one is taken for damage."""
+
+# What a file system that cannot allocate says. glibc writes to each page then; musl returns the error.
+_CANNOT_ALLOCATE = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
 _TRIES = 1000
 """How often a header is read again that another process is changing."""
@@ -106,7 +110,8 @@ class Contents(NamedTuple):
             try:
                 os.posix_fallocate(fd, 0, len(content))
             except OSError as error:
-                raise _named(error, len(content), file.path) from error
+                if error.errno not in _CANNOT_ALLOCATE:  # else what is written next takes the room, or finds none
+                    raise _named(error, len(content), file.path) from error
         _write(fd, content, 0, file.path)
         return Header({}, place, self.size, False)
 
@@ -123,8 +128,16 @@ class Header(NamedTuple):
     """Whether a process was killed while it began the body anew, so that the body is not whole."""
 
 
+def refuse_windows() -> None:
+    """Raise NotImplementedError on Windows."""
+    if os.name == "nt":
+        message = "values by path need Linux or macOS: Windows has no open-file-description locks"
+        raise NotImplementedError(message)
+
+
 def description_of(file: SharedFile) -> dict[str, Any]:
     """Return the description in a file. Errors are those of `life.open_file`."""
+    refuse_windows()
     opened = found_file(file)
     if opened is None:
         message = "there is no shared value here"

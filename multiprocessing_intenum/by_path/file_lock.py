@@ -23,6 +23,9 @@ __all__ = ["PATIENCE", "FileLock"]
 PATIENCE = 60.0
 """Seconds that a process waits for another process that makes the file, opens it or begins it anew."""
 
+_SPARE = 4
+"""How many openings that no thread needs are kept for each lock. To open the file once more takes 12 µs, and a burst of
+64 threads on 20 values must not leave 1,280 of them open."""
 _STEP = 50_000_000
 """Nanoseconds: no file system counts time in longer steps, but FAT, which has no links either."""
 
@@ -40,14 +43,15 @@ def _root() -> tuple[int, int]:
 class _Turn:
     """What a lock keeps for one thread or greenlet."""
 
-    __slots__ = ("depth", "end", "files", "is_ending", "is_locked")
+    __slots__ = ("depth", "end", "ending", "files", "is_locked")
 
     depth: int
     """How often the thread has acquired the lock and not released it."""
     is_locked: bool
     """Set after the kernel's lock was taken, cleared before it is given back."""
-    is_ending: bool
-    """Whether the lock is being given back: a signal handler must not leave it locked then."""
+    ending: int
+    """To which depth a frame is giving the lock back just now; -1: none is. A signal handler that interrupts that frame
+    must not leave it locked. One that interrupts the handler while that gives the lock back must not either."""
     files: list[OpenFile]
     """The openings of the thread; the first one is locked. A signal handler may come as one is added, and add one."""
     end: weakref.ref[Any]
@@ -55,7 +59,8 @@ class _Turn:
 
     def __init__(self) -> None:
         self.depth = 0
-        self.is_locked = self.is_ending = False
+        self.ending = -1
+        self.is_locked = False
         self.files = []
 
 
@@ -66,8 +71,8 @@ class FileLock(OwnedLock):
     by its path, for any process of the machine.
 
     The kernel's lock belongs to an opening of the file (an open file description: see fcntl(2) of Linux). So each
-    thread that takes the lock, or waits for it, has an opening to itself. An opening that no thread needs is kept for
-    the next thread. A forked child closes the openings that it inherits. A process with the rights of root makes an
+    thread that takes the lock, or waits for it, has an opening to itself. A few openings that no thread needs are kept
+    for the next ones. A forked child closes the openings that it inherits. A process with the rights of root makes an
     opening at once, because it may drop these rights before its first write.
 
     The interface is that of `multiprocessing.RLock`.
@@ -219,11 +224,11 @@ class FileLock(OwnedLock):
                             self._lock(turn, math.inf)
                     turn.is_locked = True
                     store(value)
-                    turn.is_ending, turn.is_locked = True, False
+                    turn.ending, turn.is_locked = 0, False
                     files[0].unlock(byte)
                     while files:
                         self._idle.append(files.pop())
-                    turn.depth, turn.is_ending = 0, False
+                    turn.depth, turn.ending = 0, -1
                 except BaseException:
                     self._leave(turn, 0)
                     raise
@@ -243,13 +248,15 @@ class FileLock(OwnedLock):
 
     def _leave(self, turn: _Turn, depth: int) -> None:
         """Go back to this depth. Depth zero frees the lock."""
-        if depth > 0 and not (turn.is_ending and depth == 1):
+        # A frame that gives the lock back to the depth `ending` leaves the depth at `ending + 1` until its end. So a
+        # signal handler that has interrupted it goes back to that depth.
+        if turn.ending < depth - 1:
             turn.depth = depth
             return
-        # The flags change first, and the depth last: see _Turn.is_ending. A signal handler that comes in between takes
+        # The flags change first, and the depth last: see _Turn.ending. A signal handler that comes in between takes
         # the lock by the same opening, and gives it back. If this frame belongs to that signal handler, it leaves the
         # rest to the frame that it has interrupted.
-        turn.is_ending = True
+        turn.ending = depth
         turn.is_locked = False
         try:
             for file in turn.files:
@@ -262,9 +269,16 @@ class FileLock(OwnedLock):
                 while turn.files:
                     self._idle.append(turn.files.pop())
                 turn.depth = 0
-                turn.is_ending = False
+                turn.ending = -1
+                self._close_the_surplus()
             else:
                 turn.depth = depth
+                turn.ending = depth - 1
+
+    def _close_the_surplus(self) -> None:
+        while len(self._idle) > _SPARE:
+            with suppress(IndexError):  # another thread was faster
+                self._idle.pop().close()
 
     def _is_mine(self) -> bool:
         if not _here[()]:
@@ -378,6 +392,11 @@ class FileLock(OwnedLock):
         )
         return FileNotFoundError(errno.ENOENT, message, self.path)
 
+    @property
+    def descriptor(self) -> int:
+        """The descriptor of the opening that marks the file as in use. The program may have closed it."""
+        return self._use.fd
+
     def opened(self) -> OpenFile:
         """Return the opening that marks the file as in use, after a look whether the program has closed it."""
         if not self._use.is_ours():
@@ -396,6 +415,7 @@ class FileLock(OwnedLock):
             with suppress(GoneError):
                 file.unlock(self._byte)
                 self._idle.append(file)
+        self._close_the_surplus()
 
     def begin_in_child(self) -> None:
         """Forget the openings of the parent: this child has closed them."""

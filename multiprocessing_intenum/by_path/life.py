@@ -32,6 +32,7 @@ from multiprocessing_intenum.by_path.contents import (
     found_file,
     place_of_description,
     read_header,
+    refuse_windows,
 )
 from multiprocessing_intenum.by_path.file_lock import PATIENCE, FileLock
 from multiprocessing_intenum.by_path.shared_file import SharedFile
@@ -74,9 +75,7 @@ def open_file(
         OSError: the path names no regular file, or one that is not safe to use; or the system refuses.
         RuntimeError: a signal handler opens a file, and has interrupted a thread that opens one.
     """
-    if os.name == "nt":
-        message = "values by path need Linux or macOS: Windows has no open-file-description locks"
-        raise NotImplementedError(message)
+    refuse_windows()
     fork.notice()
     me = cast("Any", execution()())
     if me in _opening:

@@ -6,6 +6,9 @@ A mirror has these words besides the words of every cell. The first has 32 bits,
     40  version: the version of the record that the state belongs to
     48  confirmed: when the record was last known to have this state, in nanoseconds since the machine was started
     56  boot: which start of the machine is meant, and which of its time namespaces
+    1096  owned: zero while no process owns the state; else the id of that process, and whether it lives. In a value
+        without a record these bytes belong to a claim (see ownership.py). The word before them is zero in a mirror
+    1104  on_death: the state that follows if that process ends
 """
 
 from __future__ import annotations
@@ -21,9 +24,12 @@ from multiprocessing_intenum.by_path.file_lock import FileLock
 from multiprocessing_intenum.by_path.life import describe_anew
 from multiprocessing_intenum.memory.words import Words
 
-__all__ = ["Duty", "Mirror", "Question", "Row", "RowChange", "describe_mirror", "now"]
+__all__ = ["Claim", "Duty", "Mirror", "Question", "Row", "RowChange", "describe_mirror", "now"]
 
-_DUTY, _VERSION, _CONFIRMED, _BOOT = 20, 40, 48, 56
+_DUTY, _VERSION, _CONFIRMED, _BOOT, _OWNED, _ON_DEATH = 20, 40, 48, 56, 1096, 1104
+
+_IS_OWNED, _LIVES = 2**32, 2**33
+"""Bits beside the process id, which has 32."""
 
 
 def now() -> int:
@@ -46,6 +52,15 @@ def _boot_of_this_machine() -> int:
 _this_boot = _boot_of_this_machine()
 
 
+class Claim(NamedTuple):
+    """Which process owns the state, and what becomes of the state when that process ends."""
+
+    token: int
+    """The key of the advisory lock that a session of the owner holds."""
+    on_death: int
+    pid: int
+
+
 class RowChange(NamedTuple):
     """A change, as the row has it."""
 
@@ -53,6 +68,8 @@ class RowChange(NamedTuple):
     state: int
     time: float
     pid: int
+    claim: Claim | None = None
+    """It counts in the last change only. So any change of the state ends the ownership."""
 
 
 class Row(NamedTuple):
@@ -62,6 +79,13 @@ class Row(NamedTuple):
     state: int
     version: int
     history: list[RowChange]
+    lives: bool = True
+    """Whether the owner of the state lived when the row was read, if the state has an owner."""
+
+    @property
+    def dead_owner(self) -> Claim | None:
+        """The claim of an owner that has ended; None if the owner lives, or nobody owns the state."""
+        return None if self.lives else self.history[-1].claim
 
 
 class Question(NamedTuple):
@@ -95,9 +119,11 @@ class Mirror:
         body: the shared memory.
     """
 
-    __slots__ = ("_boot", "_confirmed", "_duty", "_version", "words")
+    __slots__ = ("_boot", "_confirmed", "_duty", "_on_death", "_version", "owned", "words")
 
     words: Words
+    owned: memoryview[Any]
+    """The word that is zero while no process owns the state."""
 
     def __init__(self, body: memoryview) -> None:
         def word(offset: int) -> memoryview[Any]:
@@ -105,6 +131,8 @@ class Mirror:
 
         self.words = Words(body)
         self._version, self._confirmed, self._boot = word(_VERSION), word(_CONFIRMED), word(_BOOT)
+        self.owned = word(_OWNED)
+        self._on_death: memoryview[Any] = body[_ON_DEATH : _ON_DEATH + 8].cast("B").cast("q", ())
         self._duty: memoryview[Any] = body[_DUTY : _DUTY + 4].cast("B").cast("I", ())
 
     def begin(self, row: Row, asked: int, *, is_new: bool) -> None:
@@ -123,7 +151,7 @@ class Mirror:
 
     def asking(self) -> Question:
         """Return what `catch_up` needs to know about the moment before the server was asked."""
-        return Question(int(self._version[()]), now())
+        return Question(self.version, now())
 
     def catch_up(self, row: Row, question: Question) -> None:
         """Bring the mirror up to date.
@@ -144,6 +172,8 @@ class Mirror:
         if self._boot[()] != _this_boot or self._confirmed[()] < question.moment:
             self._confirmed[()] = question.moment
             self._boot[()] = _this_boot
+            if self._version[()] == row.version:
+                self.own(row.history[-1].claim, lives=row.lives)
 
     def add(self, entries: Sequence[RowChange], version: int) -> None:
         """Store changes in their order. `version` is the version of the state before them; -1: not known."""
@@ -151,12 +181,35 @@ class Mirror:
         gap = False
         for entry in entries:
             gap = gap or entry.version != version + 1
+            self.own(None)
             if words.replay(entry.state, entry.time, entry.pid, gap=gap):
                 gap = False
             # The version comes last: if this process is killed before it, the next one stores the same state again.
             self._version[()] = version = entry.version
+            self.own(entry.claim)
         if words.sleepers[()] and words.can_wake:
             words.wake()
+
+    def own(self, claim: Claim | None, *, lives: bool = True) -> None:
+        """Store which process owns the state. If this process is killed before, the next look at the row does it."""
+        if claim is None:
+            self.owned[()] = 0
+        else:
+            self._on_death[()] = claim.on_death
+            self.owned[()] = claim.pid | _IS_OWNED | (_LIVES if lives else 0)
+
+    def owner(self) -> tuple[int, bool, int] | None:
+        """Return which process owns the state, whether it lived at the last look at the row, and what follows its end.
+
+        The end is seen by the process that follows the record, or by a writer. Return None if nobody owns the state.
+        """
+        word: int = self.owned[()]
+        return (word & 0xFFFFFFFF, bool(word & _LIVES), self._on_death[()]) if word else None
+
+    @property
+    def version(self) -> int:
+        """The version of the record that the state belongs to."""
+        return int(self._version[()])
 
     @property
     def duty(self) -> Duty:

@@ -235,13 +235,13 @@ class OpenFile:
         self,
         seek: Callable[[int, int, int], int] = os.lseek,
         close: Callable[[int], None] = os.close,
-        error: type[OSError] = OSError,
+        errors: tuple[type[Exception], ...] = (OSError, AttributeError),
     ) -> None:
         """Close the file. The kernel frees the locks of this opening."""
         try:
             if self.fd >= 0 and seek(self.fd, 0, 1) == self._mark:
                 close(self.fd)
-        except error:  # closed already
+        except errors:  # closed already, or interrupted before it was opened
             pass
         self.fd = -1
 

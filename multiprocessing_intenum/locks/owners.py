@@ -28,31 +28,35 @@ __all__ = ["Owners", "owners_in_memory"]
 _FIRST, _BYTES = 2**61, 2**60
 """The bytes from which an owner chooses. All other bytes that are locked are higher."""
 
-# For each file, by device and inode, the byte of this process. It is kept until the process ends, because the process
-# may own the state also when it has dropped the value.
-_mine: dict[tuple[int, int], tuple[int, OpenFile]] = {}
-_choosing = fork.lock_of_threads()
-# All openings with a locked byte. A signal handler that comes while its thread chooses a byte chooses another one.
-_kept: list[OpenFile] = []
+_TRIES = 100
+"""How many bytes a process tries. Each of them is free, unless a program has locked them all."""
+
+# For each file, by device and inode, and for each process, the byte of the process. It is kept until the process ends,
+# because the process may own the state also when it has dropped the value. No lock guards it, because an interrupt
+# could leave that lock held: each change is one step.
+_mine: dict[tuple[tuple[int, int], int], tuple[int, OpenFile]] = {}
 
 
 class Owners:
     """Tells whether the owners of one file live.
 
     Args:
-        descriptor: returns a descriptor of the file.
+        descriptor: returns the descriptor of the file, which the program may have closed.
+        checked: returns a descriptor of the file after a look whether the program has closed it.
         opened: returns another opening of the file, which this process can write to.
     """
 
-    __slots__ = ("_descriptor", "_identity", "_opened")
+    __slots__ = ("_checked", "_descriptor", "_identity", "_opened")
 
-    def __init__(self, descriptor: Callable[[], int], opened: Callable[[], OpenFile]) -> None:
-        self._descriptor, self._opened = descriptor, opened
+    def __init__(
+        self, descriptor: Callable[[], int], checked: Callable[[], int], opened: Callable[[], OpenFile]
+    ) -> None:
+        self._descriptor, self._checked, self._opened = descriptor, checked, opened
         self._identity: tuple[int, int] | None = None
 
     def _file(self) -> int:
         """Return a descriptor of the file; OSError if the program has closed it, and another file may have it now."""
-        descriptor = self._descriptor()
+        descriptor = self._checked()
         info = os.fstat(descriptor)
         identity = info.st_dev, info.st_ino
         if self._identity is None:
@@ -68,10 +72,8 @@ class Owners:
         if self._identity is None:
             with suppress(OSError):
                 self._file()
-        token, opening = _mine.get(self._identity or (0, 0), (0, None))
-        if opening is None or opening.fd < 0:  # a forked child has closed it
-            return 0
-        if not opening.is_ours():  # the program has closed it, but this process lives: lock the byte again
+        token, opening = _mine.get(((self._identity or (0, 0)), os.getpid()), (0, None))
+        if opening is not None and not opening.is_ours():  # the program has closed it, but this process lives
             with suppress(OSError, NotImplementedError):
                 self._lock(token)
         return token
@@ -83,32 +85,40 @@ class Owners:
             NotImplementedError: the platform, or the file system, has no such locks.
             OSError: the file can not be opened once more.
         """
-        with _choosing:
-            token = self.token
-            if not token or not _mine[self._file_id()][1].is_ours():
-                token = _FIRST + secrets.randbelow(_BYTES)
-                while not self._lock(token):  # another process has the same one
-                    token = _FIRST + secrets.randbelow(_BYTES)
-            return token
-
-    def _file_id(self) -> tuple[int, int]:
         self._file()
-        return cast("tuple[int, int]", self._identity)
+        token = self.token
+        key = cast("tuple[int, int]", self._identity), os.getpid()
+        if token:
+            if not _mine[key][1].is_ours():
+                self._lock(token)  # raises the reason
+            return token
+        for _ in range(_TRIES):
+            token = _FIRST + secrets.randbelow(_BYTES)
+            opening = self._open()
+            if opening.lock(token):  # else another process has the same one
+                # If another thread, or a signal handler, was faster, its byte counts, and this opening is closed.
+                return _mine.setdefault(key, (token, opening))[0]
+        raise OSError(errno.EAGAIN, "another program has locked the file as this library never does: stop that program")
 
-    def _lock(self, token: int) -> bool:
-        """Lock a byte, and have it as that of this process; False if another process has locked it."""
-        identity = self._file_id()
+    def _open(self) -> OpenFile:
+        self._file()
         opening = private(self._opened)
-        if opening.identity != identity:
+        if opening.identity != self._identity:
             raise OSError(errno.EBADF, _CLOSED)
-        if not opening.lock(token):
-            return False
-        _kept.append(opening)
-        _mine[identity] = token, opening
-        return True
+        return opening
+
+    def _lock(self, token: int) -> None:
+        """Lock the byte of this process again."""
+        opening = self._open()
+        if opening.lock(token):  # else another thread was faster
+            _mine[cast("tuple[int, int]", self._identity), os.getpid()] = token, opening
 
     def lives(self, token: int) -> bool:
         """Whether the process that has chosen this byte lives. If the kernel can not tell, the answer is yes."""
+        # While the owner lives, this is one system call: no other file has a lock on such a byte.
+        with suppress(OSError, ValueError):
+            if is_locked(self._descriptor(), token):
+                return True
         try:
             return is_locked(self._file(), token)
         except OSError:  # the program has closed the descriptor
@@ -130,10 +140,11 @@ def owners_in_memory(block: Any) -> Owners:
     descriptor: int = arena.fd
 
     def heap() -> int:
-        info = os.fstat(descriptor)
-        if info.st_nlink or info.st_size != arena.size:
-            raise OSError(errno.EBADF, _CLOSED)
-        return descriptor
+        with suppress(OSError):
+            info = os.fstat(descriptor)
+            if info.st_size == arena.size and not info.st_nlink:
+                return descriptor
+        raise OSError(errno.EBADF, _CLOSED)
 
     def opened() -> OpenFile:
         path = f"/proc/self/fd/{heap()}"
@@ -142,7 +153,7 @@ def owners_in_memory(block: Any) -> Owners:
         except FileNotFoundError:  # macOS
             raise NotImplementedError(_MISSING) from None
 
-    return Owners(heap, opened)
+    return Owners(lambda: descriptor, heap, opened)
 
 
 _CLOSED = (

@@ -285,11 +285,12 @@ class RobustRLock(OwnedLock):
             left = deadline - time.monotonic()
             if left <= 0:
                 return errno.ETIMEDOUT
-            if greenlets_share_a_thread():
+            waited = None if greenlets_share_a_thread() else self._c.lock_within(self._mutex, min(left, _SLICE))
+            if waited is None:
                 pauses.sleep(left)
                 error = self._trylock(self._mutex)
             else:
-                error = self._c.lock_within(self._mutex, min(left, _SLICE))
+                error = waited
 
     def _own(self, me: weakref.ref[Execution], depth: int) -> None:
         """Note that we are the owner of the mutex, which this thread holds, and repair what a dead holder has left.

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import platform
+import os
 import sys
 from collections.abc import Callable
 from functools import cache
 from typing import TypeAlias
 
-__all__ = ["Timespec", "is_available", "wait", "wake"]
+__all__ = ["Timespec", "is_available", "machine", "wait", "wake"]
 
 # The number of the system call. The 32-bit processors have two such calls, with different time structures.
 _NUMBERS = {"x86_64": 202, "aarch64": 98, "riscv64": 98, "ppc64le": 221, "s390x": 238}
@@ -28,6 +28,15 @@ class Timespec(ctypes.Structure):
     _fields_ = [("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long)]
 
 
+def machine() -> str:
+    """Return what the kernel calls this processor; on Windows "amd64" or an empty text."""
+    # On Windows, platform.machine() makes a query of WMI, which can take seconds and has crashed (CPython 112278,
+    # 125315). The version names the processor that this Python is compiled for. The environment can name another one.
+    if hasattr(os, "uname"):
+        return os.uname().machine
+    return "amd64" if "AMD64" in sys.version else ""
+
+
 _Calls: TypeAlias = tuple[int, Callable[..., int], Callable[..., int]]
 
 
@@ -37,10 +46,13 @@ def _calls() -> _Calls | None:
 
     The first way releases the GIL. The second one keeps it, which is faster for a call that does not block.
     """
-    number = _NUMBERS.get(platform.machine()) if sys.platform == "linux" and sys.maxsize > 2**32 else None
+    number = _NUMBERS.get(machine()) if sys.platform == "linux" and sys.maxsize > 2**32 else None
     if number is None:
         return None
-    blocking, quick = (library(None, use_errno=True)["syscall"] for library in (ctypes.CDLL, ctypes.PyDLL))
+    try:
+        blocking, quick = (library(None, use_errno=True)["syscall"] for library in (ctypes.CDLL, ctypes.PyDLL))
+    except (OSError, AttributeError):  # a static Python loads no library
+        return None
     for function in blocking, quick:
         function.argtypes = [
             ctypes.c_long, ctypes.c_void_p, ctypes.c_int, ctypes.c_uint32, ctypes.c_void_p, ctypes.c_void_p,
@@ -54,7 +66,7 @@ def _calls() -> _Calls | None:
 
 
 def is_available() -> bool:
-    """Whether `wait` and `wake` can be called."""
+    """Whether `wait` can be called, and `wake` wakes."""
     return _calls() is not None
 
 
@@ -66,7 +78,11 @@ def wait(address: int, expected: int, seconds: float) -> None:
         expected: the value of the word. If it has another value by now, the call returns at once.
         seconds: how long to sleep at most.
     """
-    number, blocking, _ = _existing(_calls())
+    calls = _calls()
+    if calls is None:
+        message = "there is no futex here: ask is_available() first"
+        raise NotImplementedError(message)
+    number, blocking, _ = calls
     limit = Timespec(int(seconds), int(seconds % 1 * 1e9))
     if blocking(number, address, _FUTEX_WAIT, expected, ctypes.addressof(limit), None, 0) == -1:
         error = ctypes.get_errno()
@@ -75,13 +91,9 @@ def wait(address: int, expected: int, seconds: float) -> None:
 
 
 def wake(address: int) -> int:
-    """Wake all sleepers on the word, and return how many they were."""
-    number, _, quick = _existing(_calls())
+    """Wake all sleepers on the word. Return how many they were, or -1 if this process cannot wake any."""
+    calls = _calls()
+    if calls is None:  # a sleeper is in a process that has the call, and looks by itself from time to time
+        return -1
+    number, _, quick = calls
     return quick(number, address, _FUTEX_WAKE, _ALL, None, None, 0)
-
-
-def _existing(calls: _Calls | None) -> _Calls:
-    if calls is None:
-        message = "there is no futex here: ask is_available() first"
-        raise NotImplementedError(message)
-    return calls

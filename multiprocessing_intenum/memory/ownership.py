@@ -119,7 +119,7 @@ def is_left(words: Words) -> bool:
     if words.settled[()] != words.state[()]:  # a writer was killed, and perhaps it has claimed the state
         return True
     present = owner_of(words)
-    return present is not None and present[1].token != words.owners.token and not words.owners.lives(present[1].token)
+    return present is not None and not words.owners.lives(present[1].token) and present[1].token != words.owners.token
 
 
 def end(words: Words) -> None:

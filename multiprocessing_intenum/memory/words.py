@@ -29,7 +29,6 @@ then raises ValueError.
 from __future__ import annotations
 
 import os
-import platform
 import struct
 import sys
 import threading
@@ -124,7 +123,7 @@ def _fence() -> None:
 
 
 # x86 and s390x keep the order of the stores of one processor, and of its loads. Others need the fence.
-_NEEDS_FENCE = platform.machine().lower() not in ("x86_64", "amd64", "s390x")
+_NEEDS_FENCE = futex.machine() not in ("x86_64", "amd64", "s390x")
 
 
 def is_change(member_of: Callable[[int], Any], before: int, member: Any, check: Callable[[int, Any], None]) -> bool:
@@ -431,7 +430,10 @@ class Words:
         return entries, base
 
     def wake(self) -> None:
-        """Wake the sleepers on the count. Call it after a change if the sleepers' word is not zero."""
+        """Wake the sleepers on the count. Call it after a change if the sleepers' word is not zero.
+
+        Where this process cannot wake them, the word stays: another writer may be able to.
+        """
         if futex.wake(self._address) == 0:
             # No sleeper is left: it was killed, or has looked by itself. If another one is just about to sleep, the
             # next change does not wake it, and it looks again at the end of its slice.

@@ -17,8 +17,9 @@ from multiprocessing_intenum.enums.members import EnumMember, Members, members_o
 from multiprocessing_intenum.enums.transitions import Rules
 from multiprocessing_intenum.locks.holding import Operations, guarded, operations_of, seconds
 from multiprocessing_intenum.memory.words import is_change
+from multiprocessing_intenum.postgres.acquisition import MIRRORING, Acquisition
 from multiprocessing_intenum.postgres.follower import follow
-from multiprocessing_intenum.postgres.lock import MIRRORING, RecordLock, lock_of
+from multiprocessing_intenum.postgres.lock import RecordLock, lock_of
 from multiprocessing_intenum.postgres.session import PATIENCE, PROMPT
 from multiprocessing_intenum.postgres.table import Table
 
@@ -100,6 +101,8 @@ class RecordCell(FileCell[T]):
 
     __slots__ = ("_record",)
 
+    claimed: memoryview[Any]
+
     def __init__(
         self,
         members: Members[T],
@@ -116,6 +119,7 @@ class RecordCell(FileCell[T]):
             return
         lock = lock_of(table, opened, (_lock_again, (members.enum_type, record)))
         super().__init__(members, mirror, opened, lock, rules)
+        self.claimed = Mirror(opened.body).owned
         follow(opened, table)
 
     @property
@@ -123,6 +127,12 @@ class RecordCell(FileCell[T]):
         """The lock of the fleet; None if the mirror is only read."""
         lock: object = self.lock
         return lock if isinstance(lock, RecordLock) else None
+
+    @property
+    def _held(self) -> Acquisition | None:
+        """The acquisition of the calling thread; None if it does not hold the lock of the fleet."""
+        lock = self._fleet_lock
+        return None if lock is None else lock.held
 
     def _writer(self) -> Callable[[T], None]:
         lock, words = self._fleet_lock, self.words
@@ -134,8 +144,9 @@ class RecordCell(FileCell[T]):
         def store(member: T) -> None:
             held = lock.held
             assert held is not None
+            held.attend(is_write=True)
             if is_change(member_of, held.state, member, described.check):
-                lock.write(number_of(member))
+                held.write(number_of(member))
 
         self.operations: Operations = self.operations._replace(release=lock.release_written)
         return guarded(lock, self.operations, store, words.sleepers, words.wake)
@@ -162,9 +173,78 @@ class RecordCell(FileCell[T]):
 
     def load(self) -> T:
         """Return the member in the mirror; to the holder of the lock, the member in the record."""
-        lock = self._fleet_lock
-        held = None if lock is None else lock.held
+        held = self._held
         return super().load() if held is None else self.member(held.state)
+
+    def look_after_owner(self) -> bool:
+        """Leave the owner of the state to the process that follows the record for this machine."""
+        return False
+
+    def attend(self) -> None:
+        """If the owner of the state has ended, let the state become what it has asked for. The lock must be held.
+
+        Raises:
+            ConnectionError: this process has owned the state until it lost its connection.
+        """
+        held = self._held
+        assert held is not None
+        held.attend(is_write=True)
+
+    def attended(self, write: Callable[[T], object]) -> Callable[[T], object]:
+        """Attend, and return `write`: the database refuses a write that the look does not fit."""
+        self.attend()
+        return write
+
+    def reap(self, timeout: float | None) -> None:
+        """Ask the database whether the owner of the state lives, and if not, let the state become what it asked for."""
+        lock, limit, begun = self._fleet_lock, seconds(timeout), time.monotonic()
+        assert lock is not None
+
+        def attend() -> None:
+            held = lock.held
+            assert held is not None
+            held.attend(is_write=False)
+
+        if lock.is_left(limit):
+            self.locked(attend, None if limit is None else max(0.0, limit - (time.monotonic() - begun)))
+
+    def claim(self, write: Callable[[T], object], member: T, on_death: T, *, from_others: bool) -> bool:
+        """Store a member, and own the state from then on: see `Cell`. The lock must be held.
+
+        Raises:
+            TransitionError: `on_death` must not follow `member`.
+            ConnectionError, TimeoutError: this process can not connect once more, or the write fails.
+        """
+        self.check_follows(member, on_death)
+        held = self._held
+        assert held is not None
+        wanted = held.wish(self.members.number_of(member), self.members.number_of(on_death))
+        if held.state == wanted.state:
+            owner = held.claim
+            if owner is not None and owner.token != wanted.claim.token and not from_others:
+                return False
+            held.adopt(wanted)
+            return True
+        held.wanted = wanted
+        try:
+            write(member)
+        finally:
+            held.wanted = None
+        if held.state == wanted.state and held.claim != wanted.claim:
+            # A set() of a subclass has done something else, or a signal handler has written meanwhile.
+            held.adopt(wanted)
+        return True
+
+    def owner(self) -> tuple[int, bool, T] | None:
+        """Return the process that owns the state, whether it lives, and what follows its end; None if nobody owns it.
+
+        It is what the process that follows the record has seen last.
+
+        Raises:
+            UnknownMemberError: only a newer version of the enum has that member.
+        """
+        found = Mirror(self.open_file.body).owner()
+        return None if found is None else (found[0], found[1], self.member(found[2]))
 
     def pickled(self, name: str) -> tuple[Callable[..., Cell[Any]], tuple[Any, ...]]:
         """Return a function and its arguments. With them any process of the machine opens the same record."""

@@ -30,7 +30,7 @@ from contextlib import suppress
 
 from multiprocessing_intenum import fork
 from multiprocessing_intenum.by_path.file_lock import FileLock
-from multiprocessing_intenum.by_path.mirror import Duty, Mirror, Question, Row, describe_mirror, now
+from multiprocessing_intenum.by_path.mirror import Claim, Duty, Mirror, Question, Row, describe_mirror, now
 from multiprocessing_intenum.locks.open_file import FOLLOWING
 from multiprocessing_intenum.postgres.lock import close_idle
 from multiprocessing_intenum.postgres.session import Session
@@ -55,6 +55,9 @@ during the wait for the server."""
 
 CONNECT = 5
 """Seconds for one host to answer, unless the connection string has another `connect_timeout`."""
+
+TABLE = 0.1
+"""Seconds that the server waits for the table when the owner of a state has ended. Else the next look tries again."""
 
 TENURE = 10.0
 """Seconds without success after which a process lets another one try to follow."""
@@ -108,6 +111,8 @@ class _Followed:
         self._looked_at = 0.0
         self._since = 0.0  # the moment since which this process has the duty without success
         self._failure = ""
+        self._dead: tuple[int, Claim] | None = None  # the claim of an owner that has ended, and its version
+        self._may_write = True
 
     def tick(self, token: int, records: int, *, is_connected: bool) -> bool:
         """Look which process follows the record. If it is this one, give a sign of life; if none does, take over.
@@ -221,6 +226,8 @@ class _Followed:
             # could not tell which of the two is newer. So this process asks again.
             if now() - question.moment < SILENCE * 1e9:
                 self.mirror.catch_up(row, question)
+                dead = row.dead_owner
+                self._dead = None if dead is None else (row.version, dead)
                 self._has_lost = False
                 self._note("")
                 if self.is_wanted:
@@ -228,6 +235,25 @@ class _Followed:
                 self._take()
         finally:
             file.release()
+
+    def reap(self, session: Session, key: int, deadline: float) -> None:
+        """If the owner of the state has ended, store what it has asked for. The mirrors follow, as after any write.
+
+        A process that cannot do so leaves it to others.
+
+        Raises:
+            OSError: the session was lost.
+        """
+        dead, self._dead = self._dead, None
+        if dead is None or not self._may_write:
+            return
+        try:
+            self.table.reap(session, key, *dead, deadline, TABLE)
+        except PermissionError:
+            self._may_write = False  # this user may only read: else the server would log this once a second
+        except (ConnectionError, TimeoutError):
+            if session.is_closed:
+                raise
 
     def _note(self, failure: str) -> None:
         if failure != self._failure:
@@ -319,6 +345,7 @@ class _Follower:
             self._channels = channels
         for each, question in zip(at_work, questions, strict=True):
             each.catch_up(found, question)
+            each.reap(session, found[each.table.name].key, deadline)
         self._pause, self._look_at = 0.0, time.monotonic() + LOOK
 
     def _connected(self) -> Session:

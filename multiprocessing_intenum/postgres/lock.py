@@ -1,29 +1,27 @@
-"""The lock of a record, which excludes the whole fleet, and how its holder writes to the row and then to the mirror."""
+"""The lock of a record, which excludes the whole fleet: how it is waited for, and given back whatever happens."""
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any
 
 from typing_extensions import Self
 
 from multiprocessing_intenum import fork
 from multiprocessing_intenum.by_path.file_lock import FileLock
-from multiprocessing_intenum.by_path.mirror import Mirror, Row, RowChange, describe_mirror
+from multiprocessing_intenum.by_path.mirror import Mirror, Question, Row, describe_mirror
 from multiprocessing_intenum.locks.execution import moment
 from multiprocessing_intenum.locks.holding import OwnedLock, ThreadsLock, operations_of
+from multiprocessing_intenum.postgres.acquisition import MIRRORING, Acquisition, loss
+from multiprocessing_intenum.postgres.owner import Claims
 from multiprocessing_intenum.postgres.session import PATIENCE, PROMPT, Session
 from multiprocessing_intenum.postgres.table import GRACE, NEEDS_PRIMARY, Table
 
-__all__ = ["MIRRORING", "Acquisition", "RecordLock", "close_idle", "lock_of"]
-
-_log = logging.getLogger("multiprocessing_intenum.postgres")
+__all__ = ["RecordLock", "close_idle", "lock_of"]
 
 _QUEUE = 1.0
 """Seconds that a statement waits in the server's queue for the lock, or for the table, before it comes back.
@@ -37,34 +35,8 @@ _ASIDE = 4.0
 _LOOK = 0.5
 """Seconds between two looks at the lock meanwhile: a holder that is killed tells nobody."""
 
-MIRRORING = 1.0
-"""Seconds that the holder of the fleet's lock waits for the lock of this machine's mirror. A stopped process may hold
-that one."""
-
 _IDLE = 5.0
 """Seconds without a write after which the connection of a writer is closed. To connect anew takes some milliseconds."""
-
-
-@dataclass(eq=False, slots=True)
-class Acquisition:
-    """One acquisition of the lock: its session, and what the row holds."""
-
-    session: Session
-    version: int
-    state: int
-    """The number of the member in the row. The mirror may not have it yet."""
-    begun: float = field(default_factory=time.monotonic)
-    """When the lock was taken, by `time.monotonic`."""
-    answer_by: float = math.inf
-    """The moment at which a write must be over, by `time.monotonic`."""
-    depth: int = 1
-    """How often the lock was acquired and not released."""
-    unmirrored: list[RowChange] = field(default_factory=list[RowChange])
-    """What was written and is not in the mirror yet."""
-    has_written: bool = False
-    is_lost: bool = False
-    """Whether an error has said that the lock was lost, or that it is not known whether a write was done."""
-    is_writing: bool = False
 
 
 class RecordLock(OwnedLock):
@@ -82,8 +54,8 @@ class RecordLock(OwnedLock):
     """
 
     __slots__ = (
-        "__weakref__", "_file", "_hears", "_held", "_key", "_mirror", "_reduced", "_session", "_table", "_threads",
-        "_used",
+        "__weakref__", "_claims", "_file", "_hears", "_held", "_key", "_mirror", "_reduced", "_session", "_table",
+        "_threads", "_used",
     )  # fmt: skip
 
     def __init__(self, table: Table, file: FileLock, reduced: tuple[Callable[..., Any], Any]) -> None:
@@ -92,6 +64,7 @@ class RecordLock(OwnedLock):
         # is fair to them.
         self._threads = ThreadsLock()
         # Only the thread that holds it changes what follows.
+        self._claims = Claims()
         self._held: Acquisition | None = None
         self._session: Session | None = None
         self._hears = False  # whether the session is notified of releases
@@ -159,13 +132,14 @@ class RecordLock(OwnedLock):
         """
         is_lost, has_written = self._free()
         if is_lost:
-            raise self._loss("What was written under it before is done" if has_written else "Nothing was written")
+            what = "What was written under it before is done" if has_written else "Nothing was written"
+            raise loss(self._table.name, what)
 
     def release_written(self) -> None:
         """Do as `release` does, but raise no error if the lock was lost after a write was done."""
         is_lost, has_written = self._free()
         if is_lost and not has_written:
-            raise self._loss("Nothing was written")
+            raise loss(self._table.name, "Nothing was written")
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
@@ -237,29 +211,78 @@ class RecordLock(OwnedLock):
         """Take the lock of the fleet and bring the mirror up to date. Return None if the lock was not free in time."""
         while True:
             question = self._mirror.asking()
-            is_old = self._session is not None and not self._session.is_closed
-            try:
-                row = self._locked_row(deadline)
-            except ConnectionError:
-                if not (is_old and self._session is not None and self._session.is_closed):
-                    raise
-                # The server may have closed a connection that was not used for a while. A new connection shows whether
-                # the server is there.
-                row = self._locked_row(deadline)
+            row = self._twice(lambda: self._locked_row(deadline))
             if row is None:
                 return None
             session = self._session
             assert session is not None
             found = self._table.described(session, row, time.monotonic() + PATIENCE)
-            left = min(max(0.0, deadline - time.monotonic()), MIRRORING)
-            with suppress(TimeoutError):
-                describe_mirror(self._file, found, self._table.name, time.monotonic() + left)
-                if operations_of(self._file).try_to_hold(lambda: self._mirror.catch_up(found, question), left):  # noqa: B023 # it is called
-                    return Acquisition(session, found.version, found.state)
+            if self._mirrors(found, question, min(max(0.0, deadline - time.monotonic()), MIRRORING)):
+                table, file, mirror, claims = self._table, self._file, self._mirror, self._claims
+                return Acquisition(
+                    table, self._key, file, mirror, session, claims, list(found.history), found.dead_owner
+                )
             # The rest of the fleet must not wait for a process that is stopped on this machine.
             self._drop()
             if time.monotonic() >= deadline:
                 return None
+
+    def _mirrors(self, row: Row, question: Question, left: float) -> bool:
+        """Bring the mirror up to date. Return False if that takes longer than `left` seconds."""
+        with suppress(TimeoutError):
+            describe_mirror(self._file, row, self._table.name, time.monotonic() + left)
+            return operations_of(self._file).try_to_hold(lambda: self._mirror.catch_up(row, question), left)
+        return False
+
+    def _twice(self, ask: Callable[[], Row | None]) -> Row | None:
+        """Return what the server says. It may have closed a connection that was not used for a while.
+
+        A new connection shows whether the server is there.
+        """
+        is_old = self._session is not None and not self._session.is_closed
+        try:
+            return ask()
+        except ConnectionError:
+            if not (is_old and self._session is not None and self._session.is_closed):
+                raise
+            return ask()
+
+    def is_left(self, timeout: float | None) -> bool:
+        """Whether the owner of the state has ended. The lock of the fleet is not taken.
+
+        The mirror is brought up to date.
+
+        Args:
+            timeout: how many seconds to wait for the server; zero: 2; None: 30. If a thread of this process holds the
+                lock for longer, the answer is yes.
+
+        Raises:
+            ConnectionError, TimeoutError, PermissionError, FileNotFoundError, ValueError: as for `acquire`.
+        """
+        fork.notice()
+        held = self.held
+        if held is not None:
+            return held.look()
+        if self._threads.is_mine():  # a signal handler asks: `acquire` says so
+            return True
+        end = math.inf if timeout is None else time.monotonic() + (timeout or PROMPT)
+        try:
+            if not self._threads.acquire(timeout=timeout):
+                return True
+            deadline = min(end, time.monotonic() + PATIENCE)
+            if self._held is not None:  # a thread that held it has ended
+                self._drop()
+            question = self._mirror.asking()
+            row = self._twice(lambda: self._row(deadline))
+            assert row is not None
+            left = min(max(0.0, deadline - time.monotonic()), MIRRORING)
+            self._mirrors(row, question, left)
+            return row.dead_owner is not None
+        finally:
+            self._give_up(close=False)
+
+    def _row(self, deadline: float) -> Row:
+        return self._table.checked(self._table.find(self._connected(deadline), deadline))
 
     def _connected(self, deadline: float) -> Session:
         """Return the session of this process. Make one if there is none."""
@@ -317,91 +340,6 @@ class RecordLock(OwnedLock):
             if row is not None:
                 return row
         return None
-
-    def write(self, number: int) -> None:
-        """Store a state in the database, and then in the mirror. The lock must be held.
-
-        Raises:
-            ConnectionError, TimeoutError: it was not written, or that is not known. The text says which.
-            FileNotFoundError: the row was deleted.
-            RuntimeError: a signal handler writes while its thread writes.
-        """
-        held = self._held
-        assert held is not None
-        if held.is_writing:
-            message = "a signal handler can not write to a record while its thread writes to it: try again later"
-            raise RuntimeError(message)
-        held.is_writing = True
-        try:
-            self._write(held, number)
-            left = min(max(0.0, held.answer_by - time.monotonic()), MIRRORING)
-            if not operations_of(self._file).try_to_hold(lambda: self._copy(held), left):
-                _log.warning(
-                    "the record %r was written, but not its mirror %r, because the lock of the mirror was not free: "
-                    "its holder may be stopped. The process that follows the record will write to the mirror",
-                    self._table.name,
-                    self._file.path,
-                )
-        finally:
-            held.is_writing = False
-
-    def _copy(self, held: Acquisition) -> None:
-        """Write to the mirror what it does not have yet."""
-        version = self._mirror.asking().version
-        self._mirror.add([entry for entry in held.unmirrored if entry.version > version], version)
-        held.unmirrored = []
-
-    def _write(self, held: Acquisition, number: int) -> None:
-        session = held.session
-        if held.is_lost or session.is_closed:
-            held.is_lost = True
-            raise self._loss("This was not written")
-        begun = time.monotonic()
-        answer_by = min(held.answer_by, begun + PATIENCE)
-        if answer_by <= begun:
-            message = "the time was over before the write was sent to PostgreSQL: nothing was written"
-            raise TimeoutError(message)
-        held.is_lost = True  # until the outcome is known: an interrupt may come at any point
-        try:
-            entry = self._table.write(session, self._key, held.version, number, answer_by)
-        except (OSError, RuntimeError) as error:
-            held.is_lost = session.is_closed
-            if not (session.is_closed and isinstance(error, (ConnectionError, TimeoutError))):
-                raise
-            message = (
-                f"{error}. It is not known whether this write was done: look at the value when the database is back, "
-                "and write again if need be"
-            )
-            raise type(error)(message) from None
-        if entry is None:
-            raise self._refusal(held, answer_by)
-        held.unmirrored.append(entry)
-        held.version, held.state = entry.version, number
-        held.has_written, held.is_lost = True, False
-
-    def _refusal(self, held: Acquisition, answer_by: float) -> OSError:
-        """Return the error that says why the server has found no row to write to."""
-        with suppress(ConnectionError, TimeoutError):
-            row = self._table.find(held.session, answer_by)
-            if row is None:
-                return FileNotFoundError(
-                    f"the row of the record {self._table.name!r} was deleted while its lock was held. This was not "
-                    "written: start the process that makes it, with a first member"
-                )
-            if row.version != held.version:
-                return ConnectionError(
-                    f"the row of the record {self._table.name!r} has changed since its lock was taken: its version is "
-                    f"{row.version}, expected {held.version}. It was written by hand, or its table was restored, so "
-                    "that another machine may have written meanwhile. This was not written: take the lock again"
-                )
-        return self._loss("This was not written")
-
-    def _loss(self, consequence: str) -> ConnectionError:
-        """Return the error for a lost lock. Another thread may hold the lock by now, with a new session."""
-        return ConnectionError(
-            f"the lock of the record {self._table.name!r} was lost with the connection to PostgreSQL: another machine "
-            f"may have written meanwhile. {consequence}"
-        )
 
     def __repr__(self) -> str:
         held = "" if self._is_mine() else "not "

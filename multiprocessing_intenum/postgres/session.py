@@ -96,7 +96,7 @@ class Session:
     is_busy: bool
     """Whether a statement is on its way. A signal handler may run then, and must not send another one."""
     pid: int
-    """The id of the server's process."""
+    """The id of the server's process; 0 if the session is that of a parent."""
     is_standby: bool
     """Whether the server follows another server, so that it can be read, but not written to."""
 
@@ -307,7 +307,7 @@ _sessions: weakref.WeakSet[Session] = weakref.WeakSet()
 def _begin_in_child() -> None:
     hosts.unanswered.clear()  # the threads of the parent are not here
     for session in list(_sessions):
-        session.is_closed = True
+        session.is_closed, session.pid = True, 0
         with suppress(AttributeError, psycopg.Error):  # it has no connection yet, or none any more
             os.close(session._pgconn.socket)
         with suppress(AttributeError):

@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple
 
-from multiprocessing_intenum.by_path.mirror import Row, RowChange
+from multiprocessing_intenum.by_path.mirror import Claim, Row, RowChange
 from multiprocessing_intenum.enums.members import Members
 from multiprocessing_intenum.enums.schema import description_of_enum, enum_difference, grown
 from multiprocessing_intenum.enums.transitions import Transitions
+from multiprocessing_intenum.postgres.columns import COLUMNS, NOW, TOKEN, added, change_of, row_of, sql_of
 from multiprocessing_intenum.postgres.session import ServerError, Session
 
 __all__ = ["CREATE_TABLE", "GRACE", "NEEDS_PRIMARY", "Found", "Table", "find_all", "listen"]
@@ -24,13 +25,10 @@ CREATE TABLE IF NOT EXISTS multiprocessing_intenum (
     enum jsonb NOT NULL,      -- its name, the names and numbers of its members, the transitions
     state bigint NOT NULL,    -- the number of the member
     version bigint NOT NULL,  -- how often it has changed
-    history jsonb NOT NULL    -- the last changes: [version, state, seconds since the epoch, process id]
+    history jsonb NOT NULL    -- the last changes: [version, state, seconds since the epoch, process id, claim]
 )"""
 
-_SELECT = "SELECT enum, state, version, history FROM multiprocessing_intenum WHERE name = "
-
-_KEPT = 16
-"""Changes in the history, besides the one before them."""
+_SELECT = f"SELECT {COLUMNS} FROM multiprocessing_intenum WHERE name = "
 
 GRACE = 0.5
 """Seconds by which a write may outlast its timeout, whatever the server does."""
@@ -174,7 +172,7 @@ class Table:
 
     def find(self, session: Session, deadline: float) -> Row | None:
         """Return the row, or None if there is none."""
-        return _row(_asked(session.query, _SELECT + "$1", (self.name,), deadline))
+        return row_of(_asked(session.query, _SELECT + "$1", (self.name,), deadline))
 
     def _make(self, session: Session, state: int, deadline: float) -> None:
         """Make the row, unless another process was faster."""
@@ -217,7 +215,7 @@ class Table:
         try:
             _, ((is_granted,),), rows = session.scripts(script, deadline)
             if is_granted == b"t":
-                return self.checked(_row(rows))
+                return self.checked(row_of(rows))
         except ServerError as error:
             self._give_back(session, deadline)
             if error.state != "55P03":  # lock_not_available
@@ -259,22 +257,84 @@ class Table:
         """Have the session notified when `unlock` says that the lock is free."""
         _asked(session.script, f"LISTEN {_channel_of_releases(key)}", deadline)
 
-    def write(self, session: Session, key: int, version: int, state: int, deadline: float) -> RowChange | None:
-        """If the row still has this version, store a state and notify the followers; else return None."""
+    def write(
+        self, session: Session, key: int, version: int, state: int, deadline: float, claim: Claim | None = None
+    ) -> RowChange | None:
+        """If the row still has this version, store a state and notify the followers; else return None.
+
+        `claim`: which process owns the state from then on.
+        """
+        entry = f"version + 1, ({state})::bigint, {NOW}, {os.getpid()}{sql_of(claim)}"
+        return self._write(session, key, version, f"state = {state}, version = version + 1, {added(entry)}", deadline)
+
+    def adopt(self, session: Session, key: int, last: RowChange, claim: Claim, deadline: float) -> RowChange | None:
+        """Do the same with the present state, without a change: another process owns it from then on.
+
+        Args:
+            session: the session that has the lock.
+            key: what `key` has returned.
+            last: the last change of the row. If the state was written by hand, the history does not have it.
+            claim: which process owns the state.
+            deadline: when the server's answer must be there.
+        """
+        entry = f"version, state, {last.time!r}::float8, {last.pid}{sql_of(claim)}"
+        kept = "CASE WHEN history -> -1 -> 0 = to_jsonb(version) AND history -> -1 -> 1 = to_jsonb(state) "
+        kept += "THEN history - -1 ELSE history END"
+        return self._write(session, key, last.version, added(entry, kept), deadline)
+
+    def reap(
+        self, session: Session, key: int, version: int, dead: Claim, deadline: float, wait: float = math.inf
+    ) -> RowChange | None:
+        """If the owner of the state is dead, and no other session has the lock of the fleet, store what follows.
+
+        Return None if the row is another one by now, or is locked. The session need not have the lock of the fleet.
+
+        Args:
+            session: any session with the server.
+            key: what `key` has returned.
+            version: the version of the row, as it was read.
+            dead: the claim in it.
+            deadline: when the server's answer must be there.
+            wait: seconds that the server waits at most for the table.
+        """
+        entry = f"version + 1, ({dead.on_death})::bigint, {NOW}, {dead.pid}"
+        changed = f"state = {dead.on_death}, version = version + 1, {added(entry)} FROM turn"
+        # The first lock is that of the fleet, so no holder finds its row changed. The row is read once more if another
+        # session has written it after this statement began. So of all that look at once, one writes.
+        turn = f"turn AS (SELECT pg_try_advisory_xact_lock({key}) AS is_mine), "
+        condition = f" AND is_mine AND {TOKEN} = '{dead.token}' AND pg_try_advisory_xact_lock_shared({dead.token})"
+        return self._write(session, key, version, changed, deadline, condition, turn, wait)
+
+    def _write(
+        self,
+        session: Session,
+        key: int,
+        version: int,
+        change: str,
+        deadline: float,
+        condition: str = "",
+        turn: str = "",
+        wait: float = math.inf,
+    ) -> RowChange | None:
         # If the table is locked, the server says before the deadline that it has not written.
-        left = max(1, math.floor(1000 * (deadline - time.monotonic())))
+        left = max(1, math.floor(1000 * min(wait, deadline - time.monotonic())))
         script = (
-            f"SET LOCAL lock_timeout = {left}; "
-            f"WITH written AS (UPDATE multiprocessing_intenum SET state = {state}, version = version + 1, history = "
-            f"CASE WHEN jsonb_array_length(history) > {_KEPT} THEN history - 0 ELSE history END || "
-            "jsonb_build_array(jsonb_build_array("
-            f"version + 1, ({state})::bigint, extract(epoch FROM clock_timestamp()), {os.getpid()})) "
-            f"WHERE name = {session.literal(self.name)} AND version = {version} AND pg_backend_pid() = {session.pid} "
-            "RETURNING history -> -1 AS entry) "
+            f"SET LOCAL lock_timeout = {left}; WITH {turn}written AS (UPDATE multiprocessing_intenum SET {change} "
+            f"WHERE name = {session.literal(self.name)} AND version = {version} AND pg_backend_pid() = {session.pid}"
+            f"{condition} RETURNING history -> -1 AS entry) "
             f"SELECT entry, pg_notify('{channel_of(key)}', '') FROM written"
         )
         rows = _asked(session.script, script, deadline + GRACE / 2)
-        return _change(*json.loads(rows[0][0])) if rows else None
+        return change_of(*json.loads(rows[0][0])) if rows else None
+
+    def lock_token(self, session: Session, token: int, deadline: float) -> None:
+        """Have the session hold the lock by which others see that this process lives."""
+        _asked_before_write(session, f"SELECT pg_advisory_lock({token})", deadline)
+
+    def lives(self, session: Session, token: int, deadline: float) -> bool:
+        """Whether any session holds the lock of this token."""
+        ((is_free,),) = _asked_before_write(session, f"SELECT pg_try_advisory_xact_lock_shared({token})", deadline)
+        return bool(is_free != b"t")
 
 
 def _asked(ask: Callable[..., Any], *arguments: object) -> Any:
@@ -285,6 +345,17 @@ def _asked(ask: Callable[..., Any], *arguments: object) -> Any:
         raise _meaning(error) from None
 
 
+def _asked_before_write(session: Session, sql: str, deadline: float) -> Any:
+    """Return what the server answers to a question without which nothing is written."""
+    try:
+        return _asked(session.script, sql, deadline)
+    except (ConnectionError, TimeoutError) as error:
+        if not session.is_closed:  # the server has answered, and the text says what
+            raise
+        message = f"{error}. Nothing was written"
+        raise type(error)(message) from None
+
+
 def channel_of(key: int) -> str:
     """Return the name of the channel on which writes are notified."""
     return f"multiprocessing_intenum_{key % 2**64:016x}"
@@ -292,21 +363,6 @@ def channel_of(key: int) -> str:
 
 def _channel_of_releases(key: int) -> str:
     return f"{channel_of(key)}_free"
-
-
-def _change(version: int, state: int, at: float, pid: int) -> RowChange:
-    return RowChange(version, state, at, pid & 0xFFFFFFFF)  # a mirror has 32 bits for it
-
-
-def _row(rows: list[list[Any]]) -> Row | None:
-    if not rows:
-        return None
-    ((description, state, version, history),) = rows
-    row = Row(json.loads(description), int(state), int(version), [_change(*each) for each in json.loads(history)])
-    if [(each.version, each.state) for each in row.history[-1:]] != [(row.version, row.state)]:
-        # The state was written by hand, at an unknown time.
-        row.history.append(RowChange(row.version, row.state, time.time(), 0))
-    return row
 
 
 def _meaning(error: ServerError) -> OSError:
@@ -333,9 +389,15 @@ def _meaning(error: ServerError) -> OSError:
 class Found(NamedTuple):
     """What the database has of one record."""
 
-    channel: str
+    key: int
+    """What `Table.key` returns."""
     columns: list[Any]
     """The columns of the row; all None if there is none."""
+
+    @property
+    def channel(self) -> str:
+        """The channel on which its writes are notified."""
+        return channel_of(self.key)
 
     def row(self) -> Row | None:
         """Return the row, or None if there is none.
@@ -344,7 +406,7 @@ class Found(NamedTuple):
             ValueError: the row holds something that this library does not write.
         """
         try:
-            return None if self.columns[0] is None else _row([self.columns])
+            return None if self.columns[0] is None else row_of([self.columns])
         except (LookupError, TypeError, ValueError) as error:
             message = f"its row holds something that this library does not write ({error})"
             raise ValueError(message) from None
@@ -354,11 +416,11 @@ def find_all(session: Session, names: Sequence[str], deadline: float) -> dict[st
     """Return what the database has of each of these records. Errors are those of `Table`."""
     asked = ", ".join(f"${number}" for number in range(1, len(names) + 1))
     sql = (
-        f"SELECT name, {_key_of('name')}, enum, state, version, history "
+        f"SELECT name, {_key_of('name')}, {COLUMNS} "
         f"FROM unnest(ARRAY[{asked}]::text[]) AS asked (name) LEFT JOIN multiprocessing_intenum USING (name)"
     )
     rows = _asked(session.query, sql, names, deadline)
-    return {name.decode(): Found(channel_of(int(key)), columns) for name, key, *columns in rows}
+    return {name.decode(): Found(int(key), columns) for name, key, *columns in rows}
 
 
 def listen(session: Session, channels: AbstractSet[str], no_more: AbstractSet[str], deadline: float) -> None:

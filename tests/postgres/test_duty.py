@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import threading
+import time
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -31,16 +32,20 @@ FIRST, SECOND = 1, 2
 
 
 class Clock:
-    """A clock that stands until it is set."""
+    """A clock that stands until it is set. Threads that follow records of other tests have the real one."""
 
     def __init__(self) -> None:
         self.moment = 1_000.0
+        self._thread = threading.get_ident()
 
     def monotonic(self) -> float:
-        return self.moment
+        return self.moment if threading.get_ident() == self._thread else time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        self.moment += seconds
+        if threading.get_ident() == self._thread:
+            self.moment += seconds
+        else:
+            time.sleep(seconds)
 
 
 @pytest.fixture
@@ -70,8 +75,8 @@ def look(record: _Followed, token: int, times: int = 1, records: int = 1, *, is_
 def found(member: WorkerStatusEnum, version: int = 1) -> dict[str, Found]:
     """Return what the database has of the record."""
     enum = json.dumps(description_of_enum(members_of(WorkerStatusEnum))).encode()
-    columns = [enum, b"%d" % member, b"%d" % version, b"[[%d, %d, 1.0, 7]]" % (version, member)]
-    return {"mode": Found("", columns)}
+    columns = [enum, b"%d" % member, b"%d" % version, b"[[%d, %d, 1.0, 7]]" % (version, member), None]
+    return {"mode": Found(0, columns)}
 
 
 def test_the_second_process_leaves_the_duty_to_the_first(a_process: Callable[[], _Followed], clock: Clock) -> None:

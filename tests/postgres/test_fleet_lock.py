@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from enums import WorkerStatus, WorkerStatusEnum
-from helpers import DEADLINE, held_elsewhere, in_a_thread, is_free, run, running
+from helpers import DEADLINE, held_elsewhere, in_a_thread, is_free, run, running, until
 
 from multiprocessing_intenum import IntEnumValue, TransitionError, compare_and_set, exchange, history, update, wait_for
-from multiprocessing_intenum.postgres import PostgresRecord, cell, follower, lock
+from multiprocessing_intenum.postgres import PostgresRecord, acquisition, cell, follower, lock
 from multiprocessing_intenum.postgres.table import GRACE, Table
 
 if TYPE_CHECKING:
@@ -37,13 +37,6 @@ def unfollowed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let nobody of this process follow a record: the only sessions are those of writers."""
     gc.collect()  # what earlier tests have left in the tracebacks of their errors
     monkeypatch.setattr(cell, "follow", lambda *_: None)
-
-
-def until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.005)
 
 
 def advisory_locks(server: Server) -> int:
@@ -133,6 +126,16 @@ def a_mirror_that_is_held(_: Server, status: Any, __: pytest.MonkeyPatch) -> Ite
 
 
 @contextmanager
+def a_mirror_that_others_describe(_: Server, __: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    def too_late(*_: object) -> None:
+        raise TimeoutError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lock, "describe_mirror", too_late)
+        yield TimeoutError
+
+
+@contextmanager
 def a_server_that_stands_still(server: Server, _: Any, __: pytest.MonkeyPatch) -> Iterator[Any]:
     with server.frozen():
         yield TimeoutError
@@ -154,6 +157,7 @@ FAILURES = [
     a_deleted_row,
     another_enum,
     a_mirror_that_is_held,
+    a_mirror_that_others_describe,
     a_server_that_stands_still,
     an_interrupt,
 ]
@@ -290,6 +294,7 @@ class Strict(
 @pytest.fixture
 def unmirrored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lock, "MIRRORING", 0.01)
+    monkeypatch.setattr(acquisition, "MIRRORING", 0.01)
 
 
 @pytest.mark.usefixtures("unmirrored")
@@ -569,6 +574,7 @@ def test_a_mirror_that_is_held_keeps_the_fleet_from_nothing(
 ) -> None:
     """The one whose mirror it is waits without a timeout, as long as that takes."""
     monkeypatch.setattr(lock, "MIRRORING", 0.05)
+    monkeypatch.setattr(acquisition, "MIRRORING", 0.05)
     here, there = WorkerStatus(IDLE, at=machine("here")), WorkerStatus(at=machine("there"))
     with held_elsewhere(here._self_cell.open_file):  # type: ignore[attr-defined]
         thread, outcome = waiting(lambda: here.set(CALCULATING))

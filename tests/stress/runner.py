@@ -41,6 +41,7 @@ SCRIPTS = (
     "by_path",
     "growth",
     "lock_table",
+    "owners",
 )
 
 MORE = ("record",)

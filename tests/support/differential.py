@@ -80,7 +80,7 @@ def plain(result: Any) -> Any:
         # Python 3.11 lets date.replace() make an object of the enum that is none of its members.
         return kind, id(result) if hasattr(result, "_name_") else "no member"
     # Compare the text: NaN equals nothing, not even itself, and -0.0 and 1 also equal 0.0 and True.
-    return kind, re.sub(r" at 0x[0-9a-f]+", "", repr(result))
+    return kind, re.sub(r" at 0x[0-9a-fA-F]+", "", repr(result))
 
 
 def outcome(operation: Callable[..., Any], *operands: Any) -> Any:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import enum
 import types
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -544,8 +545,8 @@ class Explorer:
         memory = (*memory[:address], value, *memory[address + 1 :])
         if address == STATE and pid:
             ghost = self._changed(memory, ghost, value, claims, pid, lives)
-        elif address == CLAIMED:
-            ghost = self._claimed(memory, ghost, value)
+        elif address == CLAIMED or address in (SLOTS, SLOTS + 5):
+            ghost = self._claimed(memory, ghost)
         return memory, ghost
 
     def _changed(
@@ -564,12 +565,13 @@ class Explorer:
                 self._fail(f"the death of {entry_pid} leads to {value}, but the owner and its heir are {ghost.owner}")
             if lives >> (entry_pid - 1) & 1:
                 self._fail(f"the state is taken from {entry_pid}, which lives")
-        elif claims is not None and claims.state == value:
+        elif claims is not None and claims.state == value != claims.heir:
             owns = pid, claims.heir
         return Ghost((*ghost.changes, Changed(value, entry_pid, pid)), owns)
 
-    def _claimed(self, memory: tuple[Any, ...], ghost: Ghost, value: int) -> Ghost:
-        """The state is adopted by this one store. Nobody forgets who owns it."""
+    def _claimed(self, memory: tuple[Any, ...], ghost: Ghost) -> Ghost:
+        """By one of these stores the state is adopted. Nobody forgets who owns it."""
+        value = memory[CLAIMED]
         if not value:
             if ghost.owner is not None:
                 self._fail(f"{ghost.owner} owns the state, but nobody knows any more")
@@ -577,7 +579,7 @@ class Explorer:
         at = SLOTS + (value & 1) * 5
         count, state, heir, pid, _ = memory[at : at + 5]
         if count - 1 == memory[COUNT] and state == memory[STATE] and memory[SETTLED] == state:
-            return ghost._replace(owner=(pid, heir))
+            return ghost._replace(owner=None if heir == state else (pid, heir))  # to stay is no change
         return ghost
 
     def _judge(self, state: State) -> None:
@@ -623,6 +625,6 @@ def is_history(found: list[tuple[int | None, int, int, int]], ghost: Ghost) -> N
 
 def is_exchanged(before: int, after: int, pid: int, ghost: Ghost) -> None:
     """Raise AssertionError unless a process has made a change from one state directly to the other."""
-    pairs = zip(ghost.changes, ghost.changes[1:], strict=False)
+    pairs = pairwise(ghost.changes)
     made = [(one.state, two.state) for one, two in pairs if two.pid == two.by == pid]
     assert (before, after) in made, f"{before} -> {after} is not what it has changed: {made}"

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from multiprocessing import reduction
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from multiprocessing_intenum import (
@@ -35,8 +36,24 @@ METHODS = multiprocessing.get_all_start_methods()
 SAFE_LOCKS: list[Any] = [multiprocessing.RLock, multiprocessing.Lock, *[RobustRLock] * (sys.platform == "linux")]
 """Makers of locks that an interrupt cannot leave held, and that a forked child does not believe that it holds."""
 
+HAVE_PATHS = sys.platform != "win32"
+"""Whether there are values by path on this platform."""
+
 NEED_PSYCOPG = {
-    f"postgres.{name}" for name in ("cell", "driver", "follower", "hosts", "lock", "record", "session", "table")
+    f"postgres.{name}"
+    for name in (
+        "acquisition",
+        "cell",
+        "columns",
+        "driver",
+        "follower",
+        "hosts",
+        "lock",
+        "owner",
+        "record",
+        "session",
+        "table",
+    )
 }
 """Modules of the package that load psycopg, which only who has a record of several machines must install."""
 
@@ -80,6 +97,28 @@ TIMED_WRITERS: dict[str, Callable[[Any, Any, Any], object]] = {
     "compare_and_exchange": lambda status, new, timeout: compare_and_exchange(status, snapshot(status), new, timeout),
     "update": lambda status, new, timeout: update(status, lambda _: new, timeout),
 }
+
+
+class StartingChild:
+    """What multiprocessing's picklers need of a child that is being spawned. What they make stays in this process."""
+
+    class DupFd:
+        def __init__(self, fd: int) -> None:
+            self.fd = fd
+
+        def detach(self) -> int:
+            return self.fd
+
+    def duplicate_for_child(self, fd: int) -> int:
+        return reduction.duplicate(fd) if sys.platform == "win32" else os.dup(fd)  # on Windows it is a handle
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait until the condition is true."""
+    deadline = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
 
 
 def in_a_thread(function: Callable[[], R]) -> R:

@@ -28,11 +28,16 @@ class WorkerStatus(IntEnumValue[WorkerStatusEnum], transitions=TRANSITIONS):
     pass
 
 
+class Calculation(enum.IntEnum):
+    NONE = enum.auto()
+    RUNS = enum.auto()  # owned by the calculation process
+
+
 class WorkerState:
-    """The status and the job, under one lock. Each is a file in the directory.
+    """The status and the job, under one lock, and whether there is a calculation. Each is a file in the directory.
 
     When nobody holds the lock, CALCULATING has a job. If a process was killed while it held the lock, this may not be
-    so. The calculation puts it right: see `take` in work.py.
+    so. The calculation repairs it: see `take` in work.py.
     """
 
     status = EnumAttribute(WorkerStatus)
@@ -42,16 +47,12 @@ class WorkerState:
         self.status = WorkerStatus("IDLE", at=directory / "status")
         self.lock = self.shared_status.get_lock()
         self.job_id = value_at(directory / "job", "q", 0, lock=self.lock)  # the job that is to be done, or 0
+        self.calculation = IntEnumValue(Calculation.NONE, at=directory / "calculation")
 
     @property
     def shared_status(self) -> WorkerStatus:
         """The shared value itself, for compare_and_exchange and the like."""
         return WorkerState.status.proxy_of(self)
-
-    def has_job(self) -> bool:
-        """Whether the worker is claimed or has a job."""
-        with self.lock:
-            return self.status is WorkerStatusEnum.CALCULATING or self.job_id.value != 0
 
     def drain(self) -> None:
         """Accept no more jobs."""

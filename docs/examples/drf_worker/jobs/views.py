@@ -16,7 +16,7 @@ from jobs import work
 from jobs.metrics import registry
 from jobs.models import Job
 from jobs.state import WorkerStatusEnum, state
-from multiprocessing_intenum import last_change
+from multiprocessing_intenum import last_change, reap
 
 PAGE = Path(__file__).parents[1] / "page"
 
@@ -42,8 +42,9 @@ class JobSerializer(serializers.ModelSerializer):
 
 def _status() -> dict[str, object]:
     with state.lock:  # so that the three belong together
+        found = reap(state.shared_status)  # not CALCULATING if the calculation was killed
         since = last_change(state.shared_status).at.isoformat()
-        return {"status": state.status.name, "since": since, "job": state.job_id.value or None}
+        return {"status": found.name, "since": since, "job": state.job_id.value or None}
 
 
 @api_view(["GET"])

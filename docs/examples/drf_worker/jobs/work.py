@@ -1,7 +1,7 @@
 """How a job is accepted, taken and finished: where the state and the database have to agree.
 
 Each function changes both while it holds the lock of the state. Any process may be killed between two of its lines. The
-kernel then frees the lock, and the calculation, which a claim wakes, finds what is half done and puts it right.
+kernel then frees the lock, and the calculation, which a claim wakes, finds what is half done and repairs it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from django.utils import timezone
 
 from jobs.models import Job
-from jobs.state import WorkerStatusEnum, state
+from jobs.state import S, WorkerStatusEnum, state
 from multiprocessing_intenum import compare_and_exchange, compare_and_set
 
 OPEN = [Job.Status.ACCEPTED, Job.Status.RUNNING]
@@ -18,8 +18,8 @@ OPEN = [Job.Status.ACCEPTED, Job.Status.RUNNING]
 def accept(seconds: float) -> tuple[WorkerStatusEnum, Job | None]:
     """Claim the worker for a new job. Return the status that was found, and the job if that was IDLE."""
     with state.lock:
-        found = compare_and_exchange(state.shared_status, WorkerStatusEnum.IDLE, WorkerStatusEnum.CALCULATING)
-        if found is not WorkerStatusEnum.IDLE:
+        found = compare_and_exchange(state.shared_status, S.IDLE, S.CALCULATING)
+        if found is not S.IDLE:
             return found, None
         # Killed here, or no database: a claim without a job. The calculation, awake by now, waits for the lock to see.
         job = Job.objects.create(seconds=seconds)
@@ -29,7 +29,7 @@ def accept(seconds: float) -> tuple[WorkerStatusEnum, Job | None]:
 
 
 def take() -> Job | None:
-    """Return the job that is to be done now, or None after putting right what a killed process has left behind.
+    """Return the job that is to be done now, or None after a repair of what a killed process has left behind.
 
     Only the one calculation process calls this, and only when it runs no job. So a job that is RUNNING in the database
     is that of a calculation which was killed.
@@ -43,6 +43,9 @@ def take() -> Job | None:
         else:
             job.status, job.started = Job.Status.RUNNING, timezone.now()
             job.save()
+            # If this process is killed from here on, the worker is idle. (If it was killed before, the next calculation
+            # does the job, or finds it RUNNING.) Not adopt(): a drain must last.
+            compare_and_set(state.shared_status, S.CALCULATING, S.CALCULATING, on_death=S.IDLE)
         return job
 
 
@@ -59,4 +62,4 @@ def finish(job: Job, status: Job.Status) -> None:
 def _release() -> None:
     state.job_id.value = 0
     # Not set("IDLE"): a drain meanwhile must last.
-    compare_and_set(state.shared_status, WorkerStatusEnum.CALCULATING, WorkerStatusEnum.IDLE)
+    compare_and_set(state.shared_status, S.CALCULATING, S.IDLE)

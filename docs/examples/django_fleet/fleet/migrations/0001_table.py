@@ -8,7 +8,7 @@ CREATE TABLE IF NOT EXISTS multiprocessing_intenum (
     enum jsonb NOT NULL,      -- its name, the names and numbers of its members, the transitions
     state bigint NOT NULL,    -- the number of the member
     version bigint NOT NULL,  -- how often it has changed
-    history jsonb NOT NULL    -- the last changes: [version, state, seconds since the epoch, process id]
+    history jsonb NOT NULL    -- the last changes: [version, state, seconds since the epoch, process id, claim]
 )"""
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import logging
 import signal
 import time
-from typing import IO, Any
+from typing import Any
 
 from django.core.management.base import BaseCommand
 from django.db import close_old_connections
@@ -15,8 +13,8 @@ from django.db import close_old_connections
 from jobs import work
 from jobs.models import Job
 from jobs.parent import end_with
-from jobs.state import WorkerStatusEnum, state
-from multiprocessing_intenum import wait_for
+from jobs.state import state
+from multiprocessing_intenum import changes, compare_and_set
 
 LOOK_AGAIN = 0.5  # seconds until it looks whether it has to end; a claim wakes it at once
 
@@ -40,34 +38,26 @@ class Command(BaseCommand):
             signal.signal(number, self.stop)
         if parent:
             end_with(parent)
-        with (state.directory / "calculation.lock").open("w") as file:
-            if self.is_the_only_one(file):
+        # Only one at a time does jobs. If that one ends, in whatever way, the next one takes its place.
+        while not self.stopping:
+            if compare_and_set(state.calculation, "NONE", "RUNS", on_death="NONE"):
                 self.do_jobs()
+            else:
+                time.sleep(LOOK_AGAIN)
 
     def stop(self, *_: object) -> None:
         self.stopping = True
 
-    def is_the_only_one(self, file: IO[str]) -> bool:
-        """Wait until no other calculation runs. The kernel unlocks the file when the process that locked it ends."""
-        while not self.stopping:
-            with contextlib.suppress(BlockingIOError):
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return True
-            time.sleep(LOOK_AGAIN)
-        return False
-
     def do_jobs(self) -> None:
         log.info("ready")
-        busy = True  # so that it looks at the start, in any case: the last calculation may have left something behind
+        feed = changes(state.shared_status, timeout=LOOK_AGAIN)  # before the first look, so that it misses no claim
+        look = True  # at the start, in any case: the last calculation may have left something behind
         while not self.stopping:
-            if busy:
+            if look:
                 close_old_connections()
                 if job := work.take():
                     self.do(job)
-            else:
-                with contextlib.suppress(TimeoutError):
-                    wait_for(state.shared_status, WorkerStatusEnum.CALCULATING, timeout=LOOK_AGAIN)
-            busy = state.has_job()
+            look = next(feed, None) is not None
         log.info("ends")
 
     def do(self, job: Job) -> None:
