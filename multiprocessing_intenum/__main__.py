@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import enum
 import io
 import json
 import math
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, NoReturn
@@ -25,6 +24,7 @@ from multiprocessing_intenum.by_path.mirror import Mirror
 from multiprocessing_intenum.by_path.shared_file import SharedFile
 from multiprocessing_intenum.cell import snapshot
 from multiprocessing_intenum.enums.members import Members, members_of
+from multiprocessing_intenum.enums.rebuilt import Flags, enum_of
 from multiprocessing_intenum.enums.schema import (
     ValueByText,
     description_of_enum,
@@ -42,28 +42,6 @@ __all__ = ["main"]
 
 _LOOK_AT_THE_NAME = 1.0
 """`watch` and `wait` look after this many seconds, or earlier, whether the path now names another file."""
-
-
-class _Ints(enum.IntEnum):
-    """The base of an enum that is made from the header of a file."""
-
-    @classmethod
-    def _missing_(cls, value: Any) -> Any:
-        # The application's enum may make members that the header does not have. Here their number is their name.
-        member = int.__new__(cls, value)
-        member._name_, member._value_ = str(value), value
-        return member
-
-
-_keep_all: dict[str, Any] = {"boundary": vars(enum)["KEEP"]} if sys.version_info >= (3, 11) else {}
-
-
-class _Flags(enum.IntFlag, **_keep_all):
-    """The same for flags."""
-
-
-class _Places(enum.Enum):
-    """The same for an enum that is stored by places."""
 
 
 class _NotMetError(Exception):
@@ -135,35 +113,13 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     return parser
 
 
-def _enum_of(description: Mapping[str, Any]) -> Any:
-    kind, members = description["kind"], description["members"]
-    base: Any = {"ints": _Ints, "flags": _Flags, "places": _Places}[kind]
-    aliases = description.get("aliases", [])
-    # The first name of a number is that of the member. A database does not keep the order of the names.
-    members = {name: members[name] for name in sorted(members, key=aliases.__contains__)}
-    if kind == "places":
-        values: dict[int, ValueByText] = {}  # an alias has the place of its member
-        for name, place in members.items():
-            values.setdefault(place, ValueByText(description["values"][name]))
-        members = {name: values[place] for name, place in members.items()}
-    try:
-        found = base(description["enum"], members)
-    except Exception as error:  # the names may be anything, and the enum module may raise anything
-        message = f"can not make the enum {description['enum']} from the names in the file: {error}"
-        raise ValueError(message) from error
-    if not members or found.__members__.keys() != members.keys():
-        message = f"the names in the file can not all be names of an enum's members: {', '.join(members)}"
-        raise ValueError(message)
-    return found
-
-
 class _ForcedCell(FileCell[Any]):
     """A cell whose writes no transitions refuse."""
 
     __slots__ = ()
 
     def _writer(self) -> Callable[[Any], None]:
-        return self._guarded(self.words.writer(self.by_number.get, self.members.number_of))
+        return self._guarded(self.words.writer(self.members.number_of))
 
 
 def _open(path: str, *, write: bool = False, force: bool = False) -> tuple[EnumValue[Any], FileLock]:
@@ -180,7 +136,7 @@ def _open(path: str, *, write: bool = False, force: bool = False) -> tuple[EnumV
             "in a Python program, with at=PostgresRecord(...)"
         )
         raise ValueError(message)
-    members: Members[Any] = members_of(_enum_of(description))
+    members: Members[Any] = members_of(enum_of(description))
     opened = open_enum(file, members, None, None, is_user=False)
     return _value(members, file, opened, _ForcedCell if force else FileCell[Any]), opened
 
@@ -210,7 +166,7 @@ def _name(member: Any) -> str | None:
 
 def _member(status: EnumValue[Any], name: str) -> Any:
     members = status.EnumType.__members__
-    names = name.split("|") if issubclass(status.EnumType, _Flags) else [name]
+    names = name.split("|") if issubclass(status.EnumType, Flags) else [name]
     unknown = [each for each in names if each not in members]
     if unknown:
         message = f"no member is named {unknown[0]!r}; the names are {', '.join(members)}"
@@ -351,7 +307,7 @@ def _as_described(status: EnumValue[Any]) -> EnumValue[Any]:
     description = cell.described.description()
     if description["members"] == description_of_enum(cell.members)["members"]:
         return status
-    return _value(members_of(_enum_of(description)), cell.file, cell.open_file)
+    return _value(members_of(enum_of(description)), cell.file, cell.open_file)
 
 
 def _open_when_there(path: str, deadline: waiting.Deadline) -> tuple[EnumValue[Any], FileLock]:

@@ -28,11 +28,21 @@
 #if defined(__linux__) && defined(__LP64__) && defined(__GNUC__)
 #define HAS_WRITE 1 /* robust mutexes and futexes: everywhere else Python writes and waits */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+#endif
+
+/* A store before it is seen by others before a load after it is done. */
+#define FULL_FENCE() __atomic_thread_fence(__ATOMIC_SEQ_CST)
+#if defined(__x86_64__)
+#define FENCE_AFTER_UNLOCK() /* x86 unlocks with an instruction that is a fence */
+#else
+#define FENCE_AFTER_UNLOCK() FULL_FENCE()
 #endif
 
 #if defined(__GNUC__) && UINTPTR_MAX > 0xFFFFFFFF
@@ -167,96 +177,7 @@ static void table_dealloc(PyObject *object)
     Py_DECREF(type);
 }
 
-/* ---- The core of a cell. It never changes, so a thread without the GIL may use it, and a garbage collector need not
-   clear it: like a tuple. ---- */
-
-typedef struct { /* the layout in memory/words.py */
-    int64_t state;
-    uint64_t count;
-    uint32_t sleepers, of_mirror;
-    int64_t settled;
-    uint64_t base, of_mirrors[3];
-    struct {
-        int64_t after;
-        double at;
-        uint64_t number;
-        uint32_t pid, unused;
-    } ring[32];
-    uint64_t claimed;
-} Words;
-
-#define LARGEST_COUNT ((uint64_t)1 << 62)
-
-typedef struct {
-    PyObject_HEAD
-    Table *table;
-    PyObject *exact_type, *lock, *write, *keep;
-    int64_t *state;
-    Words *words; /* NULL: Python writes and waits */
-    void *mutex; /* NULL: Python writes */
-    uint64_t *here;
-} Core;
-
-static PyTypeObject *core_type, *table_type, *reads_type;
-
-/* Core(table, exact_type, lock, write, keep, state, words, mutex, here): the last four are addresses; `keep` is what
-   keeps the memory there. An address of 0 means that Python does what it is needed for. */
-static PyObject *core_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(keywords))
-{
-    PyObject *table, *exact_type, *lock, *write, *keep;
-    unsigned long long state, words, mutex, here;
-    if (!PyArg_ParseTuple(args, "O!OOOOKKKK:Core", table_type, &table, &exact_type, &lock, &write, &keep, &state,
-                          &words, &mutex, &here))
-        return NULL;
-    Core *self = (Core *)PyType_GenericAlloc(type, 0);
-    if (self == NULL)
-        return NULL;
-    Py_INCREF(table);
-    Py_INCREF(exact_type);
-    Py_INCREF(lock);
-    Py_INCREF(write);
-    Py_INCREF(keep);
-    self->table = (Table *)table;
-    self->exact_type = exact_type;
-    self->lock = lock;
-    self->write = write;
-    self->keep = keep;
-    self->state = (int64_t *)(uintptr_t)state;
-    if (here) {
-        self->here = (uint64_t *)(uintptr_t)here;
-        self->words = (Words *)(uintptr_t)words;
-        self->mutex = words ? (void *)(uintptr_t)mutex : NULL;
-    }
-    return (PyObject *)self;
-}
-
-static int core_traverse(PyObject *object, visitproc visit, void *arg)
-{
-    Core *self = (Core *)object;
-    Py_VISIT(Py_TYPE(object));
-    Py_VISIT(self->table);
-    Py_VISIT(self->exact_type);
-    Py_VISIT(self->lock);
-    Py_VISIT(self->write);
-    Py_VISIT(self->keep);
-    return 0;
-}
-
-static void core_dealloc(PyObject *object)
-{
-    Core *self = (Core *)object;
-    PyTypeObject *type = Py_TYPE(object);
-    PyObject_GC_UnTrack(object);
-    Py_XDECREF(self->table);
-    Py_XDECREF(self->exact_type);
-    Py_XDECREF(self->lock);
-    Py_XDECREF(self->write);
-    Py_XDECREF(self->keep);
-    PyObject_GC_Del(object);
-    Py_DECREF(type);
-}
-
-/* ---- How C finds the core: in a slot of a Python class ---- */
+/* ---- What C finds in the slots of a Python class ---- */
 
 typedef struct {
     PyTypeObject *type;
@@ -264,6 +185,7 @@ typedef struct {
 } Place;
 
 static Place in_value, in_entry, entry_status, attribute_name; /* set by use() and use_attribute() */
+static Place lock_idle, lock_named_at, lock_look_at, file_fd, file_mark, described_read; /* set by use_files() */
 
 static Py_ssize_t dict_at; /* where wrapt has the dict of a proxy */
 
@@ -301,6 +223,110 @@ static PyObject *at(const Place *place, PyObject *object)
     return *(PyObject **)((char *)object + place->slot->offset);
 #define DROP(found) (void)(found)
 #endif
+}
+
+/* ---- The core of a cell. It never changes, so a thread without the GIL may use it, and a garbage collector need not
+   clear it: like a tuple. ---- */
+
+typedef struct { /* the layout in memory/words.py */
+    int64_t state;
+    uint64_t count;
+    uint32_t ticket, of_mirror;
+    int64_t settled;
+    uint64_t base, of_mirrors[3];
+    struct {
+        int64_t after;
+        double at;
+        uint64_t number;
+        uint32_t pid, unused;
+    } ring[32];
+    uint64_t claimed, claims[10];
+    uint8_t flags[32];
+} Words;
+
+#define LARGEST_COUNT ((uint64_t)1 << 62)
+#define WRITING (((int64_t)1 << 62) + 2) /* the byte of the file that a writer locks: see locks/open_file.py */
+
+typedef struct {
+    PyObject_HEAD
+    Table *table;
+    PyObject *exact_type, *lock, *keep;
+    int64_t *state;
+    Words *words; /* NULL: Python writes and waits */
+    void *mutex; /* NULL: it has another lock, or Python writes */
+    uint64_t *here;
+    PyObject *allowed_bytes, *described;
+    const char *allowed; /* for each pair of rows, whether the second state may follow the first one; NULL: it may */
+    uint64_t *place; /* of a value by path, where its description is; NULL: in memory, or Python writes */
+} Core;
+
+static PyTypeObject *core_type, *table_type, *reads_type;
+
+/* Core(table, exact_type, lock, keep, allowed, described, state, words, mutex, here, place): the last five are addresses;
+   `keep` is what keeps the memory there. An address of 0 means that Python does what it is needed for. */
+static PyObject *core_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(keywords))
+{
+    PyObject *table, *exact_type, *lock, *keep, *allowed, *described;
+    unsigned long long state, words, mutex, here, place;
+    if (!PyArg_ParseTuple(args, "O!OOOOOKKKKK:Core", table_type, &table, &exact_type, &lock, &keep, &allowed, &described,
+                          &state, &words, &mutex, &here, &place))
+        return NULL;
+    Py_ssize_t count = ((Table *)table)->count;
+    int is_restricted = allowed != Py_None;
+    if (is_restricted && !(PyBytes_Check(allowed) && PyBytes_Size(allowed) == count * count)) {
+        PyErr_SetString(PyExc_TypeError, "allowed must be None or the bytes of all pairs");
+        return NULL;
+    }
+    Core *self = (Core *)PyType_GenericAlloc(type, 0);
+    if (self == NULL)
+        return NULL;
+    self->table = (Table *)table;
+    self->exact_type = exact_type;
+    self->keep = keep;
+    self->lock = lock;
+    self->allowed_bytes = allowed;
+    self->described = described;
+    PyObject *kept[] = {table, exact_type, keep, lock, allowed, described};
+    for (size_t each = 0; each < sizeof kept / sizeof *kept; each++)
+        Py_INCREF(kept[each]);
+    self->state = (int64_t *)(uintptr_t)state;
+    self->allowed = is_restricted ? PyBytes_AsString(allowed) : NULL;
+    if (here) {
+        self->here = (uint64_t *)(uintptr_t)here;
+        self->words = (Words *)(uintptr_t)words;
+        self->mutex = words ? (void *)(uintptr_t)mutex : NULL;
+        if (words && is_at(&lock_idle, lock) && is_at(&described_read, described))
+            self->place = (uint64_t *)(uintptr_t)place;
+    }
+    return (PyObject *)self;
+}
+
+static int core_traverse(PyObject *object, visitproc visit, void *arg)
+{
+    Core *self = (Core *)object;
+    Py_VISIT(Py_TYPE(object));
+    Py_VISIT(self->table);
+    Py_VISIT(self->exact_type);
+    Py_VISIT(self->keep);
+    Py_VISIT(self->lock);
+    Py_VISIT(self->allowed_bytes);
+    Py_VISIT(self->described);
+    return 0;
+}
+
+static void core_dealloc(PyObject *object)
+{
+    Core *self = (Core *)object;
+    PyTypeObject *type = Py_TYPE(object);
+    PyObject_GC_UnTrack(object);
+    Py_XDECREF(self->table);
+    Py_XDECREF(self->exact_type);
+    Py_XDECREF(self->keep);
+    Py_XDECREF(self->lock);
+    Py_XDECREF(self->allowed_bytes);
+    Py_XDECREF(self->described);
+    PyObject_GC_Del(object);
+    Py_DECREF(type);
 }
 
 static Core *core_at(const Place *place, PyObject *object)
@@ -428,74 +454,13 @@ static PyObject *slow_set, *fast_set, *slow_snapshot; /* set_member and snapshot
 
 static uint32_t process; /* its id: words.py keeps it up to date */
 
-static long futex(Words *words, int operation, uint32_t number, const struct timespec *limit)
+static long futex(Words *words, int operation, uint32_t number, const struct timespec *until, uint32_t bits)
 {
-    char *word = (char *)&words->count;
-    word += 4 * (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__);
-    return syscall(SYS_futex, word, operation, number, limit, NULL, 0);
+    return syscall(SYS_futex, &words->ticket, operation, number, until, NULL, bits);
 }
 
-/* The mutex is ours, and its last holder has died. Python repairs what that one has left, writes, and unlocks. */
-static int write_after_death(Core *core, PyObject *value)
-{
-    Py_INCREF(core);
-    PyObject *done = PyObject_CallMethod(core->lock, "_write_after_death", "OO", core->write, value);
-    if (done == NULL) { /* an interrupt may have come before its first line */
-        PyObject *type, *error, *traceback;
-        PyErr_Fetch(&type, &error, &traceback);
-        done = PyObject_CallMethod(core->lock, "_give_back", NULL);
-        Py_XDECREF(done);
-        PyErr_Restore(type, error, traceback);
-        Py_DECREF(core);
-        return -1;
-    }
-    Py_DECREF(done);
-    Py_DECREF(core);
-    return 1;
-}
-
-/* Return 1 if the member is stored, 0 if this is not the plain case and nothing was done, -1 after an error. */
-static int write_plain(Core *core, PyObject *value)
-{
-    Words *words = core->words;
-    if (core->mutex == NULL || (PyObject *)Py_TYPE(value) != core->exact_type || !LOAD(*core->here))
-        return 0;
-    const Row *row = row_of_member(core->table, value);
-    if (row == NULL || LOAD(words->claimed))
-        return 0;
-    /* If this thread has the lock already, or has begun to take it and runs a signal handler, the mutex is busy. */
-    int error = pthread_mutex_trylock(core->mutex);
-    if (error == EOWNERDEAD)
-        return write_after_death(core, value);
-    if (error == ENOTRECOVERABLE) { /* glibc leaves it locked, so a second trylock would say that it is busy */
-        PyObject *text = PyObject_CallFunction(PyExc_OSError, "is", error, "ENOTRECOVERABLE: State not recoverable");
-        if (text != NULL)
-            PyErr_SetObject(PyExc_OSError, text);
-        Py_XDECREF(text);
-        return -1;
-    }
-    if (error)
-        return 0;
-    int64_t before = LOAD(words->state), after = row->number;
-    uint64_t number = words->count + 1;
-    int is_plain = !words->claimed && words->settled == before && words->count < LARGEST_COUNT;
-    if (is_plain && before != after) {
-        struct timespec now;
-        clock_gettime(CLOCK_REALTIME, &now);
-        words->ring[number % 32].after = after;
-        words->ring[number % 32].at = (double)((int64_t)now.tv_sec * 1000000000 + now.tv_nsec) / 1e9;
-        words->ring[number % 32].number = number;
-        words->ring[number % 32].pid = process;
-        words->ring[number % 32].unused = 0;
-        STORE(words->state, after); /* each after all that comes before it */
-        STORE(words->count, number);
-        STORE(words->settled, after);
-    }
-    pthread_mutex_unlock(core->mutex);
-    if (is_plain && LOAD(words->sleepers) && futex(words, 1 /* FUTEX_WAKE */, INT_MAX, NULL) == 0)
-        STORE(words->sleepers, 0);
-    return is_plain;
-}
+#define WAIT_BITSET 9
+#define WAKE_BITSET 10
 
 static int64_t monotonic(void)
 {
@@ -504,40 +469,216 @@ static int64_t monotonic(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+/* What a write has come to. */
+typedef enum { FAILED = -1, NOT_PLAIN = 0, NO_CHANGE, CHANGED } Outcome;
+
+/* Store a state, with the lock held. */
+static Outcome store(const Core *core, const Row *row)
+{
+    Words *words = core->words;
+    int64_t before = words->state, after = row->number;
+    if (words->claimed || words->settled != before || words->count >= LARGEST_COUNT)
+        return NOT_PLAIN;
+    if (before == after)
+        return NO_CHANGE;
+    if (core->allowed != NULL) {
+        const Row *from = row_of_number(core->table, before);
+        if (from == NULL || !core->allowed[(from - core->table->rows) * core->table->count + (row - core->table->rows)])
+            return NOT_PLAIN; /* the error is Python's */
+    }
+    uint64_t number = words->count + 1;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    words->ring[number % 32].after = after;
+    words->ring[number % 32].at = (double)((int64_t)now.tv_sec * 1000000000 + now.tv_nsec) / 1e9;
+    words->ring[number % 32].number = number;
+    words->ring[number % 32].pid = process;
+    words->ring[number % 32].unused = 0;
+    STORE(words->state, after); /* each after all that comes before it */
+    STORE(words->count, number);
+    STORE(words->settled, after);
+    return CHANGED;
+}
+
+static void wake(Words *words, int64_t after)
+{
+    unsigned bit = (uint64_t)after % 32;
+    FENCE_AFTER_UNLOCK(); /* a waiter stores its flag, and then loads the state */
+    if (LOAD(words->flags[bit])) {
+        STORE(words->flags[bit], 0);
+        STORE(words->ticket, 0);
+        if (futex(words, WAKE_BITSET, INT_MAX, NULL, 1u << bit) < 0)
+            STORE(words->flags[bit], 1);
+    }
+}
+
+static Outcome write_in_memory(Core *core, const Row *row)
+{
+    /* If this thread has the lock already, or has begun to take it and runs a signal handler, the mutex is busy. */
+    int error = pthread_mutex_trylock(core->mutex);
+    if (error == EOWNERDEAD) { /* what the dead holder has left is not plain: Python repairs it */
+        error = pthread_mutex_consistent(core->mutex);
+        if (PyObject_SetAttrString(core->lock, "_owner", Py_None)) /* it may have been a thread of this process */
+            PyErr_Clear();
+    }
+    if (error == ENOTRECOVERABLE) { /* glibc leaves it locked, so a second trylock would say that it is busy */
+        PyObject *text = PyObject_CallFunction(PyExc_OSError, "is", error, "ENOTRECOVERABLE: State not recoverable");
+        if (text != NULL)
+            PyErr_SetObject(PyExc_OSError, text);
+        Py_XDECREF(text);
+        return FAILED;
+    }
+    if (error)
+        return NOT_PLAIN;
+    Outcome outcome = store(core, row);
+    pthread_mutex_unlock(core->mutex);
+    return outcome;
+}
+
+#ifndef Py_GIL_DISABLED /* no other thread of this process takes or closes the opening meanwhile */
+
+/* Return the number in a slot; -1 if there is none. */
+static int64_t number_at(const Place *place, PyObject *object)
+{
+    PyObject *found = is_at(place, object) ? at(place, object) : NULL;
+    int64_t number = found == NULL ? -1 : PyLong_AsLongLong(found);
+    if (number == -1 && PyErr_Occurred())
+        PyErr_Clear();
+    return number;
+}
+
+static int lock_byte(int fd, short kind)
+{
+    struct flock lock = {.l_type = kind, .l_whence = SEEK_SET, .l_start = WRITING, .l_len = 1};
+    return fcntl(fd, F_OFD_SETLK, &lock);
+}
+
+static Outcome write_by_path(Core *core, const Row *row)
+{
+    PyObject *read = at(&described_read, core->described);
+    PyObject *idle = at(&lock_idle, core->lock);
+    if (read == NULL || !PyTuple_Check(read) || idle == NULL || !PyList_Check(idle) || PyList_Size(idle) == 0)
+        return NOT_PLAIN;
+    PyObject *place = PyTuple_GetItem(read, 0), *transitions = PyTuple_GetItem(read, 1);
+    PyObject *file = PyList_GetItem(idle, PyList_Size(idle) - 1);
+    if (transitions != Py_None || PyLong_AsUnsignedLongLong(place) != LOAD(*core->place)) {
+        PyErr_Clear(); /* -1 stands for a description that was never read */
+        return NOT_PLAIN;
+    }
+    int fd = (int)number_at(&file_fd, file);
+    int64_t mark = number_at(&file_mark, file), named_at = number_at(&lock_named_at, core->lock);
+    int64_t look_at = number_at(&lock_look_at, core->lock);
+    struct stat info;
+    if (fd < 0 || lseek(fd, 0, SEEK_CUR) != mark || lock_byte(fd, F_WRLCK))
+        return NOT_PLAIN;
+    Outcome outcome = NOT_PLAIN;
+    if (fstat(fd, &info) == 0 && info.st_nlink &&
+        (int64_t)info.st_ctim.tv_sec * 1000000000 + info.st_ctim.tv_nsec == named_at && monotonic() < look_at)
+        outcome = store(core, row);
+    lock_byte(fd, F_UNLCK);
+    return outcome;
+}
+#endif
+
+/* Return 1 if the member is stored, 0 if this is not the plain case and nothing was done, -1 after an error. */
+static int write_plain(Core *core, PyObject *value)
+{
+    if ((PyObject *)Py_TYPE(value) != core->exact_type || core->words == NULL || !LOAD(*core->here))
+        return 0;
+    const Row *row = row_of_member(core->table, value);
+    if (row == NULL || LOAD(core->words->claimed))
+        return 0;
+    Outcome outcome = NOT_PLAIN;
+    if (core->mutex != NULL)
+        outcome = write_in_memory(core, row);
+#ifndef Py_GIL_DISABLED
+    else if (core->place != NULL)
+        outcome = write_by_path(core, row);
+#endif
+    if (outcome == CHANGED)
+        wake(core->words, row->number);
+    return outcome == FAILED ? -1 : outcome != NOT_PLAIN;
+}
+
 #define SLICE 1000000000 /* ns after which a sleeper looks by itself: see SLICE in waiting.py */
 
-/* wait(numbers, count, seconds): sleep until the state is one of the numbers, 64 bits each, and return its member; or
-   None if Python has to look: the count is another one, the state has an owner, or the time is over. */
+/* The states that somebody waits for. */
+typedef struct {
+    const char *numbers; /* 64 bits each, perhaps not aligned */
+    Py_ssize_t size;
+} Wanted;
+
+static int is_wanted(const Wanted *wanted, int64_t state)
+{
+    for (Py_ssize_t each = 0; each < wanted->size; each += 8) {
+        int64_t number;
+        memcpy(&number, wanted->numbers + each, 8);
+        if (number == state)
+            return 1;
+    }
+    return 0;
+}
+
+/* Whether a wanted state may have come and gone since this count, which becomes the present one. Python looks better. */
+static int came_and_went(Words *words, const Wanted *wanted, uint64_t *count)
+{
+    uint64_t now = LOAD(words->count), number = now - *count > 32 ? now - 32 : *count;
+    if (now < *count)
+        return 1;
+    while (number != now) {
+        number++;
+        if (is_wanted(wanted, LOAD(words->ring[number % 32].after)))
+            return 1;
+    }
+    *count = now;
+    return 0;
+}
+
+/* wait(numbers, once, count, seconds): sleep until the state is one of the numbers, 64 bits each, and return its member;
+   or None if Python has to look: one of them may have come since the count, the state has an owner, the time is over, or
+   it has slept once. */
 static PyObject *core_wait(PyObject *self, PyObject *args)
 {
     Core *core = (Core *)self;
-    const char *wanted;
-    Py_ssize_t size;
-    unsigned long long count;
+    Wanted wanted;
+    int once;
+    unsigned long long given;
     double seconds;
-    if (!PyArg_ParseTuple(args, "y#Kd:wait", &wanted, &size, &count, &seconds))
+    if (!PyArg_ParseTuple(args, "y#pKd:wait", &wanted.numbers, &wanted.size, &once, &given, &seconds))
         return NULL;
+    wanted.size -= wanted.size % 8;
     Words *words = core->words;
     if (words == NULL)
         Py_RETURN_NONE;
+    uint32_t bits = 0;
+    for (int bit = 0; bit < 32; bit++)
+        for (Py_ssize_t each = 0; each < wanted.size; each += 8) {
+            int64_t number;
+            memcpy(&number, wanted.numbers + each, 8);
+            bits |= (uint64_t)number % 32 == (uint64_t)bit ? 1u << bit : 0;
+        }
     int64_t until = 0, found = 0; /* 0: only look, also if the time is no number */
     if (seconds > 0)
         until = seconds < 1e9 ? monotonic() + (int64_t)(seconds * 1e9) : INT64_MAX;
+    uint64_t count = given;
     int is_found = 0, error = 0;
     PyThreadState *thread = PyEval_SaveThread();
-    for (;;) {
-        int64_t state = LOAD(words->state);
-        for (Py_ssize_t each = 0; each + 8 <= size && !is_found; each += 8) {
-            memcpy(&found, wanted + each, 8);
-            is_found = found == state;
-        }
-        int64_t left = until - monotonic();
-        if (is_found || left <= 0 || LOAD(words->count) != count || LOAD(words->claimed))
+    for (int sleeps = 0;; sleeps++) {
+        for (int bit = 0; bit < 32; bit++)
+            if (bits & 1u << bit)
+                STORE(words->flags[bit], 1);
+        uint32_t ticket = (uint32_t)(2 * LOAD(words->count) + 1);
+        STORE(words->ticket, ticket);
+        FULL_FENCE();
+        found = LOAD(words->state);
+        is_found = is_wanted(&wanted, found);
+        int64_t now = monotonic();
+        if (is_found || until <= now || came_and_went(words, &wanted, &count) || LOAD(words->claimed) ||
+            (once && sleeps))
             break;
-        left = left < SLICE ? left : SLICE;
-        struct timespec limit = {left / 1000000000, left % 1000000000};
-        STORE(words->sleepers, 1);
-        error = futex(words, 0 /* FUTEX_WAIT */, (uint32_t)count, &limit) == 0 ? 0 : errno;
+        int64_t end = until - now < SLICE ? until : now + SLICE;
+        struct timespec limit = {end / 1000000000, end % 1000000000};
+        error = futex(words, WAIT_BITSET, ticket, &limit, bits) == 0 ? 0 : errno;
         if (error == EINTR) {
             PyEval_RestoreThread(thread);
             if (PyErr_CheckSignals())
@@ -784,6 +925,18 @@ static PyObject *use(PyObject *Py_UNUSED(module), PyObject *args)
     Py_RETURN_NONE;
 }
 
+/* use_files(lock_type, file_type, described_type): the classes with what a write by path needs. */
+static PyObject *use_files(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    PyObject *lock, *file, *described;
+    if (!PyArg_ParseTuple(args, "OOO:use_files", &lock, &file, &described) ||
+        find_place(&lock_idle, lock, "_idle") || find_place(&lock_named_at, lock, "_named_at") ||
+        find_place(&lock_look_at, lock, "_look_at") || find_place(&file_fd, file, "fd") ||
+        find_place(&file_mark, file, "_mark") || find_place(&described_read, described, "_read"))
+        return NULL;
+    Py_RETURN_NONE;
+}
+
 /* use_attribute(attribute_type, entry_type): the classes with the slots _name, and core and status. */
 static PyObject *use_attribute(PyObject *Py_UNUSED(module), PyObject *args)
 {
@@ -819,6 +972,7 @@ static PyObject *snapshot_like(PyObject *Py_UNUSED(module), PyObject *function)
 
 static PyMethodDef functions[] = {{"use", use, METH_VARARGS, NULL},
                                   {"drop_dict", drop_dict, METH_O, NULL},
+                                  {"use_files", use_files, METH_VARARGS, NULL},
                                   {"use_attribute", use_attribute, METH_VARARGS, NULL},
                                   {"snapshot_like", snapshot_like, METH_O, NULL},
                                   {"be_process", be_process, METH_O, NULL},

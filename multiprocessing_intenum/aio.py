@@ -89,7 +89,9 @@ class _Watcher:
                         _log.warning(_WARNING, exc_info=failure)
                 else:
                     sleeper = sleeper or Sleeper(self._cell.words)
-                    sleeper.sleep(self._count, TIMEOUT_MAX)
+                    ticket = sleeper.announce(self._count)
+                    if self._cell.words.count[()] == self._count:
+                        sleeper.sleep(ticket, TIMEOUT_MAX)
                 if self._look():
                     return
                 failure = None

@@ -30,12 +30,12 @@ class _Shared:
     faster.
     """
 
-    __slots__ = ("by_number", "core", "exact_type", "status", "view", "write")
+    __slots__ = ("by_number", "cell", "core", "exact_type", "status", "view")
 
     def __init__(self, status: EnumValue[Any]) -> None:
         cell = status._self_cell
         self.status, self.view, self.by_number = status, cell.view, cell.by_number
-        self.exact_type, self.write = cell.exact_type, cell.write
+        self.exact_type, self.cell = cell.exact_type, cell
         self.core = None if core is None else cell.core
 
     # A class may compare, hash or print its instances by their `__dict__`, as types.SimpleNamespace does. There this
@@ -143,7 +143,7 @@ class EnumAttribute(Attribute, Generic[V]):
             pass
         else:
             if type(value) is shared.exact_type and type(status).set in _OURS:  # pyright: ignore[reportUnknownMemberType]
-                shared.write(value)
+                (shared.cell.write or shared.cell.begin_to_write())(value)
             else:
                 status.set(value)
             return

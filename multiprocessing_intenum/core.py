@@ -15,7 +15,7 @@ import wrapt
 
 from multiprocessing_intenum import fork
 
-__all__ = ["Attribute", "Reads", "address_of", "core", "here_address", "kind", "table_of"]
+__all__ = ["Attribute", "Reads", "address_of", "allowed_in", "core", "here_address", "kind", "table_of"]
 
 
 def _load() -> Any:
@@ -64,11 +64,24 @@ here_address = address_of(fork.here) if core is not None and issubclass(type(for
 def table_of(members: Any) -> Any:
     """Return the table of an enum, its `Members`, in C. It is made once, with the members that there are by then."""
     if members.in_c is None:
+        numbers = [number for number in list(members.by_number) if -(2**63) <= number < 2**63]
         rows = [
-            (number, member, members.names[number], members.values[number])
-            for number, member in list(members.by_number.items())
-            if -(2**63) <= number < 2**63
+            (number, members.by_number[number], members.names[number], members.values[number]) for number in numbers
         ]
         equal = getattr_static(members.enum_type, "__eq__")
-        members.in_c = core.Table(rows, equal in (object.__eq__, int.__eq__, str.__eq__))
-    return members.in_c
+        table = core.Table(rows, equal in (object.__eq__, int.__eq__, str.__eq__))
+        members.in_c = table, numbers
+    table, _ = members.in_c
+    return table
+
+
+def allowed_in(members: Any, transitions: Any) -> bytes | None:
+    """Return, for each pair of rows of the table, one byte: whether the second state may follow the first one."""
+    if transitions is None:
+        return None
+    if transitions.in_c is None:
+        _, numbers = members.in_c
+        followers = [transitions.allowed.get(before, ()) for before in numbers]
+        transitions.in_c = bytes(after in found for found in followers for after in numbers)
+    found: bytes = transitions.in_c
+    return found

@@ -62,14 +62,15 @@ def set_member(self: HasCell[T], value: T | str | HasCell[T]) -> None:  # noqa: 
             _copy_state(cell, value)
             return
         value = member
-    cell.write(value)  # type: ignore[arg-type]
+    (cell.write or cell.begin_to_write())(value)  # type: ignore[arg-type]
 
 
 def _copy_state(cell: Cell[T], other: HasCell[T]) -> None:
     """Store the member that another shared value has when the lock is taken; nothing if both share one state."""
     # A function of its own: the closure would add 50 ns to each `set`.
     if not cell.is_same(other._self_cell):
-        cell.locked(lambda: cell.write(resolve(cell.members, other)), None)
+        write = cell.write or cell.begin_to_write()
+        cell.locked(lambda: write(resolve(cell.members, other)), None)
 
 
 # This function is the method `IntEnumValue.set`. pickle stores a bound method by its name, for example for

@@ -211,8 +211,8 @@ class EnumValue(MemberProxy[T]):
 
             cell = open_cell(members, at, number, lock, self._self_rules)
         else:
-            lock = default_lock(ctx) if lock is None else lock
-            cell = Cell[T].in_memory(members, cast("int", number), lock, self._self_rules)
+            made = default_lock(ctx) if lock is None else lock
+            cell = Cell[T].in_memory(members, cast("int", number), made, self._self_rules)
         self._attach(cell)
 
     def _attach(self, cell: Cell[T]) -> None:

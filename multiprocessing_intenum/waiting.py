@@ -16,6 +16,7 @@ from multiprocessing_intenum.enums.members import EnumMember, UnknownMemberError
 from multiprocessing_intenum.locks.execution import Pauses, greenlets_share_a_thread
 from multiprocessing_intenum.locks.holding import seconds
 from multiprocessing_intenum.memory import futex
+from multiprocessing_intenum.memory.sleepers import ALL, flag_of
 from multiprocessing_intenum.memory.words import Words
 from multiprocessing_intenum.mutator import resolve
 
@@ -24,9 +25,10 @@ __all__ = ["Deadline", "Look", "Looks", "Sleeper", "wait_for"]
 T = TypeVar("T", bound=EnumMember)
 R = TypeVar("R", covariant=True)
 
-SLICE = 0.2
+SLICE, SLICE_IF_OWNED = 1.0, 0.2
 """Seconds after which a sleeper in the kernel looks again. A wake-up is lost if the writer is killed before it, or if a
-processor reorders the store and the wake-up. That delays a waiter by no more than this."""
+processor reorders the store and the wake-up. That delays a waiter by no more than this. Nobody wakes a waiter when the
+owner of a state ends, so it looks more often where a state has an owner."""
 
 LONGEST_PAUSE = 0.01
 """Seconds of the longest sleep between two looks, where the kernel cannot wake a sleeper."""
@@ -54,8 +56,10 @@ class Looks(Protocol[R]):
     cell: Cell[Any]
     count: int
     """The count of changes at the last look, or when this object was made. Changes up to then are taken as seen."""
+    flags: tuple[int, ...] = ALL
+    """The flags of the states with which it is found: see `Sleepers`."""
     wait: Callable[[int, float], Any] | None = None
-    """Sleep as `Sleeper.sleep` does, in the C core, and return what a look would find; None if Python has to look."""
+    """Sleep in the C core, and return what a look would find; None if Python has to look."""
     words: Words
     """The words that it has looked at. They are no longer those of the cell if that goes on with another file."""
 
@@ -69,26 +73,38 @@ class Sleeper:
     `longest` is how many seconds it sleeps at most between two looks.
     """
 
-    __slots__ = ("_is_woken", "_pauses", "_words")
+    __slots__ = ("_pauses", "_words", "is_woken")
+
+    is_woken: bool
+    """Whether the kernel wakes it."""
 
     def __init__(self, words: Words, longest: float = LONGEST_PAUSE) -> None:
         self._words = words
         self._pauses = Pauses(longest)
         # A system call would stop all the greenlets of the thread.
-        self._is_woken = futex.is_available() and words.can_wake and not greenlets_share_a_thread()
+        self.is_woken = futex.is_available() and words.sleepers.can_sleep and not greenlets_share_a_thread()
 
-    def sleep(self, count: int, limit: float) -> None:
-        """Sleep while the count is `count`, but no longer than `limit` seconds. It may return early."""
-        if self._is_woken:
-            try:
-                self._words.sleep(count, min(limit, SLICE))
-            except OSError:  # whatever the reason is: a waiter must see the change, so from now on it looks by itself
-                self._is_woken = False
-        else:
+    def announce(self, count: int, flags: tuple[int, ...] = ALL) -> int:
+        """Announce that this thread is going to sleep, and return a ticket: see `Sleepers`. It must look once more.
+
+        Without a kernel that wakes it there is nothing to announce: zero.
+        """
+        return self._words.sleepers.announce(flags, count) if self.is_woken else 0
+
+    def sleep(self, ticket: int, limit: float, flags: tuple[int, ...] = ALL) -> None:
+        """Sleep until a writer takes the ticket back, but no longer than `limit` seconds. It may return early."""
+        if not self.is_woken:
             self._pauses.sleep(limit)
+            return
+        words = self._words
+        try:
+            words.sleepers.sleep(flags, ticket, min(limit, SLICE_IF_OWNED if words.claimed[()] else SLICE))
+        except OSError:  # whatever the reason is: a waiter must see the change, so from now on it looks by itself
+            self.is_woken = False
 
     def until(self, look: Looks[R], deadline: Deadline) -> R | None:
         """Sleep until a look finds something, and return what it has found; None if the time is over."""
+        ticket = 0
         while True:
             # The clock comes before the look: a write in time is seen, however late this process is woken.
             left = deadline.left()
@@ -99,22 +115,26 @@ class Sleeper:
                 continue
             if left <= 0:
                 return None
-            # The owner of a state is looked after more often than C does it.
-            if not self._is_woken or look.wait is None or look.cell.claimed[()]:
-                self.sleep(look.count, left)
+            if self.is_woken and look.wait is not None and not look.words.claimed[()]:
+                try:
+                    found = cast("R | None", look.wait(look.count, left))
+                except OSError:
+                    self.is_woken = False
+                if found is not None:
+                    return found
                 continue
-            with suppress(OSError):
-                met: R | None = look.wait(look.count, left)
-                if met is not None:
-                    return met
-                continue
-            self._is_woken = False
+            if not ticket:
+                ticket = self.announce(look.count, look.flags)
+                if ticket and look.words.count[()] != look.count:
+                    continue  # there is something new to look at before the sleep
+            self.sleep(ticket, left, look.flags)
+            ticket = 0
 
 
 class Look(Looks[T]):
     """Looks whether a value meets the condition of a `wait_for`, or has met it since the last look."""
 
-    __slots__ = ("_is_met", "_last", "_wanted", "wait", "words")
+    __slots__ = ("_is_met", "_last", "_wanted", "flags", "wait", "words")
 
     cell: Cell[T]
     count: int
@@ -122,7 +142,10 @@ class Look(Looks[T]):
 
     def __init__(self, cell: Cell[T], condition: object) -> None:
         self._is_met, self._wanted, accepted = _condition(cell, condition)
-        self.wait = None if core is None or accepted is None else cell.waiter(accepted)
+        self.flags, self.wait = ALL, None
+        if accepted is not None:
+            self.flags = tuple({flag_of(cell.members.number_of(member)) for member in accepted})
+            self.wait = None if core is None else cell.waiter(accepted)
         self.cell, self.words = cell, cell.words
         self.count = self._last = cell.words.count[()]
 

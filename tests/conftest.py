@@ -74,7 +74,7 @@ def status() -> WorkerStatus:
 @pytest.fixture
 def in_python(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have Python write and wait, for a test that looks at these steps, or stops between two of them."""
-    monkeypatch.setattr(Cell, "_addresses", lambda _: (0, 0, 0, 0))
+    monkeypatch.setattr(Cell, "_addresses", lambda _: (0, 0, 0, 0, 0))
 
 
 @pytest.fixture

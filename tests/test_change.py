@@ -117,9 +117,9 @@ def test_it_waits_for_the_next_change(status: WorkerStatus, monkeypatch: pytest.
     asleep = threading.Event()
     real_sleep = waiting.Sleeper.sleep
 
-    def sleep(sleeper: waiting.Sleeper, count: int, limit: float) -> None:
+    def sleep(sleeper: waiting.Sleeper, *how: Any) -> None:
         asleep.set()
-        real_sleep(sleeper, count, limit)
+        real_sleep(sleeper, *how)
 
     monkeypatch.setattr(waiting.Sleeper, "sleep", sleep)
     seen: list[Any] = []
@@ -328,7 +328,7 @@ def test_a_number_in_the_history_that_is_no_member_is_an_error_of_the_history_on
 def test_a_number_that_is_no_member_and_came_in_passing_is_an_error_of_the_wait(
     status: WorkerStatus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def come_and_go(sleeper: waiting.Sleeper, count: int, limit: float) -> None:
+    def come_and_go(sleeper: waiting.Sleeper, *how: Any) -> None:
         for name in ("CALCULATING", "IDLE"):
             status.set(name)
         status._self_cell.words._write_entry(99, 1)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from enums import Perm, WorkerStatus, WorkerStatusEnum
-from helpers import DEADLINE
+from helpers import DEADLINE, in_a_thread
 
 from multiprocessing_intenum import (
     EnumAttribute,
@@ -80,8 +80,7 @@ def test_a_write_in_c_stores_what_a_write_in_python_stores(way: str, monkeypatch
     state = State()
     status: Any = State.status.proxy_of(state)
     by_python: list[Any] = []
-    for writer in (status._self_cell, vars(state)["status"]):
-        monkeypatch.setattr(writer, "write", by_python.append)
+    monkeypatch.setattr(status._self_cell, "write", by_python.append)
     before = time.time()
     for _ in range(2):  # the second time it is no change
         if way == "set":
@@ -128,7 +127,7 @@ def test_a_wait_in_c_is_woken_by_a_write_in_c(status: WorkerStatus) -> None:
     thread = threading.Thread(target=lambda: found.append(wait_for(status, {CALCULATING, "UNAVAILABLE"}, DEADLINE)))
     thread.start()
     end = time.monotonic() + DEADLINE
-    while not words.sleepers[()] and time.monotonic() < end:
+    while not any(words.sleepers.flags) and time.monotonic() < end:
         time.sleep(0.001)
     status.set(CALCULATING)
     thread.join(DEADLINE)
@@ -152,9 +151,9 @@ def test_a_kernel_that_refuses_to_let_it_sleep_makes_it_look_by_itself(status: W
     cell: Any = status._self_cell
     calls: list[int] = []
 
-    def refuse(numbers: bytes, count: int, left: float) -> None:
+    def refuse(numbers: bytes, once: bool, count: int, left: float) -> None:
         calls.append(count)
-        cell.write(CALCULATING)
+        cell.begin_to_write()(CALCULATING)
         raise OSError
 
     cell.core  # noqa: B018 # it is made now
@@ -163,19 +162,31 @@ def test_a_kernel_that_refuses_to_let_it_sleep_makes_it_look_by_itself(status: W
     assert len(calls) == 1
 
 
-def test_an_exception_before_the_repair_gives_the_mutex_back() -> None:
-    lock = RobustRLock()
-    assert lock._trylock(lock._mutex) == 0  # as the C core has it
-    lock._give_back()
-    lock._trylock(lock._mutex)
-    with pytest.raises(ZeroDivisionError):
-        lock._write_after_death(lambda value: 1 // value, 0)  # type: ignore[arg-type,return-value]
-    written: list[int] = []
-    lock._trylock(lock._mutex)
-    lock._write_after_death(written.append, 7)
-    assert written == [7]
-    assert lock._trylock(lock._mutex) == 0
-    lock._unlock(lock._mutex)
+@pytest.mark.parametrize("by", ["a thread", "a child"])
+def test_a_write_in_c_goes_on_after_the_death_of_a_holder(by: str) -> None:
+    status = WorkerStatus(IDLE)
+    lock: Any = status.get_lock()
+    if by == "a thread":
+        in_a_thread(lock.acquire)
+    elif (pid := os.fork()) == 0:
+        lock.acquire()
+        os._exit(0)
+    else:
+        os.waitpid(pid, 0)
+    for member in (CALCULATING, IDLE):
+        status.set(member)
+        assert lock._owner is None
+    assert [change.after for change in history(status)] == [IDLE, CALCULATING, IDLE]
+    assert in_a_thread(lambda: lock.acquire(timeout=DEADLINE) and lock.release()) is None
+
+
+def test_a_lock_with_something_to_do_after_a_death_is_left_to_python() -> None:
+    deaths: list[Any] = []
+    lock = RobustRLock(deaths.append)
+    status = WorkerStatus(IDLE, lock=lock)
+    in_a_thread(lock.acquire)
+    status.set(CALCULATING)
+    assert deaths == [lock]
 
 
 def test_members_that_are_made_later_and_values_that_are_not_made_yet_are_left_to_python() -> None:

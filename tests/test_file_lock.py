@@ -723,9 +723,10 @@ def test_handlers_that_interrupt_each_other_in_release_leave_it_free(
 def test_a_write_wakes_those_that_sleep(path: str) -> None:
     status = WorkerStatus(IDLE, at=path)
     for member in (CALCULATING, IDLE):
-        status._self_cell.words.sleepers[()] = 1
+        flags = status._self_cell.words.sleepers.flags
+        flags[member] = 1
         status.set(member)
-        assert status._self_cell.words.sleepers[()] == 0  # nobody was there
+        assert not any(flags)  # nobody was there
 
 
 def test_a_write_whose_opening_another_thread_takes_uses_another_one(path: str) -> None:

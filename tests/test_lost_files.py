@@ -230,10 +230,10 @@ def test_a_wait_sees_a_state_that_held_before_the_restart(
 
 def test_a_new_beginning_wakes_those_that_sleep(path: str, service: Service) -> None:
     service.starts()
-    service.process.ask("status._self_cell.words.sleepers[()] = 1")  # it may be killed while it waits
+    service.process.ask("status._self_cell.words.sleepers.announce((1,), 0)")  # it may be killed while it waits
     service.stops()
     status = WorkerStatus(CALCULATING, at=path)
-    assert status._self_cell.words.sleepers[()] == 0  # nobody was there
+    assert not any(status._self_cell.words.sleepers.flags)  # nobody was there
 
 
 def test_the_first_change_of_a_value_has_number_0_and_nothing_before(path: str, service: Service) -> None:
@@ -428,9 +428,9 @@ def test_a_coroutine_is_woken_though_another_look_was_the_first_to_see_the_new_f
     """Both files have the same count of changes."""
     sleep, may_look = waiting.Sleeper.sleep, threading.Event()
 
-    def sleep_until_then(sleeper: waiting.Sleeper, count: int, limit: float) -> None:
+    def sleep_until_then(sleeper: waiting.Sleeper, *how: Any) -> None:
         assert may_look.wait(DEADLINE)
-        sleep(sleeper, count, limit)
+        sleep(sleeper, *how)
 
     monkeypatch.setattr(waiting.Sleeper, "sleep", sleep_until_then)
     with strangers(1) as (other,):
@@ -638,7 +638,7 @@ def test_every_write_of_a_process_that_uses_it_says_so_and_writes_nothing(path: 
         assert "make the value anew, or start this process again" in str(caught.value)
     assert is_like(status, IDLE)
     assert [change.number for change in history(status)] == [0, 1, 2]
-    assert status._self_cell.words.sleepers[()] == 0
+    assert not any(status._self_cell.words.sleepers.flags)
 
 
 @pytest.mark.parametrize("how", WAYS)
@@ -701,7 +701,7 @@ def test_those_that_sleep_are_told(path: str, how: str) -> None:
     for thread in threads:
         thread.start()
     deadline = time.monotonic() + DEADLINE
-    while not status._self_cell.words.sleepers[()] and time.monotonic() < deadline:
+    while not any(status._self_cell.words.sleepers.flags) and time.monotonic() < deadline:
         time.sleep(0)
     WAYS[how](path)
     for thread in threads:

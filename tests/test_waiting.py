@@ -58,9 +58,9 @@ def test_it_returns_at_once_the_member_that_meets_the_condition(status: WorkerSt
 def test_it_waits_for_a_write_from_elsewhere(status: WorkerStatus, condition: Any) -> None:
     asleep = threading.Event()
 
-    def sleep(sleeper: waiting.Sleeper, count: int, limit: float) -> None:
+    def sleep(sleeper: waiting.Sleeper, *how: Any) -> None:
         asleep.set()
-        real_sleep(sleeper, count, limit)
+        real_sleep(sleeper, *how)
 
     real_sleep = waiting.Sleeper.sleep
     with pytest.MonkeyPatch.context() as patch:
@@ -299,7 +299,7 @@ def test_what_the_predicate_raises_comes_out(status: WorkerStatus) -> None:
 
 @pytest.mark.usefixtures("in_python")
 def test_a_state_that_held_only_in_passing_counts_as_met(status: WorkerStatus, monkeypatch: pytest.MonkeyPatch) -> None:
-    def come_and_go(sleeper: waiting.Sleeper, count: int, limit: float) -> None:
+    def come_and_go(sleeper: waiting.Sleeper, *how: Any) -> None:
         for name in ("CALCULATING", "UNAVAILABLE", "IDLE"):
             status.set(name)
 
@@ -318,7 +318,7 @@ def test_what_was_before_the_call_does_not_count(status: WorkerStatus) -> None:
 def test_a_function_sees_each_member_once_and_the_state_first(
     status: WorkerStatus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def write(sleeper: waiting.Sleeper, count: int, limit: float) -> None:
+    def write(sleeper: waiting.Sleeper, *how: Any) -> None:
         for name in ("CALCULATING", "IDLE", "UNAVAILABLE"):
             status.set(name)
 

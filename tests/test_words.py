@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from enums import Big, WorkerStatus, WorkerStatusEnum
-from helpers import DEADLINE, SAFE_LOCKS, WRITERS, is_free
+from helpers import DEADLINE
 
 from multiprocessing_intenum import IntEnumValue, changes, history
-from multiprocessing_intenum.memory import futex, words
+from multiprocessing_intenum.memory import words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,12 +22,13 @@ UNAVAILABLE, IDLE, CALCULATING = WorkerStatusEnum
 
 def test_the_layout_is_the_documented_one(status: WorkerStatus) -> None:
     status.set(CALCULATING)
-    block = bytes(memoryview(status._self_cell._block).cast("B"))
-    assert len(block) == words.SIZE == 64 + 32 * 32 + 128
-    state, count, sleepers, settled = (
+    block = bytes(memoryview(status._self_cell._block).cast("B"))[: words.SIZE]
+    assert words.SIZE == 64 + 32 * 32 + 128
+    state, count, ticket, settled = (
         int.from_bytes(block[start:end], sys.byteorder) for start, end in ((0, 8), (8, 16), (16, 20), (24, 32))
     )
-    assert (state, count, sleepers, settled) == (int(CALCULATING), 1, 0, int(CALCULATING))
+    assert (state, count, ticket, settled) == (int(CALCULATING), 1, 0, int(CALCULATING))
+    assert block[1176:1209] == bytes(33)
 
 
 def test_the_outermost_numbers_are_in_the_history_too() -> None:
@@ -35,51 +36,6 @@ def test_the_outermost_numbers_are_in_the_history_too() -> None:
     for member in (Big.LARGEST, Big.SMALLEST):
         big.set(member)
     assert [change.after for change in history(big)] == [Big.SMALL, Big.LARGEST, Big.SMALLEST]
-
-
-@pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize("lock", [None, *SAFE_LOCKS])
-@pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
-def test_a_writer_wakes_only_where_somebody_says_that_he_sleeps(
-    lock: Any, write: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    status = WorkerStatus(IDLE, lock=lock and lock())
-    woken: list[bool] = []
-    monkeypatch.setattr(futex, "wake", lambda address: woken.append(is_free(status.get_lock())) or 1)  # type: ignore[func-returns-value]
-    write(status, CALCULATING)
-    assert woken == []
-    status._self_cell.words.sleepers[()] = 1
-    write(status, IDLE)
-    assert len(woken) == 1
-
-
-@pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize("lock", [None, *SAFE_LOCKS])
-def test_who_is_woken_finds_the_lock_free(lock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    status = WorkerStatus(IDLE, lock=lock and lock())
-    woken: list[bool] = []
-    monkeypatch.setattr(futex, "wake", lambda address: woken.append(is_free(status.get_lock())) or 1)  # type: ignore[func-returns-value]
-    status._self_cell.words.sleepers[()] = 1
-    status.set(CALCULATING)
-    assert woken == [True]
-
-
-@pytest.mark.usefixtures("in_python")
-def test_the_word_of_a_sleeper_that_was_killed_is_taken_back(
-    status: WorkerStatus, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(futex, "wake", lambda address: 0)
-    status._self_cell.words.sleepers[()] = 1
-    status.set(CALCULATING)
-    assert status._self_cell.words.sleepers[()] == 0
-
-
-@pytest.mark.usefixtures("in_python")
-def test_the_word_stays_while_somebody_sleeps(status: WorkerStatus, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(futex, "wake", lambda address: 1)
-    status._self_cell.words.sleepers[()] = 1
-    status.set(CALCULATING)
-    assert status._self_cell.words.sleepers[()] == 1
 
 
 @pytest.mark.usefixtures("in_python")

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, TypeAlias, TypeVar, cast
 
 from multiprocessing_intenum.by_path import users
-from multiprocessing_intenum.by_path.contents import BODY_AT, Contents
+from multiprocessing_intenum.by_path.contents import BODY_AT, Contents, place_of_description
 from multiprocessing_intenum.by_path.described import Described
 from multiprocessing_intenum.by_path.file_lock import FileLock
 from multiprocessing_intenum.by_path.life import open_file
 from multiprocessing_intenum.by_path.shared_file import SharedFile
 from multiprocessing_intenum.cell import Cell, OpensCell
+from multiprocessing_intenum.core import address_of, core, here_address
 from multiprocessing_intenum.enums.members import EnumMember, Members, members_of
 from multiprocessing_intenum.enums.schema import description_of_enum, enum_difference, grown
 from multiprocessing_intenum.enums.transitions import Rules, Transitions
 from multiprocessing_intenum.locks.holding import LockLike
+from multiprocessing_intenum.locks.open_file import OpenFile
 from multiprocessing_intenum.locks.owners import Owners
 from multiprocessing_intenum.memory.window import Window
 from multiprocessing_intenum.memory.words import SIZE, Words
@@ -89,7 +91,6 @@ class FileCell(Cell[T]):
 
     words: Words
     view: memoryview[Any]
-    claimed: memoryview[Any]
     open_file: FileLock
     """The lock of its file. It is kept because it marks the file as in use."""
     file: SharedFile
@@ -111,21 +112,32 @@ class FileCell(Cell[T]):
     def _writer(self) -> Callable[[T], None]:
         # It must not refer to this cell: a cycle would keep the file in use until the garbage collector runs.
         described, opened = self.described, self.open_file
-        member_of = self.by_number.get if self.rules.unknown is None else described.member
-        store = self.words.writer(member_of, self.members.number_of, described.check)
+        member_of = None if self.rules.unknown is None else described.member
+        store = self.words.writer(self.members.number_of, described.check, member_of)
         if self.lock is opened:  # which looks whether it has its name
             return self._guarded(store)
 
-        def store_if_named(member: T) -> None:
+        def store_if_named(member: T) -> int:
             if not opened.is_named():
                 raise opened.gone()
-            store(member)
+            return store(member)
 
         return self._guarded(store_if_named)
 
-    def _addresses(self) -> tuple[int, int, int, int]:
-        state = self._window.address + BODY_AT if self.file.readonly else self.words.address
-        return state, 0, 0, 0  # C only reads
+    def _addresses(self) -> tuple[int, int, int, int, int]:
+        address, rules, place = self.words.address, self.rules, 0
+        if self.file.readonly:
+            return self._window.address + BODY_AT, 0, 0, 0, 0
+        if self.lock is self.open_file and rules.transitions is None and rules.unknown is None:
+            place = address_of(place_of_description(self.open_file.body))
+        return address, address, 0, here_address, place
+
+    def _described(self) -> Any:
+        return self.described
+
+    def waiter(self, wanted: Iterable[T], *, once: bool = True) -> Callable[[int, float], T | None] | None:
+        """Return the function that waits in C, and returns after each sleep for a look at the name of the file."""
+        return super().waiter(wanted, once=once)
 
     def member(self, number: int) -> T:
         """Return the member of a number: see `Described.member`."""
@@ -170,7 +182,7 @@ class FileCell(Cell[T]):
         words = Words(opened.body)
         words.remedy, words.find_owners = self.words.remedy, partial(_owners_by_path, opened)
         self.open_file, self.described = opened, Described(opened, self.members, self.rules)
-        self.words, self.claimed = words, words.claimed
+        self.words = words
         return True
 
     @property
@@ -236,3 +248,7 @@ def open_enum(
     del opened  # so that this process does not count as a user of the file
     message = f"{file.path!r} is damaged: stop the processes that use it{users.listed(file.path)}, and remove it"
     raise ValueError(message)
+
+
+if core is not None:
+    core.use_files(FileLock, OpenFile, Described)

@@ -187,8 +187,6 @@ class Mirror:
             # The version comes last: if this process is killed before it, the next one stores the same state again.
             self._version[()] = version = entry.version
             self.own(entry.claim)
-        if words.sleepers[()] and words.can_wake:
-            words.wake()
 
     def own(self, claim: Claim | None, *, lives: bool = True) -> None:
         """Store which process owns the state. If this process is killed before, the next look at the row does it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import operator
 import weakref
 from collections.abc import Callable, Mapping
 from inspect import getattr_static
@@ -228,7 +229,7 @@ def _numbers_of(enum_type: type[Any]) -> Callable[[Any], int]:
     place in the order of definition, because its value may be anything, and may differ between processes.
     """
     if issubclass(enum_type, int):
-        return int.__int__  # int() would call the enum's own `__int__`, if it has one
+        return operator.index  # int() would call the enum's own `__int__`, if it has one; int.__int__ takes 20 ns more
     if issubclass(enum_type, enum.Flag):
         for member in cast("Any", enum_type).__members__.values():
             if not isinstance(member._value_, int):

@@ -72,12 +72,14 @@ class Transitions:
         allowed: for the number of each state, the numbers of those that may follow.
     """
 
-    __slots__ = ("_members", "allowed")
+    __slots__ = ("_members", "allowed", "in_c")
 
     allowed: Mapping[int, Collection[int]]
+    in_c: Any
+    """The same for the C core, from the first value on. See `core`."""
 
     def __init__(self, members: Members[Any], allowed: Mapping[int, Collection[int]]) -> None:
-        self._members, self.allowed = members, allowed
+        self._members, self.allowed, self.in_c = members, allowed, None
 
     @classmethod
     def declared(cls, members: Members[Any], declared: object) -> Self:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar, cast
 from multiprocessing_intenum import fork
 from multiprocessing_intenum.locks.execution import at_end, execution, moment
 from multiprocessing_intenum.memory import keepalive
+from multiprocessing_intenum.memory.sleepers import Sleepers
 
 __all__ = [
     "Lock",
@@ -149,38 +150,38 @@ def operations_of(lock: LockLike) -> Operations:
 def guarded(
     lock: LockLike,
     operations: Operations,
-    store: Callable[[T], object],
-    waiting: memoryview,
-    wake: Callable[[], object],
+    store: Callable[[T], int],
+    sleepers: Sleepers,
 ) -> Callable[[T], None]:
     """Return the function of a writer: it takes the lock, calls `store` with its argument, and releases the lock.
 
     If this thread already holds the lock, it keeps it. So the function works with a plain Lock as well. After an
-    exception in `store` the lock is as it was before. If the word `waiting` is not zero, the function calls `wake` in
-    the end, after the release if there is one: a woken process may want the lock.
+    exception in `store` the lock is as it was before. If somebody sleeps with the flag that `store` returns, it is
+    woken in the end, after the release if there is one: it may want the lock.
     """
-    faster = lock._guard and lock._guard(store, waiting, wake) if isinstance(lock, OwnedLock) else None
+    faster = lock._guard and lock._guard(store, sleepers) if isinstance(lock, OwnedLock) else None
     if faster is not None:
         return faster
     acquire, release, is_mine = operations
+    flags = sleepers.flags
 
     def write(value: T) -> None:
         # Operations.hold(), spelled out: a call of it would add 70 ns to the 290 of a write.
         if not _here[()]:
             fork.notice()
         if is_mine():
-            store(value)
+            flag = store(value)
         else:
             try:
                 acquire()
-                store(value)
+                flag = store(value)
                 release()
             except BaseException:
                 if is_mine():
                     release()
                 raise
-        if waiting[()]:
-            wake()
+        if flags[flag]:
+            sleepers.wake(flag)
 
     return write
 

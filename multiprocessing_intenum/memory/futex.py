@@ -9,6 +9,7 @@ import ctypes
 import errno
 import os
 import sys
+import time
 from collections.abc import Callable
 from functools import cache
 from typing import TypeAlias
@@ -18,7 +19,7 @@ __all__ = ["Timespec", "is_available", "machine", "wait", "wake"]
 # The number of the system call. The 32-bit processors have two such calls, with different time structures.
 _NUMBERS = {"x86_64": 202, "aarch64": 98, "riscv64": 98, "ppc64le": 221, "s390x": 238}
 # Without FUTEX_PRIVATE_FLAG, so that the two sides can be processes that map the same memory.
-_FUTEX_WAIT, _FUTEX_WAKE = 0, 1
+_FUTEX_WAIT_BITSET, _FUTEX_WAKE_BITSET = 9, 10
 _ALL = 2**31 - 1
 
 
@@ -54,13 +55,9 @@ def _calls() -> _Calls | None:
     except (OSError, AttributeError):  # a static Python loads no library
         return None
     for function in blocking, quick:
-        function.argtypes = [
-            ctypes.c_long, ctypes.c_void_p, ctypes.c_int, ctypes.c_uint32, ctypes.c_void_p, ctypes.c_void_p,
-            ctypes.c_uint32,
-        ]  # fmt: skip
         function.restype = ctypes.c_long
     word = ctypes.c_uint32()
-    if quick(number, ctypes.addressof(word), _FUTEX_WAKE, 1, None, None, 0) != 0:
+    if quick(number, ctypes.byref(word), _FUTEX_WAKE_BITSET, 1, None, None, 1) != 0:
         return None  # a sandbox that forbids the call
     return number, blocking, quick
 
@@ -70,30 +67,32 @@ def is_available() -> bool:
     return _calls() is not None
 
 
-def wait(address: int, expected: int, seconds: float) -> None:
-    """Sleep until `wake` is called for the word, or the time is over. It may return early, for example after a signal.
+def wait(address: ctypes.c_void_p, expected: int, seconds: float, bits: int) -> None:
+    """Sleep until `wake` is called for the word with one of these bits, or the time is over. It may return early.
 
     Args:
         address: where the word lies: 32 bits, aligned.
         expected: the value of the word. If it has another value by now, the call returns at once.
         seconds: how long to sleep at most.
+        bits: 32 bits, not all zero.
     """
     calls = _calls()
     if calls is None:
         message = "there is no futex here: ask is_available() first"
         raise NotImplementedError(message)
     number, blocking, _ = calls
-    limit = Timespec(int(seconds), int(seconds % 1 * 1e9))
-    if blocking(number, address, _FUTEX_WAIT, expected, ctypes.addressof(limit), None, 0) == -1:
+    until = time.monotonic() + seconds
+    limit = Timespec(int(until), int(until % 1 * 1e9))
+    if blocking(number, address, _FUTEX_WAIT_BITSET, expected, ctypes.byref(limit), None, bits) == -1:
         error = ctypes.get_errno()
         if error not in (errno.EAGAIN, errno.EINTR, errno.ETIMEDOUT):
             raise OSError(error, f"futex: {errno.errorcode.get(error, 'unknown error')}")
 
 
-def wake(address: int) -> int:
-    """Wake all sleepers on the word. Return how many they were, or -1 if this process cannot wake any."""
+def wake(address: ctypes.c_void_p, bits: int) -> int:
+    """Wake all who sleep on the word with one of these bits. Return how many, or -1 if this process cannot wake any."""
     calls = _calls()
     if calls is None:  # a sleeper is in a process that has the call, and looks by itself from time to time
         return -1
     number, _, quick = calls
-    return quick(number, address, _FUTEX_WAKE, _ALL, None, None, 0)
+    return quick(number, address, _FUTEX_WAKE_BITSET, _ALL, None, None, bits)

@@ -108,8 +108,6 @@ def attend(words: Words, after: int | None = None) -> None:
         if is_known or owner.token == words.owners.token or words.owners.lives(owner.token):
             return
         words.replay(owner.on_death, time.time(), owner.pid)
-        if words.sleepers[()]:
-            words.wake()
     if not is_pending:
         words.claimed[()] = 0
 

@@ -1,10 +1,10 @@
-"""The words of a cell in shared memory: the state, the count of its changes, the sleepers' word, the last changes.
+"""The words of a cell in shared memory: the state, the count of its changes, the last changes.
 
 The layout, in bytes. All words are in the processor's own byte order.
 
     0   state: 64 bits, the number of a member. A read loads this word and nothing else
-    8   count: 64 bits, how often the state has changed. Waiters sleep on its lower half
-    16  sleepers: 32 bits, not zero if a waiter may be sleeping
+    8   count: 64 bits, how often the state has changed
+    16  32 bits on which waiters sleep: see sleepers.py
     20  32 bits that only the mirror of a record uses: see by_path/mirror.py
     24  settled: 64 bits, the state that the count belongs to
     32  base: 64 bits, the count when the value was last begun anew; the changes are numbered from there
@@ -12,8 +12,10 @@ The layout, in bytes. All words are in the processor's own byte order.
     64  the ring of the last changes, 32 entries of 32 bytes: state after the change, time, number, process id. The
         highest bit of the number says that the value was begun anew with this change
     1088  claimed: 64 bits, zero while no process owns the state. See ownership.py, also for the 80 bytes behind it
+    1176  33 bytes that say for which states waiters sleep: see sleepers.py
 
-All but the two words of 32 bits is written with the lock held. A writer may be killed between any two stores:
+All but the two words of 32 bits and the last 33 bytes is written with the lock held. A writer may be killed between any
+two stores:
 
 1. It writes the new entry into the ring, behind the entries that the count covers. No reader looks at it yet.
 2. It stores the state. From now on the change has happened, but it is not counted.
@@ -30,19 +32,18 @@ from __future__ import annotations
 
 import os
 import struct
-import sys
-import threading
 import time
 from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 from multiprocessing_intenum import fork
 from multiprocessing_intenum.core import address_of, core
-from multiprocessing_intenum.memory import futex
+from multiprocessing_intenum.memory import fence
+from multiprocessing_intenum.memory.sleepers import NO_FLAG, Sleepers, flag_of
 
 __all__ = ["READABLE", "SIZE", "Entry", "Found", "Words", "is_change"]
 
-_STATE, _COUNT, _SLEEPERS, _SETTLED, _BASE, _RING = 0, 8, 16, 24, 32, 64
+_RING = 64
 _ENTRY = struct.Struct("@qdQI4x")  # native: struct then stores each field in one piece
 _ENTRIES = 32
 _LAST = _ENTRIES - 1  # as a mask: 32 is a power of two
@@ -50,6 +51,9 @@ _PLACES: list[int] = [_RING + index * _ENTRY.size for index in range(_ENTRIES)]
 
 _CLAIMED = _RING + _ENTRIES * _ENTRY.size
 SIZE = _CLAIMED + 128
+
+_WORDS = {"state": (0, "q"), "count": (8, "Q"), "settled": (24, "q"), "base": (32, "Q"), "claimed": (_CLAIMED, "Q")}
+_CLAIMS = slice(_CLAIMED, _CLAIMED + 88)
 
 READABLE = _ENTRIES - 3
 """How many of the last changes can be read. The next two changes may be taking the places of two entries: a processor
@@ -99,6 +103,8 @@ class Found(NamedTuple):
     """The count from which the last change is numbered, for the next call."""
 
 
+_NEEDS_FENCE, _fence = fence.IS_NEEDED, fence.fence
+
 _pid = os.getpid()  # os.getpid() itself would take 50 ns of each write
 
 
@@ -111,19 +117,6 @@ def _be_another_process() -> None:
 
 _be_another_process()
 fork.in_child(fork.Step.PROCESS, _be_another_process)
-
-
-def _fence() -> None:
-    """Keep the stores and loads before this call before those after it."""
-    # Releasing a lock orders what comes before, taking it orders what comes after, and the two keep their order.
-    lock = threading.Lock()
-    lock.acquire()
-    lock.release()
-    lock.acquire()
-
-
-# x86 and s390x keep the order of the stores of one processor, and of its loads. Others need the fence.
-_NEEDS_FENCE = futex.machine() not in ("x86_64", "amd64", "s390x")
 
 
 def is_change(member_of: Callable[[int], Any], before: int, member: Any, check: Callable[[int, Any], None]) -> bool:
@@ -149,25 +142,22 @@ class Words:
     """
 
     __slots__ = (
-        "_address", "_bytes", "_owners", "address", "base", "can_wake", "claimed", "claims", "count", "find_owners",
-        "looked", "remedy", "settled", "sleepers", "state",
+        "_bytes", "_owners", "address", "base", "claimed", "claims", "count", "find_owners", "looked", "remedy",
+        "settled", "sleepers", "state",
     )  # fmt: skip
 
     remedy: str
     """What to do about damage, for the text of an error."""
-    can_wake: bool
-    """Whether `sleep` can be called: not in read-only memory, where a sleeper cannot announce itself."""
-
     address: int
     """Where the block lies; 0 if it is read-only."""
     state: memoryview[Any]
     count: memoryview[Any]
-    sleepers: memoryview[Any]
     settled: memoryview[Any]
     base: memoryview[Any]
     claimed: memoryview[Any]
     claims: memoryview[Any]
     """The bytes of a claim: `claimed`, and what ownership.py has there."""
+    sleepers: Sleepers
     find_ownership: ClassVar[Callable[[Words], Any]]
     """Returns the module `ownership`, which is loaded only where states have owners. `cell` sets it."""
     find_owners: Callable[[Words], Any]
@@ -177,23 +167,27 @@ class Words:
     If the owner ends after that look, its death comes after the write: no change comes between the two."""
 
     def __init__(self, block: Any) -> None:
-        self._bytes = memoryview(block).cast("B")
-
-        def word(offset: int, kind: str) -> memoryview[Any]:
-            return self._bytes[offset : offset + struct.calcsize(kind)].cast(kind, ())  # type: ignore[call-overload,no-any-return]
-
-        self.state = word(_STATE, "q")
-        self.count = word(_COUNT, "Q")
-        self.sleepers = word(_SLEEPERS, "I")
-        self.settled = word(_SETTLED, "q")
-        self.base = word(_BASE, "Q")
-        self.claimed = word(_CLAIMED, "Q")
+        self._bytes = memoryview(block).cast("B")[:SIZE]
         self.remedy = "The value is damaged: stop the processes that share it, and make it anew"
-        self.claims = self._bytes[_CLAIMED:]
         self._owners: Any = None
-        self.can_wake, self.looked = not self._bytes.readonly, -1
-        self.address = address_of(block) if self.can_wake else 0
-        self._address = self.address + _COUNT + 4 * (sys.byteorder == "big")
+        self.looked = -1
+        self.address = 0 if self._bytes.readonly else address_of(block)
+
+    def __getattr__(self, name: str) -> Any:
+        # A view takes 200 bytes, and a value that is only read needs just that of the state. Python comes here only if
+        # a slot is empty.
+        found: Any
+        if name in _WORDS:
+            offset, kind = _WORDS[name]
+            found = self._bytes[offset : offset + 8].cast(kind, ())  # type: ignore[call-overload]
+        elif name == "claims":
+            found = self._bytes[_CLAIMS]
+        elif name == "sleepers":
+            found = Sleepers(self._bytes, self.address)
+        else:
+            raise AttributeError(name)
+        setattr(self, name, found)
+        return found
 
     @property
     def owners(self) -> Any:
@@ -224,8 +218,7 @@ class Words:
         count = self.count[()] + 1
         self._store(number, count, pid, at, _BEGINNING)
         self.base[()] = count
-        if self.sleepers[()]:
-            self.wake()
+        self.sleepers.wake_all()
 
     def are_whole(self) -> bool:
         """Whether these can be the words of a cell: a file may hold anything."""
@@ -241,33 +234,33 @@ class Words:
 
     def writer(
         self,
-        member_of: Callable[[int], Any],
         number_of: Callable[[Any], int],
         check: Callable[[int, Any], None] | None = None,
-    ) -> Callable[[Any], None]:
-        """Return the function that stores a member. It must be called with the lock held.
+        member_of: Callable[[int], Any] | None = None,
+    ) -> Callable[[Any], int]:
+        """Return the function that stores a member, and returns its flag: see `Sleepers`. The lock must be held.
 
         Args:
-            member_of: the function from number to member. It knows each member that is stored.
             number_of: the function from member to number.
             check: called with the state and another member that is to follow it. If it raises, the write is refused.
+            member_of: the function from number to member, if a member may stand for several numbers.
         """
         state, count, settled, raw = self.state, self.count, self.settled, self._bytes
         pack_into, places, now = _ENTRY.pack_into, _PLACES, time.time
         largest, claimed = _LARGEST_COUNT, self.claimed
 
-        def store(member: Any) -> None:
+        def store(member: Any) -> int:
             while True:
                 is_claimed = claimed[()]
+                after = number_of(member)
                 if is_claimed:
-                    self.find_ownership().attend(self, number_of(member))
+                    self.find_ownership().attend(self, after)
                 before = state[()]
                 # is_change(), spelled out: a call would add 40 ns to the 510 of a write.
-                if member_of(before) is member:
-                    return
+                if before == after or (member_of is not None and member_of(before) is member):
+                    return NO_FLAG
                 if check is not None:
                     check(before, member)
-                after = number_of(member)
                 if settled[()] != before:
                     self.settle()
                 at = now()
@@ -286,6 +279,7 @@ class Words:
             settled[()] = after
             if is_claimed:
                 self.find_ownership().end(self)
+            return after & 31  # flag_of(after)
 
         return store
 
@@ -305,6 +299,7 @@ class Words:
         if self.state[()] == after:
             return False
         self._store(after, self.count[()] + 1 + gap, pid, at)
+        self._wake(after)
         return True
 
     def _store(self, after: int, number: int, pid: int | None, at: float | None, mark: int = 0) -> None:
@@ -326,6 +321,13 @@ class Words:
             self._write_entry(after, number, max(pid, 0), at, mark)
             self.count[()] = number
         self.settled[()] = after
+        self._wake(after)
+
+    def _wake(self, after: int) -> None:
+        """Wake those who wait for this state, with the lock held, which a write does later."""
+        flag = flag_of(after)
+        if self.sleepers.flags[flag]:
+            self.sleepers.wake(flag)
 
     def _uncounted(self, count: int) -> tuple[int, _Read | None]:
         """Return the state, and the entry of the change that led to it, if `count` does not include that change.
@@ -428,18 +430,3 @@ class Words:
                 entries.append(Entry(before, after, at, each - base, max(pid, 0)))
             before, is_known = after, True
         return entries, base
-
-    def wake(self) -> None:
-        """Wake the sleepers on the count. Call it after a change if the sleepers' word is not zero.
-
-        Where this process cannot wake them, the word stays: another writer may be able to.
-        """
-        if futex.wake(self._address) == 0:
-            # No sleeper is left: it was killed, or has looked by itself. If another one is just about to sleep, the
-            # next change does not wake it, and it looks again at the end of its slice.
-            self.sleepers[()] = 0
-
-    def sleep(self, count: int, seconds: float) -> None:
-        """Sleep while the count is `count`, but no longer than `seconds`. It may return early."""
-        self.sleepers[()] = 1
-        futex.wait(self._address, count & 0xFFFFFFFF, seconds)

@@ -15,7 +15,8 @@ from multiprocessing_intenum.by_path.shared_file import SharedFile
 from multiprocessing_intenum.cell import Cell, OpensCell
 from multiprocessing_intenum.enums.members import EnumMember, Members, members_of
 from multiprocessing_intenum.enums.transitions import Rules
-from multiprocessing_intenum.locks.holding import Operations, guarded, operations_of, seconds
+from multiprocessing_intenum.locks.holding import guarded, operations_of, seconds
+from multiprocessing_intenum.memory.sleepers import NO_FLAG
 from multiprocessing_intenum.memory.words import is_change
 from multiprocessing_intenum.postgres.acquisition import MIRRORING, Acquisition
 from multiprocessing_intenum.postgres.follower import follow
@@ -99,9 +100,7 @@ class RecordCell(FileCell[T]):
         OSError, ValueError: see `table.Table.row` and `by_path.cell.open_enum`.
     """
 
-    __slots__ = ("_record",)
-
-    claimed: memoryview[Any]
+    __slots__ = ("_owned", "_record")
 
     def __init__(
         self,
@@ -112,15 +111,21 @@ class RecordCell(FileCell[T]):
         number: int | None,
         rules: Rules,
     ) -> None:
-        self._record = record
+        self._record, self._owned = record, None
         opened = _open_mirror(members, table, mirror, number)
         if mirror.readonly:
             super().__init__(members, mirror, opened, opened, rules)
             return
         lock = lock_of(table, opened, (_lock_again, (members.enum_type, record)))
         super().__init__(members, mirror, opened, lock, rules)
-        self.claimed = Mirror(opened.body).owned
+        self._owned = Mirror(opened.body).owned
+        self._operations = operations_of(lock)._replace(release=lock.release_written)
         follow(opened, table)
+
+    @property
+    def claimed(self) -> memoryview[Any]:
+        """The word that is zero while no process owns the state: of the record, as far as the mirror knows."""
+        return super().claimed if self._owned is None else self._owned
 
     @property
     def _fleet_lock(self) -> RecordLock | None:
@@ -141,15 +146,15 @@ class RecordCell(FileCell[T]):
         described, number_of = self.described, self.members.number_of
         member_of = self.by_number.get if self.rules.unknown is None else described.member
 
-        def store(member: T) -> None:
+        def store(member: T) -> int:
             held = lock.held
             assert held is not None
             held.attend(is_write=True)
             if is_change(member_of, held.state, member, described.check):
                 held.write(number_of(member))
+            return NO_FLAG  # the mirror wakes
 
-        self.operations: Operations = self.operations._replace(release=lock.release_written)
-        return guarded(lock, self.operations, store, words.sleepers, words.wake)
+        return guarded(lock, self.operations, store, words.sleepers)
 
     def locked(self, action: Callable[[], R], timeout: float | None) -> R:
         """Call `action` with the lock of the fleet, and return its result. The timeout covers the network as well."""

@@ -104,8 +104,8 @@ def test_a_process_without_futex_writes_while_another_one_sleeps(prefix: list[st
     with strangers(1) as [sleeper], strangers(1, *prefix) as [writer]:
         assert sleeper.ask(opens) == writer.ask(opens) == "None"
         sleeper.tell(f"wait_for(status, 'CALCULATING', timeout={DEADLINE}).name")
-        is_asleep = "status._self_cell.words.sleepers[()]"
-        while writer.ask(is_asleep) == "0":
+        is_asleep = "any(status._self_cell.words.sleepers.flags)"
+        while writer.ask(is_asleep) == "False":
             pass
         assert writer.ask("status.set('CALCULATING')") == "None"
         assert sleeper.answer() == "'CALCULATING'"

@@ -696,4 +696,5 @@ def test_the_words_of_the_duty_are_kept_apart() -> None:
         assert made.duty == duty
     made.duty = Duty(5, 16, 1000, 1000)
     assert made.duty == (5, 0, 63, 255)
-    assert (made.words.state[()], made.words.sleepers[()]) == (0, 0)
+    assert made.words.state[()] == 0
+    assert bytes(made.words._bytes[16:20]) == bytes(4)

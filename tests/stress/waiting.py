@@ -37,7 +37,7 @@ def following(step: Any) -> Any:
 
 
 def someone_may_sleep(status: Any) -> bool:
-    return bool(status._self_cell.words.sleepers[()])
+    return any(status._self_cell.words.sleepers.flags)
 
 
 def is_asleep(process: Any) -> bool:

@@ -162,8 +162,9 @@ class _Words(words.Words):
 
     def __init__(self, block: Any) -> None:
         super().__init__(block)
-        self.state, self.count, self.settled, self.base, self.sleepers, self.claimed = map(_Word, range(6))  # type: ignore[assignment]
+        self.state, self.count, self.settled, self.base, _, self.claimed = map(_Word, range(6))  # type: ignore[assignment]
         self.claims = _Claims()  # type: ignore[assignment]
+        self.sleepers = types.SimpleNamespace(flags=bytes(33))  # type: ignore[assignment]
 
 
 class _Owners:
