@@ -114,14 +114,14 @@ class Cell(Generic[T]):
         """Return what says how a file describes the enum; None if there is no file."""
         return None
 
-    def waiter(self, wanted: Iterable[T], *, once: bool = False) -> Callable[[int, float], T | None] | None:
-        """Return the function that waits in C for one of these members; None where Python has to do it.
+    def waiter(self, wanted: Iterable[int], *, once: bool = False) -> Callable[[int, float], T | None] | None:
+        """Return the function that waits in C for a state of one of these numbers; None where Python has to do it.
 
         `once`: whether it returns after each sleep, so that Python can look after other things.
         """
         if not self._addresses()[1]:
             return None
-        numbers = b"".join(self.members.number_of(member).to_bytes(8, sys.byteorder, signed=True) for member in wanted)
+        numbers = b"".join(number.to_bytes(8, sys.byteorder, signed=True) for number in wanted)
         return partial(self.core.wait, numbers, once)
 
     @property

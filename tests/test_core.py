@@ -138,7 +138,7 @@ def test_a_wait_in_c_ends_with_its_time_and_meets_what_held_in_passing(status: W
     with pytest.raises(TimeoutError, match=r"waited 0\.01 s for CALCULATING"):
         wait_for(status, CALCULATING, 0.01)
     count = status._self_cell.words.count[()]
-    wait: Any = status._self_cell.waiter([UNAVAILABLE])
+    wait: Any = status._self_cell.waiter([int(UNAVAILABLE)])
     assert wait(count, 0.001) is None
     assert wait(count + 1, DEADLINE) is None  # Python has to look
     for seconds in (0.0, -1e300, float("nan")):

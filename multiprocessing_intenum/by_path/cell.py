@@ -135,7 +135,7 @@ class FileCell(Cell[T]):
     def _described(self) -> Any:
         return self.described
 
-    def waiter(self, wanted: Iterable[T], *, once: bool = True) -> Callable[[int, float], T | None] | None:
+    def waiter(self, wanted: Iterable[int], *, once: bool = True) -> Callable[[int, float], T | None] | None:
         """Return the function that waits in C, and returns after each sleep for a look at the name of the file."""
         return super().waiter(wanted, once=once)
 

@@ -92,11 +92,10 @@ class Sleepers:
 
         Where this process cannot wake them, the flag stays: another writer may be able to.
         """
-        if futex.is_available():
-            self.flags[flag] = 0
-            _TICKET.pack_into(self._block, _TICKET_AT, 0)
-            if futex.wake(self._ticket, 1 << flag) < 0:
-                self.flags[flag] = 1
+        self.flags[flag] = 0
+        _TICKET.pack_into(self._block, _TICKET_AT, 0)
+        if futex.wake(self._ticket, 1 << flag) < 0:
+            self.flags[flag] = 1
 
     def wake_all(self) -> None:
         """Wake everybody who sleeps."""
