@@ -12,7 +12,6 @@ if _maxsize < 2**32:
 
 from multiprocessing_intenum.attribute import EnumAttribute, IntEnumAttribute
 from multiprocessing_intenum.by_path.shared_file import SharedFile
-from multiprocessing_intenum.cell import snapshot
 from multiprocessing_intenum.change import Change, changes, history, last_change
 from multiprocessing_intenum.enums.members import UnknownMemberError
 from multiprocessing_intenum.enums.transitions import TransitionError, mermaid
@@ -20,6 +19,7 @@ from multiprocessing_intenum.locks.robust import RobustRLock
 from multiprocessing_intenum.mutator import compare_and_exchange, compare_and_set, exchange, update
 from multiprocessing_intenum.owner import adopt, reap
 from multiprocessing_intenum.proxy import EnumValue, IntEnumValue
+from multiprocessing_intenum.value import snapshot
 from multiprocessing_intenum.waiting import wait_for
 
 if TYPE_CHECKING:

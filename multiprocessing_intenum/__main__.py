@@ -22,7 +22,6 @@ from multiprocessing_intenum.by_path.file_lock import FileLock
 from multiprocessing_intenum.by_path.life import while_nobody_begins
 from multiprocessing_intenum.by_path.mirror import Mirror
 from multiprocessing_intenum.by_path.shared_file import SharedFile
-from multiprocessing_intenum.cell import snapshot
 from multiprocessing_intenum.enums.members import Members, members_of
 from multiprocessing_intenum.enums.rebuilt import Flags, enum_of
 from multiprocessing_intenum.enums.schema import (
@@ -37,6 +36,7 @@ from multiprocessing_intenum.enums.transitions import Rules, TransitionError
 from multiprocessing_intenum.locks.holding import seconds
 from multiprocessing_intenum.memory.ownership import is_left
 from multiprocessing_intenum.proxy import EnumValue, value_on
+from multiprocessing_intenum.value import snapshot
 
 __all__ = ["main"]
 

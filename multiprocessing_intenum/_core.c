@@ -600,7 +600,7 @@ static int write_plain(Core *core, PyObject *value)
     return outcome == FAILED ? -1 : outcome != NOT_PLAIN;
 }
 
-#define SLICE 1000000000 /* ns after which a sleeper looks by itself: see SLICE in waiting.py */
+#define SLICE 900000000 /* ns after which a sleeper looks by itself: see SLICE in waiting.py */
 
 /* The states that somebody waits for. */
 typedef struct {
@@ -679,12 +679,12 @@ static PyObject *core_wait(PyObject *self, PyObject *args)
         int64_t end = until - now < SLICE ? until : now + SLICE;
         struct timespec limit = {end / 1000000000, end % 1000000000};
         error = futex(words, WAIT_BITSET, ticket, &limit, bits) == 0 ? 0 : errno;
-        if (error == EINTR) {
+        if (error == EINTR || error == ETIMEDOUT) { /* a signal may also have come just before the sleep */
             PyEval_RestoreThread(thread);
             if (PyErr_CheckSignals())
                 return NULL;
             thread = PyEval_SaveThread();
-        } else if (error && error != EAGAIN && error != ETIMEDOUT)
+        } else if (error && error != EAGAIN)
             break;
         error = 0;
     }

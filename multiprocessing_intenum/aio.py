@@ -18,10 +18,11 @@ from typing import Any, Generic, TypeVar
 from typing_extensions import Self
 
 from multiprocessing_intenum import fork
-from multiprocessing_intenum.cell import Cell, HasCell, cell_of
+from multiprocessing_intenum.cell import Cell
 from multiprocessing_intenum.change import Change, Feed
 from multiprocessing_intenum.enums.members import EnumMember
 from multiprocessing_intenum.memory.words import Words
+from multiprocessing_intenum.value import HasCell, cell_of
 from multiprocessing_intenum.waiting import LONGEST_PAUSE, Deadline, Look, Looks, Sleeper
 
 __all__ = ["changes", "wait_for"]

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast, overloa
 
 from typing_extensions import Self
 
-from multiprocessing_intenum.cell import has_cell, snapshot
 from multiprocessing_intenum.core import Attribute, Reads, core
 from multiprocessing_intenum.enums.members import EnumMember, of_one_name
 from multiprocessing_intenum.mutator import resolve, set_member
 from multiprocessing_intenum.proxy import EnumValue, copied
+from multiprocessing_intenum.value import has_cell, snapshot
 
 __all__ = ["EnumAttribute", "IntEnumAttribute"]
 

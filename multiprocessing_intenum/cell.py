@@ -6,15 +6,12 @@ import ctypes
 import multiprocessing
 import os
 import sys
-import types
 from collections.abc import Callable, Iterable
 from functools import partial
 from multiprocessing import process, synchronize
 from multiprocessing.context import BaseContext, get_spawning_popen
 from multiprocessing.sharedctypes import RawArray
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar, cast, runtime_checkable
-
-from typing_extensions import TypeIs
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast, runtime_checkable
 
 from multiprocessing_intenum.core import allowed_in, core, here_address, table_of
 from multiprocessing_intenum.enums.members import EnumMember, Members, UnknownMemberError, members_of
@@ -33,7 +30,7 @@ from multiprocessing_intenum.locks.robust import RobustRLock
 from multiprocessing_intenum.memory import keepalive
 from multiprocessing_intenum.memory.words import SIZE, Words
 
-__all__ = ["SLOTS", "Cell", "HasCell", "OpensCell", "cell_of", "default_lock", "has_cell", "snapshot"]
+__all__ = ["Cell", "OpensCell", "default_lock"]
 
 T = TypeVar("T", bound=EnumMember)
 R = TypeVar("R")
@@ -66,7 +63,7 @@ class Cell(Generic[T]):
     def __init__(self, members: Members[T], block: Any, lock: LockLike, rules: Rules) -> None:
         self._block, self._core, self.rules = block, None, rules
         # Any other lock may be of a wrong type.
-        self._operations = None if isinstance(lock, OwnedLock) else operations_of(lock)
+        self._operations = None if issubclass(type(lock), OwnedLock) else operations_of(lock)
         self.words = words = Words(block)
         self.view = words.state
         words.find_owners = _owners_in_memory
@@ -142,13 +139,13 @@ class Cell(Generic[T]):
     def in_memory(cls, members: Members[T], number: int, lock: LockLike | _NewLock, rules: Rules) -> Cell[T]:
         """Return a new cell. Its memory stays alive for any child that inherits it."""
         block: Any
-        if isinstance(lock, _NewLock):
+        if type(lock) is _NewLock:
             lock, block = lock
         else:
             block = RawArray(ctypes.c_char, SIZE)
             keepalive.track(block)
         Words(block).begin(number)  # not the words of the cell: they would keep the views that this needs
-        return cls(members, block, lock, rules)
+        return cls(members, block, cast("LockLike", lock), rules)
 
     def locked(self, action: Callable[[], R], timeout: float | None) -> R:
         """Call `action` as `Operations.hold` does; TimeoutError if the lock is not free within `timeout` seconds."""
@@ -403,76 +400,3 @@ def default_lock(ctx: BaseContext | None) -> LockLike | _NewLock:
         return _NewLock(*RobustRLock._with_room_for(SIZE))
     except NotImplementedError:
         return make()  # type: ignore[no-any-return]
-
-
-if TYPE_CHECKING:
-
-    class HasCell(Generic[T]):
-        """An object with a cell, which only a shared value is. The modules on which `proxy` is built use this name."""
-
-        _self_view: memoryview[int]
-        _self_cell: Cell[T]
-
-        def set(self, value: T | str) -> None: ...  # noqa: D102
-
-else:
-
-    class HasCell:
-        """An object with a cell. It is generic for type checkers only: typing.Generic would add attributes to it."""
-
-        __slots__ = ()
-        __class_getitem__ = classmethod(types.GenericAlias)
-
-
-SLOTS = ("_self_view", "_self_cell") if core is None else ("_self_view", "_self_cell", "_self_core")
-"""What a shared value keeps: the cell, and the cell's view, which each read needs; and what the C core needs."""
-
-
-def has_cell(value: object) -> TypeIs[HasCell[Any]]:
-    """Whether `value` truly has a cell, whatever it claims as its `__class__`."""
-    return issubclass(type(value), HasCell)
-
-
-def snapshot(status: HasCell[T]) -> T:
-    """Return the member that a shared value names now.
-
-    It is a real member: `is` holds, json and other C code accept it, and all cases of a `match` on it see one value.
-
-    Args:
-        status: the shared value.
-
-    Returns:
-        The member, of the enum's type. No lock is taken.
-
-    Raises:
-        TypeError: `status` is no shared value.
-        UnknownMemberError: only a newer version of the enum has the member.
-        ValueError: the shared integer is no member: another program wrote to it.
-
-    Example:
-        >>> snapshot(WorkerStatus("IDLE")) is WorkerStatusEnum.IDLE
-        True
-    """
-    if not has_cell(status):
-        cell_of(status)  # raises the error
-    cell = status._self_cell
-    try:  # the lines of Cell.load(), without the call
-        return cell.by_number[cell.view[()]]
-    except KeyError:
-        return cell.load()
-
-
-if core is not None and not TYPE_CHECKING:
-    snapshot = core.snapshot_like(snapshot)
-
-
-def cell_of(status: HasCell[T]) -> Cell[T]:
-    """Return the cell of a shared value; TypeError for anything else."""
-    if not has_cell(status):
-        message = (
-            f"expected an IntEnumValue, not {type(status)}: a member or an attribute's value is a copy of the state; "
-            "give the shared value, an IntEnumValue or any other EnumValue; for an IntEnumAttribute or EnumAttribute "
-            "give Class.attribute.proxy_of(instance)"
-        )
-        raise TypeError(message)
-    return status._self_cell

@@ -9,9 +9,10 @@ from typing import Any, Generic, TypeVar
 
 from typing_extensions import NamedTuple, Self
 
-from multiprocessing_intenum.cell import Cell, HasCell, cell_of
+from multiprocessing_intenum.cell import Cell
 from multiprocessing_intenum.enums.members import EnumMember, UnknownMemberError
 from multiprocessing_intenum.memory.words import Entry, Words
+from multiprocessing_intenum.value import HasCell, cell_of
 from multiprocessing_intenum.waiting import Deadline, Looks, Sleeper
 
 __all__ = ["Change", "Feed", "change_of", "changes", "history", "last_change"]

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from multiprocessing_intenum.cell import Cell, HasCell, cell_of, has_cell
+from multiprocessing_intenum.cell import Cell
 from multiprocessing_intenum.enums.members import EnumMember, Members
+from multiprocessing_intenum.value import HasCell, cell_of, has_cell
 
 __all__ = ["compare_and_exchange", "compare_and_set", "exchange", "resolve", "set_member", "update"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from multiprocessing_intenum.cell import HasCell, cell_of, has_cell
 from multiprocessing_intenum.enums.members import EnumMember
 from multiprocessing_intenum.mutator import resolve
+from multiprocessing_intenum.value import HasCell, cell_of, has_cell
 
 __all__ = ["adopt", "reap"]
 

@@ -18,13 +18,14 @@ from typing_extensions import Self, TypeAliasType
 
 from multiprocessing_intenum import fork, mutator
 from multiprocessing_intenum.by_path.shared_file import SharedFile
-from multiprocessing_intenum.cell import Cell, HasCell, OpensCell, default_lock, has_cell, snapshot
+from multiprocessing_intenum.cell import Cell, OpensCell, default_lock
 from multiprocessing_intenum.core import core
 from multiprocessing_intenum.enums.members import EnumMember, IntEnumMember, Members, members_of, of_one_name, refuse
 from multiprocessing_intenum.enums.transitions import Rules
 from multiprocessing_intenum.locks.holding import Lock, LockLike
 from multiprocessing_intenum.masquerade.forwarding import OWN_NAMES
 from multiprocessing_intenum.masquerade.methods import methods_of
+from multiprocessing_intenum.value import HasCell, has_cell, snapshot
 
 if TYPE_CHECKING:
     from multiprocessing_intenum.masquerade.declared import IntProxy, MemberProxy  # pyright: ignore[reportMissingModuleSource]

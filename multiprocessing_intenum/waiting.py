@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, Protocol, TypeVar, cast
 
 from multiprocessing_intenum import fork
-from multiprocessing_intenum.cell import Cell, HasCell, cell_of
+from multiprocessing_intenum.cell import Cell
 from multiprocessing_intenum.core import core
 from multiprocessing_intenum.enums.members import EnumMember, UnknownMemberError
 from multiprocessing_intenum.locks.execution import Pauses, greenlets_share_a_thread
@@ -20,16 +20,18 @@ from multiprocessing_intenum.memory import futex
 from multiprocessing_intenum.memory.sleepers import ALL, flag_of
 from multiprocessing_intenum.memory.words import Words
 from multiprocessing_intenum.mutator import resolve
+from multiprocessing_intenum.value import HasCell, cell_of
 
 __all__ = ["Deadline", "Look", "Looks", "Sleeper", "wait_for"]
 
 T = TypeVar("T", bound=EnumMember)
 R = TypeVar("R", covariant=True)
 
-SLICE, SLICE_IF_OWNED = 1.0, 0.2
+SLICE, SLICE_IF_OWNED = 0.9, 0.2
 """Seconds after which a sleeper in the kernel looks again. A wake-up is lost if the writer is killed before it, or if a
 processor reorders the store and the wake-up. That delays a waiter by no more than this. Nobody wakes a waiter when the
-owner of a state ends, so it looks more often where a state has an owner."""
+owner of a state ends, so it looks more often where a state has an owner. If it was already asleep when the state was
+claimed, it still looks within a second."""
 
 LONGEST_PAUSE = 0.01
 """Seconds of the longest sleep between two looks, where the kernel cannot wake a sleeper."""

@@ -32,6 +32,8 @@ from multiprocessing_intenum import IntEnumValue, compare_and_set, history, snap
 from multiprocessing_intenum.locks import execution, pthread, robust
 from multiprocessing_intenum.locks.robust import RobustRLock
 from multiprocessing_intenum.memory import futex, keepalive
+from multiprocessing_intenum.memory.sleepers import Sleepers
+from multiprocessing_intenum.memory.words import SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -531,7 +533,7 @@ def test_it_is_pickled_for_a_child_only() -> None:
         with pytest.raises(RuntimeError, match="being spawned"):
             attempt(lock)
     with pytest.raises(RuntimeError, match="being spawned"):
-        RobustRLock.__new__(RobustRLock).__setstate__((lock._block, None, None))
+        RobustRLock.__new__(RobustRLock).__setstate__((lock._block, lock._offset, None, None))
 
 
 def test_a_child_can_use_a_lock_that_its_parent_has_dropped_and_no_new_one_takes_its_place(ctx: BaseContext) -> None:
@@ -665,7 +667,7 @@ def test_a_process_of_another_pid_namespace_is_refused_where_that_can_be_seen(mo
         monkeypatch.setattr(multiprocessing.current_process(), "_inheriting", True, raising=False)
         monkeypatch.setattr(robust, "_pid_namespace", lambda: -1)
         with pytest.raises(RuntimeError, match="another PID namespace"):
-            RobustRLock.__new__(RobustRLock).__setstate__((lock._block, lock._namespace, None))
+            RobustRLock.__new__(RobustRLock).__setstate__((lock._block, lock._offset, lock._namespace, None))
 
 
 def test_without_proc_nobody_knows_the_namespace(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -828,7 +830,8 @@ def test_a_write_of_a_handler_that_fails_leaves_the_mutex_to_the_frame_below() -
     def fail(value: object) -> None:
         raise ZeroDivisionError
 
-    write = lock._guard(fail, memoryview(bytearray(1)), lambda: None)
+    write = lock._guard(fail, Sleepers(memoryview(bytes(SIZE)), 0))
+    assert write is not None
 
     def take_it_and_fail_in_a_handler(mutex: Any) -> int:
         lock._trylock = trylock
@@ -919,8 +922,7 @@ class OneMutex:
         self.locked = False
 
     def function(self, library: ctypes.CDLL, name: str) -> Callable[..., int]:
-        found: Callable[..., int] = getattr(self, name.removeprefix("pthread_mutex_"), lambda *_: 0)
-        return found
+        return Function(getattr(self, name.removeprefix("pthread_mutex_"), lambda *_: 0))
 
     def write(self, mutex: Any, holder: int) -> int:
         words = ctypes.cast(mutex, ctypes.POINTER(ctypes.c_uint32))
@@ -935,6 +937,18 @@ class OneMutex:
 
     def unlock(self, mutex: Any) -> int:
         return self.write(mutex, 0)
+
+
+class Function:
+    """A function of the C library, which ctypes is told the types of."""
+
+    restype: Any = ctypes.c_int
+
+    def __init__(self, function: Callable[..., int]) -> None:
+        self._function = function
+
+    def __call__(self, *args: Any) -> int:
+        return self._function(*args)
 
 
 class Library:

@@ -80,13 +80,17 @@ class RobustRLock(OwnedLock):
 
     __slots__ = (
         "__weakref__", "_block", "_c", "_depth", "_mutex", "_namespace", "_offset", "_on_holder_death", "_owner",
-        "_repairer", "_trylock", "_unlock", "_word",
+        "_repairer", "_room", "_trylock", "_unlock", "_word",
     )  # fmt: skip
+
+    _room: int
+    """How many bytes of its block come before the mutex."""
 
     def __new__(cls, on_holder_death: _Callback | None = None) -> Self:
         """Make a lock that __del__ can look at, even if __init__ or __setstate__ refuses."""
         self = super().__new__(cls)
         self._word = None
+        self._room = 0
         return self
 
     def __init__(self, on_holder_death: _Callback | None = None) -> None:
@@ -95,9 +99,7 @@ class RobustRLock(OwnedLock):
         if not (on_holder_death is None or callable(on_holder_death)):
             message = f"on_holder_death must be a function of the lock, or None, not {type(on_holder_death)}"
             raise TypeError(message)
-        self._begin(0, on_holder_death)
-
-    def _begin(self, room: int, on_holder_death: _Callback | None = None) -> None:
+        room = self._room
         block = RawArray(ctypes.c_char, room + MUTEX_SIZE + ALIGNMENT)
         # The same place in each process: shared memory is mapped in whole pages.
         offset = room + -(ctypes.addressof(block) + room) % ALIGNMENT
@@ -107,11 +109,10 @@ class RobustRLock(OwnedLock):
 
     @classmethod
     def _with_room_for(cls, size: int) -> tuple[Self, _Block]:
-        """Return a new lock, and a block of shared memory whose first bytes are free for something else."""
+        """Return a new lock, and its block of shared memory, whose first bytes are free for something else."""
         lock = cls.__new__(cls)
-        if sys.platform != "linux":
-            raise NotImplementedError(NOT_HERE)
-        lock._begin(size)
+        lock._room = size
+        lock.__init__()  # type: ignore[misc]
         return lock, lock._block
 
     def _adopt(self, block: _Block, offset: int, namespace: int | None, on_holder_death: _Callback | None) -> None:

@@ -6,8 +6,8 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar, overload
 
 from typing_extensions import Self
 
-from multiprocessing_intenum.cell import HasCell
 from multiprocessing_intenum.enums.members import EnumMember, IntEnumMember
+from multiprocessing_intenum.value import HasCell
 
 class _StrEnumMember(EnumMember, Protocol):
     # What the members of a StrEnum have, and of `class X(str, Enum)`.

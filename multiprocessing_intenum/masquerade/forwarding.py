@@ -24,11 +24,11 @@ from typing_extensions import Format, get_annotations
 from wrapt import ObjectProxy
 
 from multiprocessing_intenum import fork
-from multiprocessing_intenum.cell import SLOTS, HasCell, has_cell, snapshot
 from multiprocessing_intenum.core import Reads, core
 from multiprocessing_intenum.enums.members import refuse
 from multiprocessing_intenum.masquerade import hooks
 from multiprocessing_intenum.mutator import set_member, update
+from multiprocessing_intenum.value import SLOTS, HasCell, has_cell, snapshot
 
 __all__ = ["OWN_NAMES", "Refused", "binary", "named", "unary"]
 

@@ -7,7 +7,7 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from multiprocessing_intenum.cell import has_cell, snapshot
+from multiprocessing_intenum.value import has_cell, snapshot
 
 __all__ = ["Attribute", "conform", "pydantic_core_schema"]
 

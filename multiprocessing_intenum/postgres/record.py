@@ -8,13 +8,14 @@ from typing import Any, TypeVar
 from multiprocessing_intenum.by_path.cell import FileCell
 from multiprocessing_intenum.by_path.mirror import Mirror
 from multiprocessing_intenum.by_path.shared_file import SharedFile
-from multiprocessing_intenum.cell import Cell, HasCell, cell_of
+from multiprocessing_intenum.cell import Cell
 from multiprocessing_intenum.enums.members import EnumMember, Members
 from multiprocessing_intenum.enums.transitions import Rules
 from multiprocessing_intenum.locks.holding import LockLike
 from multiprocessing_intenum.postgres.cell import RecordCell
 from multiprocessing_intenum.postgres.hosts import parameters_of
 from multiprocessing_intenum.postgres.table import Table
+from multiprocessing_intenum.value import HasCell, cell_of
 
 __all__ = ["PostgresRecord", "confirmed"]
 

@@ -24,11 +24,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from multiprocessing_intenum import cell, mutator, owner
-from multiprocessing_intenum.cell import HasCell
 from multiprocessing_intenum.enums.members import members_of
 from multiprocessing_intenum.enums.transitions import Rules
 from multiprocessing_intenum.locks.holding import OwnedLock
 from multiprocessing_intenum.memory import ownership, words
+from multiprocessing_intenum.value import HasCell
 
 if TYPE_CHECKING:
     import struct
