@@ -236,9 +236,10 @@ class RobustRLock(OwnedLock):
                 error = trylock(mutex)
                 if error:
                     error = self._acquire_busy(execution(), error, math.inf)
-                    if not error:
-                        flag = store(value)
-                        self.release()
+                    if error:
+                        raise named(error)
+                    flag = store(value)
+                    self.release()
                 else:
                     # Not noting the owner saves 100 ns. Only a signal handler could ask for the owner here, and it
                     # needs none: see _acquire_busy().
@@ -247,8 +248,6 @@ class RobustRLock(OwnedLock):
             except BaseException:
                 self._back_out(execution())
                 raise
-            if error:
-                raise named(error)
             if flags[flag]:
                 sleepers.wake(flag)
 

@@ -187,7 +187,7 @@ class Words:
         else:
             raise AttributeError(name)
         setattr(self, name, found)
-        return found
+        return found  # pyright: ignore[reportUnknownVariableType]
 
     @property
     def owners(self) -> Any:
