@@ -733,10 +733,11 @@ static PyObject *reads_set(PyObject *self, PyObject *const *args, Py_ssize_t cou
         Core *core = core_of(self);
         int done = core == NULL ? 0 : write_plain(core, args[0]);
         DROP(core);
-        if (done > 0)
-            Py_RETURN_NONE;
+        if (done == 0)
+            return PyObject_CallFunctionObjArgs(slow_set, self, args[0], NULL);
         if (done < 0)
             return NULL;
+        Py_RETURN_NONE;
     }
     PyObject *result = NULL, *given = PyTuple_New(count + 1), *keywords = PyDict_New();
     if (given != NULL && keywords != NULL) {

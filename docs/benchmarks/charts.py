@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
-from contenders import BARE, MANAGER, OURS, PEER, VALUE
+from contenders import BARE, MANAGER, OURS, PEER, PURE, VALUE
 from matplotlib import pyplot as plt
-from report import quantity, rows_of
+from report import pairs_of, quantity
 from waking import IDLE_SECONDS
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["draw"]
 
-COLOURS = {OURS: "#0b6e4f", PEER: "#c8553d", VALUE: "#7d6b91", MANAGER: "#a0a0a0", BARE: "#1f1f1f"}
+COLOURS = {OURS: "#0b6e4f", PURE: "#7cb9a0", PEER: "#c8553d", VALUE: "#7d6b91", MANAGER: "#a0a0a0", BARE: "#1f1f1f"}
 mpl.use("svg")
 mpl.rcParams |= {
     "svg.hashsalt": "multiprocessing-intenum",  # makes the files reproducible
@@ -39,26 +39,31 @@ def draw(results: dict[str, Any], directory: Path) -> None:
 
 
 def _relative(results: dict[str, Any]) -> Figure:
-    rows = [row for row in rows_of(results, "peer") if row["label"] in results["single"]][::-1]
-    figure, axes = plt.subplots(figsize=(8.5, 0.42 * len(rows) + 1.4))
+    pairs = [pair for pair in pairs_of(results, "peer") if pair[0]["label"] in results["single"]][::-1]
+    figure, axes = plt.subplots(figsize=(8.5, 0.5 * len(pairs) + 1.4))
     # On a logarithmic scale twice as slow is as far from the line as twice as fast.
     axes.set_xscale("log", base=2)
-    widths = [row["figure"] - 1 for row in rows]
-    axes.barh([row["label"] for row in rows], widths, left=1, color=COLOURS[OURS], height=0.66)
-    for position, row in enumerate(rows):
-        text = f"{quantity(row['ours'])} instead of {quantity(row['other'])}"
+    for index, contender in enumerate((OURS, PURE)):
+        widths = [pair[index]["figure"] - 1 for pair in pairs]
+        places = [position + 0.19 - 0.38 * index for position in range(len(pairs))]
+        axes.barh(places, widths, left=1, color=COLOURS[contender], height=0.38)
+    for position, (c, pure) in enumerate(pairs):
+        text = f"{quantity(c['ours'])}, {quantity(pure['ours'])} instead of {quantity(c['other'])}"
         axes.text(1.02, position, text, transform=axes.get_yaxis_transform(), va="center", fontsize=9)
+    rows = [c for c, _ in pairs]
     floors = [(row["floor"], position) for position, row in enumerate(rows) if row["floor"] is not None]
     axes.plot(*zip(*floors, strict=True), "D", color="white", markeredgecolor="black", markersize=5)
     axes.axvline(1, color=COLOURS[PEER], linewidth=2)
-    axes.set_xlim(1 / 10, 10)
-    axes.set_xticks([1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8], ["⅛", "¼", "½", "1", "2", "4", "8"])
+    axes.set_xlim(1 / 36, 9)
+    ticks = [1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8]
+    axes.set_xticks(ticks, ["1/32", "1/16", "⅛", "¼", "½", "1", "2", "4", "8"])
     axes.set_yticks(range(len(rows)), [row["label"] for row in rows], family="monospace")
     axes.set_xlabel("← faster     times as long as with multiprocessing-intenum 1.1     slower →")
     above = {"transform": axes.transAxes, "va": "bottom", "fontsize": 9}
     axes.text(0, 1.01, "■ this library", color=COLOURS[OURS], **above)
-    axes.text(0.22, 1.01, "◇ bare pieces, no library at all", **above)
-    axes.text(0.64, 1.01, "┃ multiprocessing-intenum 1.1", color=COLOURS[PEER], **above)
+    axes.text(0.18, 1.01, "■ in pure Python", color=COLOURS[PURE], **above)
+    axes.text(0.40, 1.01, "◇ bare pieces", **above)
+    axes.text(0.62, 1.01, "┃ multiprocessing-intenum 1.1", color=COLOURS[PEER], **above)
     title = "Time of each operation, relative to multiprocessing-intenum 1.1"
     axes.set_title(title, loc="left", pad=24)
     return figure
@@ -79,7 +84,7 @@ def _throughput(results: dict[str, Any]) -> Figure:
     figure.suptitle("Throughput of processes that share one state (higher is better)", x=0.06, ha="left")
     figure.tight_layout()
     lines = grid[0, 0].get_legend_handles_labels()
-    figure.legend(*lines, loc="upper center", bbox_to_anchor=(0.5, 0), ncols=5, frameon=False)
+    figure.legend(*lines, loc="upper center", bbox_to_anchor=(0.5, 0), ncols=3, frameon=False)
     return figure
 
 
@@ -93,7 +98,7 @@ def _lines(axes: Axes, rows: list[dict[str, Any]]) -> None:
 
 def _waking(results: dict[str, Any]) -> Figure:
     rows = results["wake_ups"][::-1]
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 2.9), sharey=True)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 0.42 * len(rows) + 1), sharey=True)
     ways = [row["way"] for row in rows]
     colours = [COLOURS[OURS] if "wait_for" in row["way"] else COLOURS[VALUE] for row in rows]
     medians, p99s, idle = ([row[key] * 1e3 for row in rows] for key in ("median", "p99", "processor_time"))

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType
 
-__all__ = ["CONTENDERS", "OURS", "PEER", "VARIANTS", "import_peer", "names_of"]
+__all__ = ["CONTENDERS", "OURS", "PEER", "PURE", "VARIANTS", "import_peer", "names_of"]
 
-OURS, PEER = "this library", "multiprocessing-intenum"
+OURS, PURE, PEER = "this library", "in pure Python", "multiprocessing-intenum"
 VALUE, MANAGER, LOCAL_PROXY = "multiprocessing.Value", "Manager().Value", "werkzeug LocalProxy"
 BARE, MEMBER = "bare pieces", "plain member"
 # Variants of this library's value. `PLAIN_VALUE` is what they are compared with: the value that is measured as `OURS`.

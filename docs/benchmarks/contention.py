@@ -12,12 +12,14 @@ from typing import Any
 from contenders import BARE, MANAGER, OURS, PEER, VALUE, names_of
 from operations import OPERATIONS
 from paired import Finding
+from targets import Target
 
-__all__ = ["COUNTS", "READS_TARGET", "beside_a_writer", "throughput"]
+__all__ = ["COUNTS", "beside_a_writer", "of_four_writers", "throughput"]
 
 COUNTS = (1, 2, 4, 8)  # processes
-READS_TARGET = 1 / 5
-"""The longest time allowed for a read beside a tight writer, relative to the peer's: five times as many reads."""
+_READS_TARGET = Target(1 / 10, 1 / 6)
+"""The longest time allowed for a read beside a tight writer, relative to the peer's: ten or six times as many reads."""
+_WRITES_TARGET = Target(1.0)
 
 _READ = next(operation for operation in OPERATIONS if operation.label == "s == member").statements
 # Two writes, each of another member than the one before: to set the same member again would write nothing here.
@@ -52,14 +54,31 @@ def throughput(seconds: float, rounds: int) -> list[dict[str, Any]]:
 
 def beside_a_writer(seconds: float, rounds: int) -> Finding:
     """Measure two processes that read while one writes, in turns with the peer, and return the finding."""
+    return _compared("a read, 2 readers beside a writer", _READ, 2, seconds, rounds, _READS_TARGET, with_writer=True)
+
+
+def of_four_writers(seconds: float, rounds: int) -> Finding:
+    """Measure four processes that write, in turns with the peer, and return the finding."""
+    return _compared("two writes, 4 writers", _WRITE, 4, seconds, rounds, _WRITES_TARGET, with_writer=False)
+
+
+def _compared(
+    label: str,
+    statements: dict[str, str],
+    processes: int,
+    seconds: float,
+    rounds: int,
+    target: Target,
+    *,
+    with_writer: bool,
+) -> Finding:
     rates = [
-        [_rate(contender, _READ[contender], 2, seconds, with_writer=True) for contender in (OURS, PEER)]
+        [_rate(each, statements[each], processes, seconds, with_writer=with_writer) for each in (OURS, PEER)]
         for _ in range(rounds)
     ]
     ours, peers = ([1 / rate for rate in each] for each in zip(*rates, strict=True))
     figure = statistics.median(our / peer for our, peer in zip(ours, peers, strict=True))
-    label = "a read, 2 readers beside a writer"
-    return Finding(label, PEER, statistics.median(ours), statistics.median(peers), figure, READS_TARGET)
+    return Finding(label, PEER, statistics.median(ours), statistics.median(peers), figure, target.here)
 
 
 def _rate(contender: str, statement: str, processes: int, seconds: float, *, with_writer: bool) -> float:

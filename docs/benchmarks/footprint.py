@@ -9,8 +9,10 @@ from typing import Any
 
 from contenders import BARE, OURS, PEER, VALUE, names_of
 from operations import OPERATIONS
+from paired import Finding
+from targets import Target
 
-__all__ = ["footprints"]
+__all__ = ["footprint", "footprints"]
 
 _COUNT = 2000
 _CREATIONS = [operation for operation in OPERATIONS if operation.group == "creation"]
@@ -27,6 +29,13 @@ def footprints() -> list[dict[str, Any]]:
         for operation in _CREATIONS
         for contender in (OURS, PEER, VALUE, BARE)
     ]
+
+
+def footprint() -> Finding:
+    """Measure the memory of one value with a lock of its own, and return the finding."""
+    limit = Target(5000, 8000).here or 0
+    used = _bytes_each("Status(member)", OURS)
+    return Finding("memory of a value", "the limit", used, limit, used / limit, 1.0, unit="B")
 
 
 def _bytes_each(statement: str, contender: str) -> float:

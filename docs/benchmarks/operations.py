@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from contenders import BARE, LOCAL_PROXY, MANAGER, MEMBER, OF_ENUM, OF_STR_ENUM, OURS, PEER, VALUE, WITH_TRANSITIONS
+from targets import NONE, Target
 
 __all__ = ["OPERATIONS", "OPERATIONS_OF_VARIANTS", "SLACK", "Operation"]
 
@@ -22,20 +23,20 @@ class Operation:
         group: "reads", "writes", "creation", or "masquerade" for what the peer cannot do. "variants" are compared with
             this library's `IntEnumValue` itself.
         statements: the statement of each contender, by the contender's name.
-        target: the longest time allowed, relative to the peer's or, for variants, to the `IntEnumValue`'s; None if
-            there is no limit. For the group "masquerade" the limit is `SLACK`.
+        target: the longest time allowed, relative to the peer's or, for variants, to the `IntEnumValue`'s. For the
+            group "masquerade" the limit is `SLACK`.
     """
 
     label: str
     group: str
     statements: dict[str, str]
-    target: float | None = None
+    target: Target = NONE
 
 
 _VALUES = (VALUE, MANAGER)  # the `.value` of both is a plain number
 
 
-def _read(label: str, target: float, statement: str, values: str, bare: str, *, local_proxy: bool = True) -> Operation:
+def _read(label: str, target: Target, statement: str, values: str, bare: str, *, local_proxy: bool = True) -> Operation:
     statements = {OURS: statement, PEER: statement, **dict.fromkeys(_VALUES, values), BARE: bare, MEMBER: statement}
     return Operation(label, "reads", statements | ({LOCAL_PROXY: statement} if local_proxy else {}), target)
 
@@ -45,13 +46,13 @@ def _masquerade(label: str, statement: str) -> Operation:
 
 
 OPERATIONS = (
-    _read("s == member", 0.45, "s == member", "s.value == member", "table[s.value] == member"),
-    _read("s != member", 0.45, "s != member", "s.value != member", "table[s.value] != member"),
-    _read("member == s", 0.55, "member == s", "member == s.value", "member == table[s.value]"),
-    _read("s == t", 0.75, "s == t", "s.value == t.value", "table[s.value] == table[t.value]"),
-    _read("s.name", 0.30, "s.name", "E(s.value).name", "table[s.value]._name_"),
-    _read("s.value", 0.95, "s.value", "s.value", "s.value"),
-    _read("hash(s)", 0.55, "hash(s)", "hash(s.value)", "hash(table[s.value])"),
+    _read("s == member", Target(0.12, 0.40), "s == member", "s.value == member", "table[s.value] == member"),
+    _read("s != member", Target(0.12, 0.40), "s != member", "s.value != member", "table[s.value] != member"),
+    _read("member == s", Target(0.20, 0.55), "member == s", "member == s.value", "member == table[s.value]"),
+    _read("s == t", Target(0.40, 0.75), "s == t", "s.value == t.value", "table[s.value] == table[t.value]"),
+    _read("s.name", Target(0.12, 0.20), "s.name", "E(s.value).name", "table[s.value]._name_"),
+    _read("s.value", Target(0.40, 0.90), "s.value", "s.value", "s.value"),
+    _read("hash(s)", Target(0.10, 0.40), "hash(s)", "hash(s.value)", "hash(table[s.value])"),
     Operation(
         "snapshot(s)",
         "reads",
@@ -62,10 +63,12 @@ OPERATIONS = (
             LOCAL_PROXY: "s._get_current_object()",
             BARE: "table[s.value]",
         },
-        0.40,
+        Target(0.08, 0.32),
     ),
-    Operation("state.status == member", "reads", dict.fromkeys((OURS, PEER), "state.status == member"), 0.60),
-    Operation("state.status.name", "reads", dict.fromkeys((OURS, PEER), "state.status.name"), 0.60),
+    Operation(
+        "state.status == member", "reads", dict.fromkeys((OURS, PEER), "state.status == member"), Target(0.20, 0.55)
+    ),
+    Operation("state.status.name", "reads", dict.fromkeys((OURS, PEER), "state.status.name"), Target(0.30, 0.60)),
     Operation(
         "s.set(member)",
         "writes",
@@ -75,7 +78,7 @@ OPERATIONS = (
             **dict.fromkeys(_VALUES, "s.value = member"),
             BARE: "acquire(); s.value = member; release()",
         },
-        4.50,
+        Target(0.60, 4.00),
     ),
     Operation(  # ends with the state that the other operations expect
         "s.set(other); s.set(member)",
@@ -85,9 +88,14 @@ OPERATIONS = (
             **dict.fromkeys(_VALUES, "s.value = other; s.value = member"),
             BARE: "acquire(); s.value = other; release(); acquire(); s.value = member; release()",
         },
+        Target(0.60, 6.00),
     ),
-    Operation("state.status = member", "writes", dict.fromkeys((OURS, PEER), "state.status = member"), 4.50),
-    Operation("s.set(member), lock=RLock()", "writes", {OURS: "r.set(member)", PEER: "s.set(member)"}, 1.90),
+    Operation(
+        "state.status = member", "writes", dict.fromkeys((OURS, PEER), "state.status = member"), Target(0.30, 4.50)
+    ),
+    Operation(
+        "s.set(member), lock=RLock()", "writes", {OURS: "r.set(member)", PEER: "s.set(member)"}, Target(1.90, 1.90)
+    ),
     Operation(
         "Status(member)",
         "creation",
@@ -98,7 +106,7 @@ OPERATIONS = (
             MANAGER: "make('q', member)",
             BARE: "RLock(); RawValue(c_int64, member)",
         },
-        0.90,
+        Target(0.90, 0.90),
     ),
     Operation(
         "Status(member, lock)",
@@ -121,7 +129,7 @@ OPERATIONS = (
 
 
 def _variant(statement: str, *variants: str) -> Operation:
-    return Operation(statement, "variants", dict.fromkeys((OURS, *variants), statement), target=1.3)
+    return Operation(statement, "variants", dict.fromkeys((OURS, *variants), statement), Target(1.3, 1.3))
 
 
 OPERATIONS_OF_VARIANTS = (

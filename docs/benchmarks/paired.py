@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 from contenders import BARE, MEMBER, OURS, PEER, PLAIN_VALUE, names_of
 from operations import OPERATIONS, OPERATIONS_OF_VARIANTS, SLACK
 
+from multiprocessing_intenum import core
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from operations import Operation
 
-__all__ = ["UNROLL", "Finding", "best_of", "findings", "timer"]
+__all__ = ["UNROLL", "Finding", "best_of", "best_of_all", "findings", "timer"]
 
 UNROLL = 10
 """How often a statement is repeated in the body of the loop, so that the loop itself costs almost nothing."""
@@ -39,6 +41,8 @@ class Finding:
             takes than on the plain member, in units of the peer's `==`.
         target: what the figure must not exceed, if there is a target.
         floor: the figure of the bare pieces, if they have the operation.
+        unit: what `ours` and `other` are counted in.
+        flavour: whether the C core was there.
     """
 
     label: str
@@ -48,6 +52,8 @@ class Finding:
     figure: float
     target: float | None
     floor: float | None = None
+    unit: str = "s"
+    flavour: str = core.kind
 
     @property
     def is_met(self) -> bool:
@@ -87,6 +93,18 @@ def best_of(attempts: int, measure: Callable[[], Finding]) -> Finding:
     return min(tried, key=lambda finding: finding.figure)
 
 
+def best_of_all(attempts: int, measure: Callable[[], Iterator[Finding]]) -> list[Finding]:
+    """Do the same for findings that are measured together: measure until each has met its target, or to the last."""
+    tried: list[list[Finding]] = []
+    while len(tried) < attempts and not (tried and all(map(_best_is_met, zip(*tried, strict=True)))):
+        tried.append(list(measure()))
+    return [min(each, key=lambda finding: finding.figure) for each in zip(*tried, strict=True)]
+
+
+def _best_is_met(tried: tuple[Finding, ...]) -> bool:
+    return any(finding.is_met for finding in tried)
+
+
 def _against_peer(operation: Operation, rounds: int) -> Finding:
     contenders = [contender for contender in (OURS, PEER, BARE) if contender in operation.statements]
     ours, peers, *bare = _turns([timer(operation, contender) for contender in contenders], rounds)
@@ -94,7 +112,7 @@ def _against_peer(operation: Operation, rounds: int) -> Finding:
         statistics.median(time / peer for time, peer in zip(times, peers, strict=True)) for times in (ours, *bare)
     )
     medians = statistics.median(ours), statistics.median(peers)
-    return Finding(operation.label, PEER, *medians, figure, operation.target, *floor)
+    return Finding(operation.label, PEER, *medians, figure, operation.target.here, *floor)
 
 
 def _against_member(operation: Operation, rounds: int) -> Finding:
@@ -108,7 +126,7 @@ def _against_plain_value(operation: Operation, variant: str, rounds: int) -> Fin
     times, others = _turns([timer(operation, variant), timer(operation, OURS)], rounds)
     figure = statistics.median(time / other for time, other in zip(times, others, strict=True))
     medians = statistics.median(times), statistics.median(others)
-    return Finding(f"{operation.label}, {variant}", PLAIN_VALUE, *medians, figure, operation.target)
+    return Finding(f"{operation.label}, {variant}", PLAIN_VALUE, *medians, figure, operation.target.here)
 
 
 def _turns(timers: list[timeit.Timer], rounds: int) -> list[list[float]]:

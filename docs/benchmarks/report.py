@@ -9,14 +9,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from contenders import BARE, CONTENDERS, MEMBER, OURS, PEER, PLAIN_VALUE
+from contenders import BARE, CONTENDERS, MEMBER, OURS, PEER, PLAIN_VALUE, PURE
 from operations import OPERATIONS
+from targets import FLAVOURS, OUT_OF_REACH
 from waking import IDLE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["environment", "markdown", "quantity", "rows_of"]
+__all__ = ["environment", "is_met", "markdown", "pairs_of", "quantity", "rows_of"]
+
+
+_COLUMNS = (OURS, PURE, *(each for each in CONTENDERS if each != OURS))
 
 
 def environment(peer_version: str) -> dict[str, str]:
@@ -44,12 +48,19 @@ def _processor() -> str:
     return platform.processor() or "processor unknown"
 
 
-def quantity(seconds: float) -> str:
-    """Return a time as text, in a suitable unit."""
+def quantity(seconds: float, unit: str = "s") -> str:
+    """Return a time as text, in a suitable unit; or a number of bytes."""
+    if unit == "B":
+        return f"{seconds:,.0f} B"
     for unit, factor in (("ns", 1e9), ("µs", 1e6), ("ms", 1e3)):
         if seconds * factor < 1000:
             return f"{seconds * factor:.3g} {unit}" if seconds * factor < 100 else f"{seconds * factor:.0f} {unit}"
     return f"{seconds:.3g} s"
+
+
+def is_met(row: dict[str, Any]) -> bool:
+    """Whether a finding has met its target, or has none."""
+    return row["target"] is None or row["figure"] <= row["target"]
 
 
 def rows_of(results: dict[str, Any], group: str) -> list[dict[str, Any]]:
@@ -67,62 +78,28 @@ def markdown(results: dict[str, Any]) -> str:
             "",
             "## Against multiprocessing-intenum",
             "",
-            *_table(
-                ("operation", "this library", "the peer", "ratio", "target", "met"),
-                (
-                    (
-                        f"`{row['label']}`" if row["label"][:2] != "a " else row["label"],
-                        quantity(row["ours"]),
-                        quantity(row["other"]),
-                        *_verdict(row),
-                    )
-                    for row in rows_of(results, "peer")
-                ),
-            ),
+            *_both("the peer", pairs_of(results, "peer")),
             "",
             "## What the peer cannot do",
             "",
-            *_table(
-                (
-                    "operation",
-                    "shared value",
-                    "plain member",
-                    "longer by",
-                    "in units of the peer's `==`",
-                    "target",
-                    "met",
-                ),
-                (
-                    (
-                        f"`{row['label']}`",
-                        quantity(row["ours"]),
-                        quantity(row["other"]),
-                        quantity(row["ours"] - row["other"]),
-                        *_verdict(row),
-                    )
-                    for row in rows_of(results, "member")
-                ),
-            ),
+            "The ratio is how much longer it takes than on the plain member, in units of the peer's `==`.",
+            "",
+            *_both("plain member", pairs_of(results, "member")),
             "",
             "## Enums of other kinds, and transitions",
             "",
-            *_table(
-                ("operation", "of", "its time", "an `IntEnumValue`", "ratio", "target", "met"),
-                (
-                    (
-                        *_statement_and_variant(row["label"]),
-                        quantity(row["ours"]),
-                        quantity(row["other"]),
-                        *_verdict(row),
-                    )
-                    for row in rows_of(results, "variants")
-                ),
-            ),
+            *_both("an `IntEnumValue` in C", pairs_of(results, "variants")),
+            "",
+            "## Waiting, writes by path, and memory",
+            "",
+            *_both("compared with", pairs_of(results, "waiting"), named=True),
+            "",
+            *(f"- {label}, in {flavour}: {why}." for (label, flavour), why in OUT_OF_REACH.items()),
             "",
             "## All contenders",
             "",
             *_table(
-                ("operation", *CONTENDERS),
+                ("operation", *_COLUMNS),
                 (
                     (f"`{operation.label}`", *_cells(results["single"].get(operation.label, {})))
                     for operation in OPERATIONS
@@ -132,7 +109,7 @@ def markdown(results: dict[str, Any]) -> str:
             "## Memory of one value",
             "",
             *_table(
-                ("", OURS, PEER, "multiprocessing.Value", BARE),
+                ("", OURS, PEER, "multiprocessing.Value", BARE, PURE),
                 (
                     (text, *(f"{row['bytes']:.0f} B" for row in results["memory"] if row["label"] == label))
                     for text, label in (
@@ -156,33 +133,35 @@ def markdown(results: dict[str, Any]) -> str:
                 ),
             ),
             "",
-            *_table(
-                ("", "`wait_for`", "compared with", "ratio", "target", "met"),
-                (
-                    (
-                        row["label"],
-                        quantity(row["ours"]),
-                        f"{quantity(row['other'])}, {row['against']}",
-                        *_verdict(row),
-                    )
-                    for row in rows_of(results, "waiting")
-                ),
-            ),
-            "",
         ]
     )
 
 
-def _statement_and_variant(label: str) -> tuple[str, str]:
-    statement, _, variant = label.partition(", ")
-    return f"`{statement}`", variant
+def pairs_of(results: dict[str, Any], group: str) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Return the findings of a group, each with the C core and in pure Python."""
+    by_flavour = [[row for row in rows_of(results, group) if row["flavour"] == each] for each in FLAVOURS]
+    return list(zip(*by_flavour, strict=True))
 
 
-def _verdict(row: dict[str, Any]) -> tuple[str, str, str]:
-    figure, target = row["figure"], row["target"]
-    if target is None:
-        return _ratio(figure), "none", ""
-    return _ratio(figure), f"≤ {_ratio(target)}", "yes" if figure <= target else "**no**"
+def _both(other: str, pairs: Iterable[tuple[dict[str, Any], dict[str, Any]]], *, named: bool = False) -> list[str]:
+    def cells(row: dict[str, Any]) -> tuple[str, str]:
+        figure, target = row["figure"], row["target"]
+        verdict = "" if target is None else f" {'≤' if is_met(row) else '**>**'} {_ratio(target)}"
+        return quantity(row["ours"], row["unit"]), _ratio(figure) + verdict
+
+    def compared(row: dict[str, Any]) -> str:
+        return quantity(row["other"], row["unit"]) + (f", {row['against']}" if named else "")
+
+    return _table(
+        ("", "C core", "ratio ≤ target", "pure Python", "ratio ≤ target", other),
+        ((_named(c["label"]), *cells(c), *cells(pure), compared(c)) for c, pure in pairs),
+    )
+
+
+def _named(label: str) -> str:
+    statement, comma, variant = label.partition(", ")
+    is_code = any(each in statement for each in "().+=[")
+    return f"`{statement}`{comma}{variant}" if is_code else label
 
 
 def _ratio(figure: float) -> str:
@@ -190,7 +169,7 @@ def _ratio(figure: float) -> str:
 
 
 def _cells(times: dict[str, float]) -> Iterable[str]:
-    return (quantity(times[contender]) if contender in times else "" for contender in CONTENDERS)
+    return (quantity(times[contender]) if contender in times else "" for contender in _COLUMNS)
 
 
 def _throughput(rows: Sequence[dict[str, Any]]) -> list[str]:

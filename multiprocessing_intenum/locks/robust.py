@@ -121,7 +121,7 @@ class RobustRLock(OwnedLock):
         self._block, self._namespace, self._on_holder_death = block, namespace, on_holder_death
         self._offset = offset
         self._mutex = ctypes.byref(block, offset)
-        self._word: memoryview[Any] | None = self._c.word_of(block, self._offset)
+        self._word: memoryview[Any] | None = None
         # This process notes the three below for itself. Only the holder of the mutex writes them. So an execution that
         # asks "is it mine?" gets the right answer, whatever others write meanwhile, with a GIL and without.
         self._owner: weakref.ref[Execution] | None = None
@@ -151,6 +151,8 @@ class RobustRLock(OwnedLock):
             self._depth += 1 if self._depth > 0 else -1
             self._repair(me)
             return True
+        if self._word is None:
+            self._find_word()
         try:
             error = self._trylock(self._mutex)
             if error:
@@ -349,7 +351,15 @@ class RobustRLock(OwnedLock):
 
     def _is_held_by_this_thread(self) -> bool:
         """Whether the calling thread of the operating system holds the mutex."""
-        return self._word is not None and self._word[()] & TID_MASK == threading.get_native_id()
+        holder: int = self._find_word()[()] & TID_MASK
+        return holder == threading.get_native_id()
+
+    def _find_word(self) -> memoryview[Any]:
+        """Return the word of the holder. It is found when it is needed first: it takes 300 bytes."""
+        word = self._word
+        if word is None:
+            word = self._word = self._c.word_of(self._block, self._offset)
+        return word
 
     def _refuse_another_namespace(self) -> None:
         # The kernel identifies a holder by its thread id, which differs between PID namespaces.

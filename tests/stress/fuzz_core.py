@@ -12,6 +12,7 @@ import os
 import random
 import signal
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -21,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "support"))
 
 from enums import Paint, Perm, WorkerStatus, WorkerStatusEnum
 
-from multiprocessing_intenum import EnumAttribute, EnumValue, IntEnumValue, history, snapshot, wait_for
+from multiprocessing_intenum import EnumAttribute, EnumValue, IntEnumValue, RobustRLock, history, snapshot, wait_for
 from multiprocessing_intenum.core import Attribute, Reads, core
 
 if TYPE_CHECKING:
@@ -76,13 +77,19 @@ class Own(IntEnumValue[WorkerStatusEnum]):
         super().set(value)
 
 
+class Guarded(IntEnumValue[WorkerStatusEnum], transitions={"IDLE": ["CALCULATING"], "CALCULATING": ["IDLE"]}):
+    """A value with transitions."""
+
+
 class World:
     """The objects that the calls work on. They are replaced all the time."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, path: str) -> None:
         self.random = random.Random(seed)
+        self.path = path
         self.depth = self.calls = 0
-        self.things: list[Any] = [self.new() for _ in range(12)]
+        self.things: list[Any] = []
+        self.things += [self.new() for _ in range(12)]
 
     def new(self) -> Any:
         forged = int.__new__(WorkerStatusEnum, 99)
@@ -93,6 +100,9 @@ class World:
             lambda: IntEnumValue(self.local_enum().A),
             lambda: WorkerStatus.__new__(WorkerStatus),  # not initialised
             lambda: Own(IDLE),
+            lambda: Guarded(IDLE),
+            lambda: WorkerStatus(IDLE, at=self.path),
+            lambda: WorkerStatus(IDLE, lock=RobustRLock(self.pick)),
             State,
             lambda: State.__new__(State),
             lambda: Odd(self),
@@ -108,7 +118,7 @@ class World:
     def local_enum() -> Any:
         return enum.IntEnum("Local", "A B C")
 
-    def pick(self) -> Any:
+    def pick(self, *_: Any) -> Any:
         return self.random.choice(self.things)
 
     def step(self) -> Any:
@@ -168,13 +178,26 @@ class World:
         lambda self, a, b: core.Table([a, b], True),
         lambda self, a, b: core.Table([(1, a, b, a), (1, b, b, b), (2**64, a, a, a)], b),
         lambda self, a, b: core.Table([(1, a, b, a), (-5, b, b, b)], False),
-        lambda self, a, b: core.Core(a, b, a, b, a, 0, 0, 0, 0),
-        lambda self, a, b: core.Core(core.Table([(1, a, b, a)], True), a, b, a, b, 0, 0, 0, 0).wait(
-            b"12345678", 0, 0.0
+        lambda self, a, b: core.Core(a, b, a, b, a, b, 0, 0, 0, 0, 0),
+        lambda self, a, b: core.Core(core.Table([(1, a, b, a)], True), a, b, a, b, a, 0, 0, 0, 0, 0),
+        lambda self, a, b: core.Core(core.Table([(1, a, b, a)], True), a, b, a, b"\1", a, 0, 0, 0, 0, 0).wait(
+            b"12345678", self.random.random() < 0.5, 0, 0.0
         ),
-        lambda self, a, b: a._self_core.wait(b, 1, 0.0001),
-        lambda self, a, b: a._self_core.wait(b"1234567", 2**70, a),
-        lambda self, a, b: a._self_core.wait(b"\0" * 24, 1, self.random.choice([-1.0, float("nan"), 1e-5, 1e-4])),
+        lambda self, a, b: core.use_files(a, b, a),
+        lambda self, a, b: core.use_files(type(a), type(b), type(a)),
+        lambda self, a, b: core.use_attribute(type(a), type(b)),
+        lambda self, a, b: a._self_core.wait(b, a, 1, 0.0001),
+        lambda self, a, b: a._self_core.wait(b"1234567", False, 2**70, a),
+        lambda self, a, b: a._self_core.wait(
+            b"\0" * 24, self.random.random() < 0.5, 1, self.random.choice([-1.0, float("nan"), 1e-5, 1e-4])
+        ),
+        lambda self, a, b: setattr(a._self_cell, "lock", b),
+        lambda self, a, b: setattr(a.get_lock(), "_idle", b),
+        lambda self, a, b: a.get_lock()._idle.append(b),
+        lambda self, a, b: setattr(a.get_lock(), "_named_at", b),
+        lambda self, a, b: setattr(a._self_cell.described, "_read", b),
+        lambda self, a, b: setattr(a._self_cell.described, "_read", (b, None)),
+        lambda self, a, b: setattr(a.get_lock()._idle[-1], "_mark", b),
         lambda self, a, b: a.__self_setattr__("_self_core", b),
         lambda self, a, b: a.__self_setattr__("_self_cell", b),
         lambda self, a, b: object.__delattr__(a, "_self_core"),
@@ -189,7 +212,8 @@ class World:
 def main(seconds: float, seed: int) -> None:
     """Run for some seconds."""
     assert core is not None, "there is no C core to fuzz"
-    world = World(seed)
+    directory = tempfile.TemporaryDirectory()
+    world = World(seed, str(Path(directory.name, "status")))
 
     def interrupt(*_: object) -> None:
         world.step()
@@ -198,7 +222,7 @@ def main(seconds: float, seed: int) -> None:
     signal.signal(signal.SIGALRM, interrupt)
     interrupt()
     end = time.monotonic() + seconds
-    others = [World(seed + 1 + each) for each in range(2)]
+    others = [World(seed + 1 + each, world.path) for each in range(2)]
 
     def run(other: World) -> None:
         while time.monotonic() < end:
