@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import weakref
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -29,6 +30,7 @@ from multiprocessing_intenum import (
 from multiprocessing_intenum.core import core
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 UNAVAILABLE, IDLE, CALCULATING = WorkerStatusEnum
@@ -261,3 +263,66 @@ def test_by_path_reads_are_those_of_the_member(tmp_path: Path) -> None:
         assert (value == CALCULATING, value.name, value.value, snapshot(value)) == (
             True, "CALCULATING", 3, CALCULATING,
         )  # fmt: skip
+
+
+def call(function: Any, *args: Any) -> None:
+    with suppress(Exception):
+        function(*args)
+
+
+@pytest.mark.parametrize("name", ["in memory", "by path", "with transitions"])
+def test_no_call_leaks_a_reference(name: str, tmp_path: Path) -> None:
+    class Guarded(WorkerStatus, transitions={"IDLE": ["CALCULATING"], "CALCULATING": ["IDLE"]}):
+        pass
+
+    status: Any = {
+        "in memory": lambda: WorkerStatus(IDLE),
+        "by path": lambda: WorkerStatus(IDLE, at=str(tmp_path / "status")),
+        "with transitions": lambda: Guarded(IDLE),
+    }[name]()
+    state: Any = State()
+    wait = status._self_cell.waiter([int(IDLE)])
+    calls: list[Callable[[], Any]] = [
+        lambda: status == IDLE,
+        lambda: status != "IDLE",
+        lambda: status < IDLE,
+        lambda: status < "IDLE",
+        lambda: status == state,
+        lambda: hash(status),
+        lambda: status.name,
+        lambda: status.value,
+        lambda: snapshot(status),
+        lambda: snapshot(5),  # type: ignore[arg-type]
+        lambda: status.set(IDLE),
+        lambda: status.set(CALCULATING),
+        lambda: status.set(UNAVAILABLE),
+        lambda: status.set(value="IDLE"),
+        lambda: status.set("ILDE"),
+        lambda: status.set(5),
+        lambda: status.set(),
+        lambda: status.set(IDLE, IDLE),
+        lambda: setattr(status, "value", IDLE),
+        lambda: delattr(status, "value"),
+        lambda: state.status,
+        lambda: setattr(state, "status", CALCULATING),
+        lambda: setattr(state, "status", "IDLE"),
+        lambda: setattr(state, "status", 5),
+        lambda: delattr(state, "status"),
+        lambda: wait(0, 0.0),
+        lambda: wait(0, "soon"),
+        lambda: WorkerStatus(IDLE),
+    ]
+    objects = [*WorkerStatusEnum, status, state, status._self_core, type(status._self_core), core.Table]
+
+    def counts() -> list[int]:
+        gc.collect()
+        return [sys.getrefcount(each) for each in objects] + [len(gc.get_objects())]
+
+    for each in calls:
+        call(each)
+    before = counts()
+    for each in calls:
+        for _ in range(3600):  # 100,000 calls in all
+            call(each)
+    grown = [after - was for was, after in zip(before, counts(), strict=True)]
+    assert max(grown) < 1000
