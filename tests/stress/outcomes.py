@@ -17,6 +17,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "support"))
 
+_ADDRESS = re.compile(r"(?<=>, )\d{13,}(?=\))|0x[0-9a-f]{8,}|(?<=\.\.\.)[0-9a-f]{8,}")
+
 SHOWN = 20
 """How many differences are printed."""
 
