@@ -9,7 +9,7 @@ from multiprocessing_intenum import adopt, compare_and_set, exchange, wait_for
 
 
 def calculate():
-    time.sleep(5)  # your work
+    time.sleep(10)  # your work
 
 
 # If this process ends in whatever way while it owns the state: UNAVAILABLE.
