@@ -101,9 +101,9 @@ def _last_entries(cell: Cell[Any]) -> list[Entry]:
 def history(status: HasCell[T]) -> list[Change[T]]:
     """Return the last changes of a shared value, the oldest one first.
 
-    At least 16 are kept; the first one, which made the value, counts as one. The last one led to the present state,
-    even if its writer was killed in the middle of the write. If a value by path was begun anew, the changes before that
-    are not among them. No lock is taken.
+    A value keeps all its changes as long as there are no more than 16, and then the last 16 at least. That it was made
+    counts as the first one. The last one led to the present state, even if its writer was killed in the middle of the
+    write. If a value by path was begun anew, the changes before that are not among them. No lock is taken.
 
     Args:
         status: the shared value.

@@ -34,6 +34,7 @@ if core is None or sys.platform != "linux":  # it writes on Linux only
     collect_ignore += ["test_core.py"]
 if sys.platform == "win32":  # no values by path
     collect_ignore += ["test_by_path.py", "test_life.py", "test_command_line.py"]
+    collect_ignore += ["test_first_screen.py", "test_tutorial.py"]
 if "fork" not in METHODS:  # no os.fork() and no POSIX signals
     collect_ignore += ["test_example_worker.py", "test_fork.py", "test_interrupts.py", "test_keepalive.py"]
 

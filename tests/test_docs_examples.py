@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from helpers import NEED_PSYCOPG
-from pages import DOCS, OPTIONS, PARSERS, ROOT, run_page
+from pages import DOCS, OPTIONS, PARSERS, ROOT, first_screen, run_page
 from sybil import Document
 from sybil.evaluators.doctest import DocTestEvaluator
 from sybil.evaluators.python import PythonEvaluator
@@ -20,6 +20,10 @@ import multiprocessing_intenum
 PAGES = sorted([*ROOT.glob("*.md"), *(page for page in DOCS.rglob("*.md") if "_build" not in page.parts)])
 NEED_POSTGRESQL = {DOCS / "howto" / "postgres.md"}
 """Pages whose blocks tests/postgres/test_docs.py runs, because they need a server."""
+NEED_TERMINALS = {DOCS / "tutorial.md"}
+"""Pages whose blocks tests/test_tutorial.py types, because they need several terminals at once."""
+TWO_TERMINALS = {ROOT / "README.md", DOCS / "index.md"}
+"""Pages whose first block of Python tests/test_first_screen.py pastes: it waits for a second terminal."""
 PACKAGE = Path(multiprocessing_intenum.__file__).parent
 MODULES = [
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
@@ -34,9 +38,14 @@ DIRECTORY = "/run/worker"
 NOT_CODE = {"text", "ini", "toml", "json", "mermaid"}
 
 
-@pytest.mark.parametrize("page", sorted({*PAGES} - NEED_POSTGRESQL), ids=lambda page: page.relative_to(ROOT).as_posix())
+RUN_HERE = sorted({*PAGES} - NEED_POSTGRESQL - NEED_TERMINALS)
+
+
+@pytest.mark.parametrize("page", RUN_HERE, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_every_block_of_the_page_does_what_it_says(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    run_page(page, {DIRECTORY: tmp_path.as_posix()}, tmp_path, monkeypatch)
+    pasted = re.findall(r"^```python\n.*?^```$", first_screen(page), re.MULTILINE | re.DOTALL)
+    elsewhere = dict.fromkeys(pasted, "") if page in TWO_TERMINALS else {}
+    run_page(page, {**elsewhere, DIRECTORY: tmp_path.as_posix()}, tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
@@ -59,7 +68,8 @@ def test_each_example_script_is_run_by_a_page_or_by_a_test_of_its_own():
     others = (test for test in ROOT.glob("tests/**/*.py") if test.name not in {Path(__file__).name, "pages.py"})
     tests = "".join(test.read_text(encoding="utf-8") for test in others)
     scripts = {script.stem: script.read_text(encoding="utf-8") for script in (DOCS / "examples").glob("*.py")}
-    commands = "".join(re.findall(r"^\$ python docs/examples/.*\n", pages, re.MULTILINE))
+    typed = r"^\$ (?:python docs/examples/|python tutorial_|cp tutorial_).*\n"
+    commands = "".join(re.findall(typed, pages, re.MULTILINE))
     run = set(re.findall(r"\w+", commands)) & scripts.keys()  # gunicorn_app:app is one, too
     run |= {name for script in run for name in re.findall(r"from (\w+) import", scripts[script])}
     tested = {name for names in re.findall(r"\b(\w+)\.py\b|from (\w+) import", tests) for name in names}

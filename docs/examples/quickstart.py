@@ -11,5 +11,7 @@ class Status(IntEnum):
 
 if __name__ == "__main__":
     status = IntEnumValue(Status.IDLE)  # before the processes that share it
-    Process(target=compare_and_set, args=(status, Status.IDLE, Status.CALCULATING)).start()
-    print(wait_for(status, Status.CALCULATING).name, status.value, isinstance(status, Status))
+    child = Process(target=compare_and_set, args=(status, "IDLE", "CALCULATING"))
+    child.start()
+    print("the child has set it to", wait_for(status, "CALCULATING").name)
+    child.join()

@@ -1,47 +1,25 @@
-"""Step 5: one calculation process, three handlers that submit jobs, and a shutdown that loses none."""
+"""The worker daemon: one calculation at a time, until the state is UNAVAILABLE."""
 
-from multiprocessing import Process, Value
+import os
+import time
 
-from tutorial_share import WorkerStatusEnum
-from tutorial_state import WorkerState
+from tutorial_status import WorkerStatusEnum, status
 
-from multiprocessing_intenum import compare_and_set, wait_for
-
-HANDLERS, JOBS_EACH = 3, 3
+from multiprocessing_intenum import adopt, compare_and_set, exchange, wait_for
 
 
-def calculate(state, done):
-    status = WorkerState.status.proxy_of(state)
-    while wait_for(status, {"CALCULATING", "UNAVAILABLE"}) is WorkerStatusEnum.CALCULATING:
-        sum(number * number for number in range(100_000))
-        done.value += 1
-        state.status = WorkerStatusEnum.IDLE
+def calculate():
+    time.sleep(10)  # your work
 
 
-def handle(state):
-    accepted = 0
-    while accepted < JOBS_EACH:
-        if state.submit() is not None:
-            accepted += 1
-        else:
-            wait_for(WorkerState.status.proxy_of(state), WorkerStatusEnum.IDLE)
-
-
-def shut_down(state):
-    status = WorkerState.status.proxy_of(state)
-    while not compare_and_set(status, WorkerStatusEnum.IDLE, WorkerStatusEnum.UNAVAILABLE):
-        wait_for(status, WorkerStatusEnum.IDLE)
-
-
-if __name__ == "__main__":
-    state = WorkerState()
-    done = Value("i", 0)
-    worker = Process(target=calculate, args=(state, done))
-    handlers = [Process(target=handle, args=(state,)) for _ in range(HANDLERS)]
-    for process in (worker, *handlers):
-        process.start()
-    for process in handlers:
-        process.join()
-    shut_down(state)
-    worker.join()
-    print(f"{state.job_id.value} jobs accepted, {done.value} calculated, the worker is {state.describe()}")
+# If this process ends in whatever way while it owns the state: UNAVAILABLE.
+exchange(status, "IDLE", on_death="UNAVAILABLE")
+print(f"process {os.getpid()} is ready", flush=True)
+next_one = {"CALCULATING", "UNAVAILABLE"}
+while wait_for(status, next_one) is WorkerStatusEnum.CALCULATING:
+    adopt(status, on_death="UNAVAILABLE")  # an API process has set it; now it is ours
+    print("calculating", flush=True)
+    calculate()
+    print("done", flush=True)
+    compare_and_set(status, "CALCULATING", "IDLE", on_death="UNAVAILABLE")
+print("no more jobs: bye", flush=True)

@@ -49,13 +49,24 @@ SHELL_COMMANDS = {
     ".venv/bin/tox -e postgres-stress",
     # half a minute: tests/postgres/test_following.py counts the same for one machine
     "python tests/stress/fleet.py --machines 4 --processes 2 --records 20",
-    # what the first command of the README does in an environment of its own
-    "python -m pip install .",
+    # what the first command of the README does in an environment of its own, from the repository's address
+    'python -m pip install "git+https://github.com/credativ/python-multiprocessing-intenum"',
+    # tests/test_first_screen.py and tests/test_tutorial.py type what follows
+    'demo="${TMPDIR:-/tmp}/demo-$(id -u)"',
+    'intenum-value show "$demo"',
+    'intenum-value set "$demo" IDLE',
+    "git clone https://github.com/credativ/python-multiprocessing-intenum",
+    "cp python-multiprocessing-intenum/docs/examples/tutorial_*.py .",
     # tox does it, with the wheel of this checkout
     'python -m pip install ".[postgres]" "psycopg[binary]"',
     # this needs a maintainer's rights
-    "git tag v2.0.0 && git push origin v2.0.0",
+    "git tag v2.1.0 && git push origin v2.1.0",
 }
+
+
+def first_screen(page: Path) -> str:
+    """Return what README.md and docs/index.md have above their second heading."""
+    return page.read_text(encoding="utf-8").partition("\n## ")[0] + "\n"
 
 
 def run_console_block(example: Example) -> None:
