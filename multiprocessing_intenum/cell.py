@@ -281,7 +281,8 @@ class Cell(Generic[T]):
         if get_spawning_popen() is None:
             message = (
                 f"{name} can only be sent to a process that is being started (as an argument of Process or as initargs "
-                "of a Pool or an executor): send snapshot(status), its member, to any other process"
+                "of a Pool or an executor): send snapshot(status), its member, to any other process, or give the value "
+                "a path with at=..., which any process can open"
             )
             raise RuntimeError(message)
         lock: Any = self.lock
@@ -402,9 +403,21 @@ def snapshot(status: HasCell[T]) -> T:
         return cell.load()
 
 
+_COLLECTIONS: tuple[type[Any], ...] = (list, tuple, set, frozenset, type(dict[Any, Any]().values()))
+"""Only types that are known: to iterate over any other object may have effects, or no end."""
+
+
 def cell_of(status: HasCell[T]) -> Cell[T]:
     """Return the cell of a shared value; TypeError for anything else."""
     if not has_cell(status):
+        several = status.values() if issubclass(type(status), dict) else status
+        if issubclass(type(several), _COLLECTIONS) and any(map(has_cell, several)):
+            message = (
+                f"expected one IntEnumValue, not {type(status)} of several: give each of them by itself; to wait for "
+                "any of them, make an asyncio task of multiprocessing_intenum.aio.wait_for(status, ...) for each, and "
+                "give the tasks to asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)"
+            )
+            raise TypeError(message)
         message = (
             f"expected an IntEnumValue, not {type(status)}: a member or an attribute's value is a copy of the state; "
             "give the shared value, an IntEnumValue or any other EnumValue; for an IntEnumAttribute or EnumAttribute "
