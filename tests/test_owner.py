@@ -657,7 +657,7 @@ def test_a_thousand_claims_leave_no_descriptor_open(quick: Shared) -> None:
         assert compare_and_set(status, IDLE, CALCULATING, on_death=UNAVAILABLE)
         adopt(status, on_death=IDLE)
         reap(status)
-    assert descriptors() == before
+    assert descriptors() <= before  # what earlier tests have left may be closed meanwhile
 
 
 @pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)

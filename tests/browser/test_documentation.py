@@ -1,4 +1,4 @@
-"""The pages of the documentation in a real browser: nothing is cut off, and what the copy button copies can be pasted."""
+"""The pages of the documentation in a real browser: nothing is cut off, and what a button copies can be pasted."""
 
 import subprocess
 import sys
