@@ -3,7 +3,10 @@
 import re
 from importlib.metadata import version as version_of
 
+from docutils import nodes
 from sphinx.ext.intersphinx import resolve_reference_detect_inventory
+from sphinx.transforms.post_transforms import SphinxPostTransform
+from sphinx.writers.html5 import HTML5Translator
 
 project = "multiprocessing-intenum"
 author = "The multiprocessing-intenum authors"
@@ -15,6 +18,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx.ext.intersphinx",
+    "sphinx_copybutton",
     "sphinxcontrib.mermaid",
 ]
 # Tables of results, which other pages include, and environments of the examples.
@@ -37,6 +41,12 @@ autodoc_typehints = "signature"
 python_maximum_signature_line_length = 70
 napoleon_numpy_docstring = False
 default_role = "code"  # `name` in a docstring
+
+# What the button copies can be pasted: the lines with a prompt, without it. Without any prompt, all lines.
+copybutton_prompt_text = r">>> |\.\.\. |\.\.\.$|\$ "
+copybutton_prompt_is_regexp = True
+copybutton_copy_empty_lines = False
+copybutton_exclude = ".linenos, .go"  # printed text may begin as a prompt does, with an ellipsis
 
 html_theme = "furo"
 html_title = f"multiprocessing-intenum {version}"
@@ -100,7 +110,32 @@ def call_it_by_its_public_name(app, what, name, obj, options, signature, returns
     return signature and signature.replace("HasCell[", "EnumValue["), returns
 
 
+class LabelCells(SphinxPostTransform):
+    """Write the heading of its column to each cell: on a phone a row is shown as a list, see pages.css."""
+
+    default_priority = 500
+    formats = ("html",)
+
+    def run(self, **_):
+        for group in self.document.findall(nodes.tgroup):
+            headings = [cell.astext() for head in group.findall(nodes.thead) for cell in head.findall(nodes.entry)]
+            for row in (row for body in group.findall(nodes.tbody) for row in body.findall(nodes.row)):
+                for cell, heading in zip(row.findall(nodes.entry), headings, strict=False):
+                    cell["heading"] = heading
+
+
+class Translator(HTML5Translator):
+    """Writes the headings that LabelCells has found as attributes of the cells."""
+
+    def starttag(self, node, tagname, suffix="\n", empty=False, **attributes):
+        if isinstance(node, nodes.entry) and node.get("heading"):
+            attributes["data-heading"] = node["heading"]
+        return super().starttag(node, tagname, suffix, empty, **attributes)
+
+
 def setup(app):
+    app.add_post_transform(LabelCells)
+    app.set_translator("html", Translator)
     app.connect("autodoc-process-signature", call_it_by_its_public_name)
     app.connect("missing-reference", link_by_its_full_name)
     app.connect("autodoc-process-docstring", list_what_it_raises, priority=400)

@@ -244,8 +244,8 @@ def changes(status: HasCell[T], *, timeout: float | None = None) -> AsyncIterato
 
     Args:
         status: the shared value.
-        timeout: seconds without a change after which the iterator ends; None: never; 0: when no change is left. It can
-            be iterated again, and then goes on.
+        timeout: seconds without a change after which a loop over the iterator ends; None: never; 0: when no change is
+            left. Another loop over the same iterator goes on, with the next change after the last one that it gave.
 
     Returns:
         An asynchronous iterator of `Change`. It raises the errors below as well, and can be iterated again after them.

@@ -331,7 +331,8 @@ class Cell(Generic[T]):
         if get_spawning_popen() is None:
             message = (
                 f"{name} can only be sent to a process that is being started (as an argument of Process or as initargs "
-                "of a Pool or an executor): send snapshot(status), its member, to any other process"
+                "of a Pool or an executor): send snapshot(status), its member, to any other process, or give the value "
+                "a path with at=..., which any process can open"
             )
             raise RuntimeError(message)
         lock: Any = self.lock

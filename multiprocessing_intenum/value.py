@@ -76,9 +76,21 @@ if core is not None and not TYPE_CHECKING:
     snapshot = core.snapshot_like(snapshot)
 
 
+_COLLECTIONS: tuple[type[Any], ...] = (list, tuple, set, frozenset, type(dict[Any, Any]().values()))
+"""Only types that are known: to iterate over any other object may have effects, or no end."""
+
+
 def cell_of(status: HasCell[T]) -> Cell[T]:
     """Return the cell of a shared value; TypeError for anything else."""
     if not has_cell(status):
+        several = status.values() if issubclass(type(status), dict) else status
+        if issubclass(type(several), _COLLECTIONS) and any(map(has_cell, several)):
+            message = (
+                f"expected one IntEnumValue, not {type(status)} of several: give each of them by itself; to wait for "
+                "any of them, make an asyncio task of multiprocessing_intenum.aio.wait_for(status, ...) for each, and "
+                "give the tasks to asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)"
+            )
+            raise TypeError(message)
         message = (
             f"expected an IntEnumValue, not {type(status)}: a member or an attribute's value is a copy of the state; "
             "give the shared value, an IntEnumValue or any other EnumValue; for an IntEnumAttribute or EnumAttribute "

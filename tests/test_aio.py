@@ -188,6 +188,24 @@ def test_changes_come_in_order_from_the_call_on(status: WorkerStatus) -> None:
     assert asyncio.run(follow()) == ["UNAVAILABLE", *["CALCULATING", "IDLE"] * 5]
 
 
+def test_after_its_timeout_a_feed_goes_on_as_one_without_asyncio_does(status: WorkerStatus) -> None:
+    async def after_each_end() -> list[list[list[str]]]:
+        here, plain = aio.changes(status, timeout=0), changes(status, timeout=0)
+        found = []
+        for names in ([], ["CALCULATING"], ["UNAVAILABLE", "IDLE"], []):
+            for name in names:
+                status.set(name)
+            found.append([[change.after.name async for change in here], [change.after.name for change in plain]])
+        return found
+
+    assert asyncio.run(after_each_end()) == [
+        [[], []],
+        [["CALCULATING"], ["CALCULATING"]],
+        [["UNAVAILABLE", "IDLE"], ["UNAVAILABLE", "IDLE"]],
+        [[], []],
+    ]
+
+
 def test_a_bad_timeout_of_changes_is_an_error_at_once(status: WorkerStatus) -> None:
     with pytest.raises(ValueError, match="timeout must"):
         aio.changes(status, timeout=-1)

@@ -56,6 +56,32 @@ def test_no_block_of_the_page_is_passed_over(page: Path):
     assert languages <= run | NOT_CODE
 
 
+def code_of(page: Path) -> list[str]:
+    """Return the lines of the code blocks of a page, with those of the files that it shows."""
+    lines: list[str] = []
+    # A fence, what stands after it, and what it holds.
+    fences = re.findall(r"^ *(```+)(.*)\n((?:.*\n)*?) *\1$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    for _, language, text in fences:
+        if language.startswith("{literalinclude}"):
+            text = (page.parent / language.split()[1]).read_text(encoding="utf-8")
+        if not language.startswith("{") or "literalinclude" in language:
+            lines += text.splitlines()
+    return lines
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_no_line_of_code_is_longer_than_a_page_is_wide(page: Path):
+    assert [line for line in code_of(page) if len(line) > 88] == []
+
+
+def test_the_code_of_a_page_is_found(tmp_path: Path):
+    page = tmp_path / "page.md"
+    (tmp_path / "shown.py").write_text("shown\n", "utf-8")
+    blocks = ["```sh\na\nb\n```", "- text\n  ```python\n  c\n  ```", "```{include} x.md\n```", "text"]
+    page.write_text("\n".join([*blocks, "```{literalinclude} shown.py\n:lines: 1\n```", "text\n"]), "utf-8")
+    assert code_of(page) == ["a", "b", "  c", "shown"]
+
+
 @pytest.mark.parametrize("page", sorted(ROOT.glob("*.md")), ids=lambda page: page.name)
 def test_the_links_of_a_page_outside_the_site_lead_somewhere(page: Path):
     text = re.sub(r"`[^`]*`", "", page.read_text(encoding="utf-8"))

@@ -456,11 +456,11 @@ def test_without_the_garbage_collector_nothing_stays_open(path: str) -> None:
 def test_threads_that_write_in_turn_have_one_opening_between_them(path: str) -> None:
     status = WorkerStatus(IDLE, at=path)
     status.set(CALCULATING)
-    before = len(descriptors())
+    before = openings(path)
     for _ in range(10):
         in_a_thread(lambda: status.set(IDLE))
         status.set(CALCULATING)
-    assert len(descriptors()) == before
+    assert openings(path) == before
 
 
 def test_a_thread_that_cannot_open_the_file_waits_for_another_one_that_has_it_open(
@@ -528,13 +528,13 @@ def test_a_handler_while_the_lock_is_given_back_leaves_the_rest_to_the_frame_bel
         unlock(self, byte)
 
     lock.acquire()
-    before = len(descriptors())
+    before = openings(path)
     monkeypatch.setattr(OpenFile, "unlock", interrupted)
     lock.release()
     assert depths == [1]
     assert status == CALCULATING
     assert is_free(lock)
-    assert len(descriptors()) == before
+    assert openings(path) == before
     with pytest.raises(RuntimeError, match="cannot release"):
         lock.release()
 

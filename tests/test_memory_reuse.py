@@ -80,11 +80,12 @@ def test_values_that_no_process_has_inherited_are_freed(make: Any) -> None:
 
     make_use_and_drop()
     gc.collect()
-    tracked, pinned, files = len(keepalive._tracked), len(keepalive._pinned), os.listdir("/proc/self/fd")
+    tracked, pinned, files = len(keepalive._tracked), len(keepalive._pinned), len(os.listdir("/proc/self/fd"))
     places = {make_use_and_drop() for _ in range(500)}
     gc.collect()
     assert len(places) < 50  # an object with an attribute is only freed by the next collection
-    assert (len(keepalive._tracked), len(keepalive._pinned), os.listdir("/proc/self/fd")) == (tracked, pinned, files)
+    assert (len(keepalive._tracked), len(keepalive._pinned)) == (tracked, pinned)
+    assert len(os.listdir("/proc/self/fd")) <= files  # what earlier tests have left may be closed meanwhile
 
 
 def test_values_with_a_lock_of_the_spawn_context_leave_no_name_behind() -> None:

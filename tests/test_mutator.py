@@ -199,7 +199,7 @@ def test_an_in_place_operator_whose_result_is_no_member_is_a_type_error(status: 
 
 
 @pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
-@pytest.mark.parametrize("target", [IDLE, "IDLE", 2, None, WorkerState, object()], ids=repr)
+@pytest.mark.parametrize("target", [IDLE, "IDLE", 2, None, WorkerState, object()])
 def test_a_target_that_is_no_shared_value_is_a_type_error(function: Any, target: Any) -> None:
     with pytest.raises(TypeError) as caught:
         function(target)

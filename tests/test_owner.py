@@ -658,7 +658,7 @@ def test_a_thousand_claims_leave_no_descriptor_open(quick: Shared) -> None:
         assert compare_and_set(status, IDLE, CALCULATING, on_death=UNAVAILABLE)
         adopt(status, on_death=IDLE)
         reap(status)
-    assert descriptors() == before
+    assert descriptors() <= before  # what earlier tests have left may be closed meanwhile
 
 
 @pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
@@ -792,7 +792,7 @@ def test_without_a_free_descriptor_a_claim_fails_and_all_else_goes_on(quick: Sha
         poor.ask("status.set(IDLE)")
         poor.ask("exec('files = use_up_descriptors()')")
         before = memory(status)
-        with pytest.raises(OSError, match=os.strerror(errno.EMFILE)):
+        with pytest.raises(OSError, match=rf"{os.strerror(errno.EMFILE)}.* raise the limit \(ulimit -n\)"):
             poor.ask(CLAIM)
         assert memory(status) == before
         owner.ask(CLAIM)

@@ -44,6 +44,7 @@ def test_a_shared_value_can_not_be_pickled_outside_of_a_spawn(make: Any, protoco
     kind = "IntEnumValue[WorkerStatusEnum]" if make is IntEnumValue else make.__name__
     assert str(caught.value).startswith(f"{kind} can only be sent to a process that is being started")
     assert "send snapshot(status)" in str(caught.value)
+    assert str(caught.value).endswith("or give the value a path with at=..., which any process can open")
     assert snapshot(status) is IDLE
 
 

@@ -95,7 +95,7 @@ def test_each_public_name_is_documented_with_an_example(name: str) -> None:
 
 def public_functions() -> dict[str, Any]:
     """The functions, and the methods of the classes, by their names."""
-    public = {name: getattr(multiprocessing_intenum, name) for name in PUBLIC}
+    public = {name: getattr(multiprocessing_intenum, name) for name in sorted(PUBLIC)}
     public |= {f"aio.{name}": getattr(aio, name) for name in aio.__all__}
     found = {name: thing for name, thing in public.items() if inspect.isfunction(thing)}
     for cls in public.values():

@@ -224,6 +224,7 @@ def test_under_load_no_other_pair_is_ever_seen(ctx: BaseContext) -> None:
     for writer in writers:
         writer.join(DEADLINE)
         assert writer.exitcode == 0
+    seen += feed
     assert seen
     assert {(change.before, change.after) for change in [*seen, *history(status)]} <= PAIRS | {(None, IDLE)}
 

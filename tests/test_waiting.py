@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import enum
 import threading
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from enums import FrutEnum, Perm, Permissions, WorkerStatus, WorkerStatusEnum
 from helpers import DEADLINE, SHORT, in_a_thread
 
-from multiprocessing_intenum import IntEnumValue, wait_for, waiting
+from multiprocessing_intenum import IntEnumValue, aio, changes, compare_and_set, wait_for, waiting
 from multiprocessing_intenum.memory import futex
 
 UNAVAILABLE, IDLE, CALCULATING = WorkerStatusEnum
@@ -285,6 +286,35 @@ def test_bad_times_are_errors(status: WorkerStatus, options: dict[str, Any], err
 
 @pytest.mark.parametrize("other", [IDLE, "IDLE", None])
 def test_it_waits_for_shared_values_only(other: Any) -> None:
+    with pytest.raises(TypeError, match="expected an IntEnumValue"):
+        wait_for(other, IDLE)
+
+
+ONE_VALUE: list[Any] = [
+    lambda values: wait_for(values, IDLE),
+    lambda values: asyncio.run(aio.wait_for(values, IDLE)),
+    changes,
+    aio.changes,
+    lambda values: compare_and_set(values, IDLE, CALCULATING),
+]
+COLLECTIONS: list[Any] = [list, tuple, set, frozenset, lambda values: dict(enumerate(values))]
+
+
+@pytest.mark.parametrize("collection", [*COLLECTIONS, lambda values: dict(enumerate(values)).values()])
+@pytest.mark.parametrize("function", ONE_VALUE)
+def test_for_several_values_the_error_says_how_to_wait_for_any_of_them(function: Any, collection: Any) -> None:
+    values = collection([WorkerStatus(IDLE), WorkerStatus("CALCULATING")])
+    with pytest.raises(TypeError) as caught:
+        function(values)
+    assert str(caught.value) == (
+        f"expected one IntEnumValue, not {type(values)} of several: give each of them by itself; to wait for any of "
+        "them, make an asyncio task of multiprocessing_intenum.aio.wait_for(status, ...) for each, and give the tasks "
+        "to asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)"
+    )
+
+
+@pytest.mark.parametrize("other", [[], [IDLE], {}, {"a": IDLE}, iter([WorkerStatus(IDLE)])])
+def test_what_is_no_collection_of_shared_values_is_told_what_to_give(other: Any) -> None:
     with pytest.raises(TypeError, match="expected an IntEnumValue"):
         wait_for(other, IDLE)
 

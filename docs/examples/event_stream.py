@@ -15,16 +15,22 @@ class Status(enum.IntEnum):
 
 
 async def events(status, last_id=-1):
-    """Yield the events after the one with the number `last_id`, which is in the header Last-Event-ID of a request."""
-    feed = aio.changes(status)  # first, so that no change falls between the history and the feed
+    """Yield the events after the one with the number `last_id`.
+
+    It is in the header Last-Event-ID of a request.
+    """
+    # First, so that no change falls between the history and the feed.
+    feed = aio.changes(status)
     if last_id > last_change(status).number:
-        last_id = -1  # the id is one of an earlier value: the service has been started again
+        # The id is one of an earlier value: the service has been started again.
+        last_id = -1
     for change in history(status):
         if change.number > last_id:
             yield text_of(change)
             last_id = change.number
     async for change in feed:
-        if change.number > last_id or change.number == 0:  # by path, 0 says that the value was begun anew
+        # By path, 0 says that the value was begun anew.
+        if change.number > last_id or change.number == 0:
             yield text_of(change)
             last_id = change.number
 

@@ -37,7 +37,7 @@ from multiprocessing_intenum.by_path.contents import (
 from multiprocessing_intenum.by_path.file_lock import PATIENCE, FileLock
 from multiprocessing_intenum.by_path.shared_file import SharedFile
 from multiprocessing_intenum.locks.execution import execution
-from multiprocessing_intenum.locks.open_file import MAKING, USE, OpenFile, private
+from multiprocessing_intenum.locks.open_file import MAKING, TOO_MANY, USE, OpenFile, private, with_name
 from multiprocessing_intenum.memory import keepalive
 
 __all__ = ["describe_anew", "description_in", "open_file", "while_nobody_begins"]
@@ -88,6 +88,10 @@ def open_file(
             lock = _try_to_open(file, contents or _ANYTHING, deadline, is_user=is_user)
             if lock is not None:
                 return lock
+    except OSError as error:
+        if error.errno in TOO_MANY:
+            error.filename = file.path  # it may be the temporary file that could not be opened
+        raise
     finally:
         _opening.discard(me)
 
@@ -271,7 +275,10 @@ def _mapped(opened: OpenFile, file: SharedFile, header: Header) -> memoryview:
     """Return the body of the file, in memory that it shares with all processes that have the file open."""
     protection = mmap.PROT_READ if file.readonly else mmap.PROT_READ | mmap.PROT_WRITE
     keep_none: Any = {"trackfd": False} if sys.version_info >= (3, 13) else {}  # CPython 78502
-    mapped = _Memory(opened.fd, BODY_AT + header.size, mmap.MAP_SHARED, protection, **keep_none)
+    try:
+        mapped = _Memory(opened.fd, BODY_AT + header.size, mmap.MAP_SHARED, protection, **keep_none)
+    except OSError as error:
+        raise with_name(error, file.path) from None
     mapped.file = opened
     return memoryview(mapped)[BODY_AT:]
 

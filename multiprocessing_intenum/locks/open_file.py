@@ -22,7 +22,9 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["FOLLOWING", "MAKING", "USE", "WRITING", "GoneError", "OpenFile", "is_locked", "private"]
+__all__ = [
+    "FOLLOWING", "MAKING", "TOO_MANY", "USE", "WRITING", "GoneError", "OpenFile", "is_locked", "private", "with_name",
+]  # fmt: skip
 
 # Open-file-description locks (Linux 3.15, macOS): each belongs to an opening of the file, excludes other openings in
 # any process or container, and ends when the last descriptor of its opening is closed. POSIX's own file locks belong
@@ -50,6 +52,8 @@ USE, MAKING, WRITING, FOLLOWING = range(2**62, 2**62 + 4)
 has MAKING, and the writer has WRITING. In the mirror of a record, the process that follows the record has FOLLOWING."""
 
 _BUSY = (errno.EAGAIN, errno.EACCES)
+TOO_MANY = (errno.EMFILE, errno.ENFILE)
+"""The errors of a process, or a system, that may open no more files."""
 
 if fcntl is not None:
     _call = fcntl.fcntl
@@ -102,7 +106,12 @@ class OpenFile:
 
     def __init__(self, path: str, flags: int, mode: int = 0, *, through: str = "") -> None:
         self.path, self.fd, self._mark, self._was_replaced = path, -1, next(_marks), False
-        fd = os.open(through or path, flags | _FLAGS | (0 if through else _NO_FOLLOW), mode)
+        try:
+            fd = os.open(through or path, flags | _FLAGS | (0 if through else _NO_FOLLOW), mode)
+        except OSError as error:
+            if error.errno in TOO_MANY:
+                raise with_name(error, path) from None
+            raise
         try:
             info = os.fstat(fd)
             self.identity = info.st_dev, info.st_ino
@@ -254,18 +263,31 @@ def is_locked(fd: int, byte: int) -> bool:
     return answer[_TYPE] != _UNLOCKED
 
 
-def _meaning(error: OSError, path: str) -> OSError:
-    """Return the error with the name of the file, and with what to do."""
+def with_name(error: OSError, path: str, reason: str = "") -> OSError:
+    """Return the error with the name of the file; with what to do, if too many files are open.
+
+    Args:
+        error: an error of the system.
+        path: the name of the file.
+        reason: why one more file has to be open.
+    """
     message = os.strerror(error.errno or 0)
+    if error.errno in TOO_MANY:
+        limit = "ulimit -n" if error.errno == errno.EMFILE else "sysctl fs.file-max; of one process: ulimit -n"
+        message += f"{reason}: raise the limit ({limit})"
+    return OSError(error.errno, message, path)
+
+
+def _meaning(error: OSError, path: str) -> OSError:
+    """Return the error of an opening that locking needs."""
     if error.errno in (errno.EACCES, errno.EPERM):
         message = (
             "this process can not open the file once more, which locking needs: it has dropped its rights since it "
             "made the value. Make the value after that, or let its present user write to the file: with "
             "SharedFile(..., mode=0o660) and the group of that user, for example"
         )
-    if error.errno in (errno.EMFILE, errno.ENFILE):
-        message += ", and the file has to be opened once more to lock it: raise the limit (ulimit -n)"
-    return OSError(error.errno, message, path)
+        return OSError(error.errno, message, path)
+    return with_name(error, path, ", and the file has to be opened once more to lock it")
 
 
 def private(open_it: Callable[[], OpenFile]) -> OpenFile:

@@ -1,37 +1,19 @@
 """The page of docs/examples/drf_worker in a real browser: Chromium, headless."""
 
-import shutil
 import signal
 
 import pytest
+from browser import chromium, show
 from drf_service import DEADLINE, Service, until
-from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
-
-# Without a screen, and without the connections that Chromium makes for itself.
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 class Page:
     """The page as its reader sees it, in a browser with a fresh profile."""
 
     def __init__(self, profile, url):
-        options = webdriver.ChromeOptions()
-        options.binary_location = shutil.which("chromium")
-        for flag in [*FLAGS, f"--user-data-dir={profile}"]:
-            options.add_argument(flag)
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        self.driver = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
+        self.driver = chromium(profile)
         self.driver.set_page_load_timeout(DEADLINE)
         self.wait = WebDriverWait(self.driver, DEADLINE, poll_frequency=0.05)
         self.driver.get(url)
@@ -166,10 +148,7 @@ def test_it_notices_a_server_that_is_silent_but_still_connected(service, page):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [320, 390, 1280])
 def test_it_fits_the_width_and_its_text_can_be_read(service, page, width, scheme):
-    metrics = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
-    page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    features = [{"name": "prefers-color-scheme", "value": scheme}]
-    page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    show(page.driver, width, scheme)
     for status in ("IDLE", "UNAVAILABLE"):
         set_by_another_process(service, status)
         page.until("status", status)

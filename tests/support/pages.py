@@ -33,9 +33,10 @@ SERVERS = {"try_server.py", "try_celery.py"}
 
 # What the pages tell the reader to type and no test types for him, and who does.
 SHELL_COMMANDS = {
-    # the two commands of the README: .ci/run is the second one, which runs docs/examples/worker.py as the first does
+    # the two commands of the README, and all the rest: .ci/run does the last two, which run docs/examples/worker.py
     "python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/python docs/examples/worker.py",
-    "python3 -m venv .venv && .venv/bin/pip install tox && .venv/bin/tox",
+    "python3 -m venv .venv && .venv/bin/pip install tox && .venv/bin/tox -e quick",
+    ".venv/bin/tox",
     # the environments of tox, all of them run by that
     ".venv/bin/tox -e py313",
     ".venv/bin/tox -e py313 -- tests/test_docs_examples.py -k README",

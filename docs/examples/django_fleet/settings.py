@@ -1,4 +1,7 @@
-"""The settings of the example. The environment says where PostgreSQL is, and where the mirror."""
+"""The settings of the example.
+
+The environment says where PostgreSQL is, and where the mirror.
+"""
 
 import os
 

@@ -11,7 +11,8 @@ from jobs.parent import end_with
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings")
 events.end_at_shutdown()
 
-# uvicorn starts its workers with multiprocessing. They would go on for ever if their parent were killed.
+# uvicorn starts its workers with multiprocessing. They would go on for ever if their
+# parent were killed.
 if (parent := multiprocessing.parent_process()) is not None:
     end_with(parent.pid)
 
@@ -23,7 +24,10 @@ async def application(scope, receive, send):
 
     async def send_with_process(message):
         if message["type"] == "http.response.start":
-            message["headers"] = [*message["headers"], (b"x-process", str(os.getpid()).encode())]
+            message["headers"] = [
+                *message["headers"],
+                (b"x-process", str(os.getpid()).encode()),
+            ]
         await send(message)
 
     await _django(scope, receive, send_with_process)

@@ -1,4 +1,7 @@
-"""The settings that Django needs. DATABASE_URL names another database, WORKER_STATE the directory of the state."""
+"""The settings that Django needs.
+
+DATABASE_URL names another database, WORKER_STATE the directory of the state.
+"""
 
 import dj_database_url
 
@@ -15,19 +18,27 @@ REST_FRAMEWORK = {
     "UNAUTHENTICATED_USER": None,
 }
 
-DATABASES = {"default": dj_database_url.config(default=f"sqlite:///{state.directory / 'jobs.sqlite3'}")}
+DATABASES = {
+    "default": dj_database_url.config(
+        default=f"sqlite:///{state.directory / 'jobs.sqlite3'}"
+    )
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     DATABASES["default"]["OPTIONS"] = {
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL",  # readers and the writer do not wait
+        # Readers and the writer do not wait.
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL",
         "timeout": 20,  # seconds that a writer waits for another one
-        "transaction_mode": "IMMEDIATE",  # it waits at the beginning; later it could only fail
+        # It waits at the beginning; later it could only fail.
+        "transaction_mode": "IMMEDIATE",
     }
 
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s [%(name)s %(process)d] %(message)s"}},
+    "formatters": {
+        "line": {"format": "%(asctime)s [%(name)s %(process)d] %(message)s"}
+    },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "loggers": {"calculation": {"handlers": ["stderr"], "level": "INFO"}},
 }

@@ -1,4 +1,7 @@
-"""A job is a row of the database. It outlives the service; the state of the worker does not."""
+"""A job is a row of the database.
+
+It outlives the service; the state of the worker does not.
+"""
 
 from __future__ import annotations
 

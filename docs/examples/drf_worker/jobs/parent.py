@@ -1,4 +1,4 @@
-"""What keeps a process from outliving the one that started it, should that be killed."""
+"""A process ends with the one that started it, should that be killed."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import time
 
 
 def end_with(parent: int) -> None:
-    """Send this process a SIGTERM as soon as its parent is no longer the process with that id.
+    """Send this process a SIGTERM as soon as its parent has another id.
 
-    A look at the parent's id works on every Unix. Linux alone could send a signal by itself (PR_SET_PDEATHSIG).
+    A look at the parent's id works on every Unix. Linux alone could send a signal by
+    itself (PR_SET_PDEATHSIG).
     """
 
     def watch() -> None:

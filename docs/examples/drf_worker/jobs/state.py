@@ -1,4 +1,7 @@
-"""The state of the worker, which all processes of the service open by its path. Nothing here needs Django."""
+"""The state of the worker, which all processes of the service open by its path.
+
+Nothing here needs Django.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,8 @@ from multiprocessing_intenum import EnumAttribute, IntEnumValue, value_at
 
 
 class WorkerStatusEnum(enum.IntEnum):
-    UNAVAILABLE = enum.auto()  # drained: no new jobs; one that was accepted before still runs to its end
+    # Drained: no new jobs; one that was accepted before still runs to its end.
+    UNAVAILABLE = enum.auto()
     IDLE = enum.auto()
     CALCULATING = enum.auto()
 
@@ -20,7 +24,8 @@ S = WorkerStatusEnum
 TRANSITIONS = {
     S.IDLE: [S.CALCULATING, S.UNAVAILABLE],
     S.CALCULATING: [S.IDLE, S.UNAVAILABLE],
-    S.UNAVAILABLE: [S.IDLE],  # to undo a drain; no write can put a drained worker to work
+    # To undo a drain; no write can put a drained worker to work.
+    S.UNAVAILABLE: [S.IDLE],
 }
 
 
@@ -34,10 +39,13 @@ class Calculation(enum.IntEnum):
 
 
 class WorkerState:
-    """The status and the job, under one lock, and whether there is a calculation. Each is a file in the directory.
+    """The status and the job, under one lock, and whether there is a calculation.
 
-    When nobody holds the lock, CALCULATING has a job. If a process was killed while it held the lock, this may not be
-    so. The calculation repairs it: see `take` in work.py.
+    Each is a file in the directory.
+
+    When nobody holds the lock, CALCULATING has a job. If a process was killed while it
+    held the lock, this may not be so. The calculation repairs it: see `take` in
+    work.py.
     """
 
     status = EnumAttribute(WorkerStatus)
@@ -46,7 +54,8 @@ class WorkerState:
         self.directory = directory
         self.status = WorkerStatus("IDLE", at=directory / "status")
         self.lock = self.shared_status.get_lock()
-        self.job_id = value_at(directory / "job", "q", 0, lock=self.lock)  # the job that is to be done, or 0
+        # The job that is to be done, or 0.
+        self.job_id = value_at(directory / "job", "q", 0, lock=self.lock)
         self.calculation = IntEnumValue(Calculation.NONE, at=directory / "calculation")
 
     @property
@@ -59,18 +68,25 @@ class WorkerState:
         self.status = WorkerStatusEnum.UNAVAILABLE
 
     def resume(self) -> None:
-        """Accept jobs again after a drain. If a job still runs, the worker is busy with it first."""
+        """Accept jobs again after a drain.
+
+        If a job still runs, the worker is busy with it first.
+        """
         with self.lock:
             if self.status is WorkerStatusEnum.UNAVAILABLE:
                 self.status = WorkerStatusEnum.IDLE
-                # Nobody can claim the worker here, because that takes the lock. Killed here: a worker that is idle
-                # while a job runs, as after `intenum-value set`. The next job waits for it.
+                # Nobody can claim the worker here, because that takes the lock. Killed
+                # here: a worker that is idle while a job runs, as after `intenum-value
+                # set`. The next job waits for it.
                 if self.job_id.value != 0:
                     self.status = WorkerStatusEnum.CALCULATING
 
 
 def _directory() -> Path:
-    """Return the directory of the environment, which must exist; otherwise `run` beside the programs."""
+    """Return the directory of the environment, or else `run` beside the programs.
+
+    That of the environment must exist.
+    """
     if given := os.environ.get("WORKER_STATE"):
         return Path(given)
     default = Path(__file__).parents[1] / "run"

@@ -1,4 +1,7 @@
-"""The web API, but for the event stream. Each web worker reads and writes the same state."""
+"""The web API, but for the event stream.
+
+Each web worker reads and writes the same state.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +25,17 @@ PAGE = Path(__file__).parents[1] / "page"
 
 
 def _page() -> str:
-    """Return the page in one piece. It needs no other address, no build step, and nothing from elsewhere."""
+    """Return the page in one piece.
+
+    It needs no other address, no build step, and nothing from elsewhere.
+    """
     files = ("index.html", "style.css", "draw.js", "live.js")
-    html, style, *scripts = ((PAGE / name).read_text(encoding="utf-8") for name in files)
-    return html.replace("/* style.css */", style).replace("/* draw.js live.js */", "\n".join(scripts))
+    html, style, *scripts = (
+        (PAGE / name).read_text(encoding="utf-8") for name in files
+    )
+    return html.replace("/* style.css */", style).replace(
+        "/* draw.js live.js */", "\n".join(scripts)
+    )
 
 
 class NewJob(serializers.Serializer):
@@ -42,7 +52,8 @@ class JobSerializer(serializers.ModelSerializer):
 
 def _status() -> dict[str, object]:
     with state.lock:  # so that the three belong together
-        found = reap(state.shared_status)  # not CALCULATING if the calculation was killed
+        # Not CALCULATING if the calculation was killed.
+        found = reap(state.shared_status)
         since = last_change(state.shared_status).at.isoformat()
         return {"status": found.name, "since": since, "job": state.job_id.value or None}
 
@@ -79,10 +90,15 @@ def drain(request):
 
 @require_safe
 def healthz(request: HttpRequest) -> HttpResponse:
-    """Tell a load balancer whether to send requests here. It needs neither the lock nor the database."""
+    """Tell a load balancer whether to send requests here.
+
+    It needs neither the lock nor the database.
+    """
     now = state.status
     drained = now is WorkerStatusEnum.UNAVAILABLE
-    return HttpResponse(f"{now.name}\n", status=503 if drained else 200, content_type="text/plain")
+    return HttpResponse(
+        f"{now.name}\n", status=503 if drained else 200, content_type="text/plain"
+    )
 
 
 @require_safe

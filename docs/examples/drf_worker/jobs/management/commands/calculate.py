@@ -1,4 +1,7 @@
-"""`python manage.py calculate`: the process that does the jobs. SIGTERM ends it after the job that it is doing."""
+"""`python manage.py calculate`: the process that does the jobs.
+
+SIGTERM ends it after the job that it is doing.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,8 @@ from jobs.parent import end_with
 from jobs.state import state
 from multiprocessing_intenum import changes, compare_and_set
 
-LOOK_AGAIN = 0.5  # seconds until it looks whether it has to end; a claim wakes it at once
+# Seconds until it looks whether it has to end; a claim wakes it at once.
+LOOK_AGAIN = 0.5
 
 log = logging.getLogger("calculation")
 
@@ -31,14 +35,19 @@ class Command(BaseCommand):
     stopping = False
 
     def add_arguments(self, parser: Any) -> None:
-        parser.add_argument("--parent", type=int, help="the process that started this one: end when it has ended")
+        parser.add_argument(
+            "--parent",
+            type=int,
+            help="the process that started this one: end when it has ended",
+        )
 
     def handle(self, *, parent: int | None, **_: Any) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self.stop)
         if parent:
             end_with(parent)
-        # Only one at a time does jobs. If that one ends, in whatever way, the next one takes its place.
+        # Only one at a time does jobs. If that one ends, in whatever way, the next one
+        # takes its place.
         while not self.stopping:
             if compare_and_set(state.calculation, "NONE", "RUNS", on_death="NONE"):
                 self.do_jobs()
@@ -50,8 +59,11 @@ class Command(BaseCommand):
 
     def do_jobs(self) -> None:
         log.info("ready")
-        feed = changes(state.shared_status, timeout=LOOK_AGAIN)  # before the first look, so that it misses no claim
-        look = True  # at the start, in any case: the last calculation may have left something behind
+        # Before the first look, so that it misses no claim.
+        feed = changes(state.shared_status, timeout=LOOK_AGAIN)
+        # At the start, in any case: the last calculation may have left something
+        # behind.
+        look = True
         while not self.stopping:
             if look:
                 close_old_connections()
