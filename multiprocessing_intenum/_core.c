@@ -6,13 +6,14 @@
        Reads ==, != and so on     masquerade/hot.py, __eq__ and __ne__ of hot_reads_of
        Reads hash, name, value    masquerade/hot.py, __hash__, name, value
        Reads.set                  mutator.py, set_member
-       snapshot                   cell.py, snapshot
+       snapshot                   value.py, snapshot
        Attribute                  attribute.py, EnumAttribute.__get__, __set__ and __delete__
-       write_plain                locks/robust.py, write in RobustRLock._guard; memory/words.py, store in Words.writer,
-                                  and Words.wake
-       Core.wait                  waiting.py, Sleeper.until with Look.__call__; memory/words.py, Words.sleep
+       write_in_memory            locks/robust.py, write in RobustRLock._guard
+       write_by_path              by_path/file_lock.py, write in FileLock._guard; by_path/described.py, Described.check
+       store, wake                memory/words.py, store in Words.writer; memory/sleepers.py, Sleepers.wake
+       Core.wait                  waiting.py, Sleeper.until with Look.__call__; memory/sleepers.py, announce and sleep
 
-   No Python code runs while write_plain has the mutex, so neither an interrupt nor a signal handler can come between
+   No Python code runs while a write has the lock, so neither an interrupt nor a signal handler can come between
    its steps. A process can be killed between any two of them: the order of the stores is that of memory/words.py.
 
    One interpreter of a process has the C core, the first one to import it. So its types can be variables of C, which a
@@ -651,12 +652,11 @@ static PyObject *core_wait(PyObject *self, PyObject *args)
     if (words == NULL)
         Py_RETURN_NONE;
     uint32_t bits = 0;
-    for (int bit = 0; bit < 32; bit++)
-        for (Py_ssize_t each = 0; each < wanted.size; each += 8) {
-            int64_t number;
-            memcpy(&number, wanted.numbers + each, 8);
-            bits |= (uint64_t)number % 32 == (uint64_t)bit ? 1u << bit : 0;
-        }
+    for (Py_ssize_t each = 0; each < wanted.size; each += 8) {
+        int64_t number;
+        memcpy(&number, wanted.numbers + each, 8);
+        bits |= 1u << (uint64_t)number % 32;
+    }
     int64_t until = 0, found = 0; /* 0: only look, also if the time is no number */
     if (seconds > 0)
         until = seconds < 1e9 ? monotonic() + (int64_t)(seconds * 1e9) : INT64_MAX;
@@ -664,14 +664,18 @@ static PyObject *core_wait(PyObject *self, PyObject *args)
     int is_found = 0, error = 0;
     PyThreadState *thread = PyEval_SaveThread();
     for (int sleeps = 0;; sleeps++) {
-        for (int bit = 0; bit < 32; bit++)
-            if (bits & 1u << bit)
-                STORE(words->flags[bit], 1);
         uint32_t ticket = (uint32_t)(2 * LOAD(words->count) + 1);
-        STORE(words->ticket, ticket);
-        FULL_FENCE();
-        found = LOAD(words->state);
-        is_found = is_wanted(&wanted, found);
+        for (int is_announced = 0;; is_announced = 1) { /* it looks before and after */
+            found = LOAD(words->state);
+            is_found = is_wanted(&wanted, found);
+            if (is_found || is_announced)
+                break;
+            for (int bit = 0; bit < 32; bit++)
+                if (bits & 1u << bit)
+                    STORE(words->flags[bit], 1);
+            STORE(words->ticket, ticket);
+            FULL_FENCE();
+        }
         int64_t now = monotonic();
         if (is_found || until <= now || came_and_went(words, &wanted, &count) || LOAD(words->claimed) ||
             (once && sleeps))
