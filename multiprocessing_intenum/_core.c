@@ -959,7 +959,8 @@ static PyObject *snapshot_like(PyObject *Py_UNUSED(module), PyObject *function)
     static PyMethodDef method = {"snapshot", snapshot, METH_O, NULL};
     static PyObject *documentation;
     PyObject *text = PyObject_GetAttrString(function, "__doc__");
-    PyObject *encoded = text == NULL ? NULL : PyUnicode_FromFormat("snapshot(status)\n--\n\n%U", text);
+    const char *form = text == Py_None ? "snapshot(status)\n--\n\n" : "snapshot(status)\n--\n\n%S"; /* None: -OO */
+    PyObject *encoded = text == NULL ? NULL : PyUnicode_FromFormat(form, text);
     Py_XDECREF(text);
     text = encoded == NULL ? NULL : PyUnicode_AsUTF8String(encoded);
     Py_XDECREF(encoded);

@@ -326,3 +326,10 @@ def test_no_call_leaks_a_reference(name: str, tmp_path: Path) -> None:
             call(each)
     grown = [after - was for was, after in zip(before, counts(), strict=True)]
     assert max(grown) < 1000
+
+
+def test_snapshot_has_its_documentation_unless_python_has_none() -> None:
+    code = "from multiprocessing_intenum import snapshot; print(bool(snapshot.__doc__), snapshot.__text_signature__)"
+    for option, documented in (("-O", "True"), ("-OO", "False")):
+        done = subprocess.run([sys.executable, option, "-c", code], capture_output=True, text=True, check=True)
+        assert done.stdout.split() == [documented, "(status)"]

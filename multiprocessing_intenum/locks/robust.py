@@ -23,7 +23,7 @@ from multiprocessing_intenum.locks.execution import Execution, Pauses, execution
 from multiprocessing_intenum.locks.holding import OwnedLock
 from multiprocessing_intenum.locks.pthread import ALIGNMENT, MUTEX_SIZE, NOT_HERE, TID_MASK, named, pthread
 from multiprocessing_intenum.memory import keepalive
-from multiprocessing_intenum.memory.sleepers import Sleepers
+from multiprocessing_intenum.memory.sleepers import NO_FLAG, Sleepers
 
 _Block: TypeAlias = "ctypes.Array[ctypes.c_char]"
 _Callback: TypeAlias = Callable[["RobustRLock"], object]
@@ -234,14 +234,14 @@ class RobustRLock(OwnedLock):
                 if flags[flag]:
                     sleepers.wake(flag)
                 return
+            flag = NO_FLAG
             try:
                 error = trylock(mutex)
                 if error:
                     error = self._acquire_busy(execution(), error, math.inf)
-                    if error:
-                        raise named(error)
-                    flag = store(value)
-                    self.release()
+                    if not error:
+                        flag = store(value)
+                        self.release()
                 else:
                     # Not noting the owner saves 100 ns. Only a signal handler could ask for the owner here, and it
                     # needs none: see _acquire_busy().
@@ -250,6 +250,8 @@ class RobustRLock(OwnedLock):
             except BaseException:
                 self._back_out(execution())
                 raise
+            if error:
+                raise named(error)
             if flags[flag]:
                 sleepers.wake(flag)
 
@@ -354,7 +356,7 @@ class RobustRLock(OwnedLock):
         holder: int = self._find_word()[()] & TID_MASK
         return holder == threading.get_native_id()
 
-    def _find_word(self) -> memoryview[Any]:
+    def _find_word(self) -> memoryview:
         """Return the word of the holder. It is found when it is needed first: it takes 300 bytes."""
         word = self._word
         if word is None:

@@ -221,9 +221,10 @@ def interrupt_at_random(write: Callable[[], object], look: Callable[[], object],
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         nonlocal is_due
-        # coverage takes a lock of its own, which an interrupt there would leave locked.
-        is_of_coverage = frame is not None and str(frame.f_globals.get("__name__")).startswith("coverage.")
-        if is_due and not is_of_coverage:  # else it is a repeated alarm, and the lock is being looked at
+        # coverage takes a lock of its own, which an interrupt there would leave locked. And an interrupt in a function
+        # that the garbage collector calls is lost.
+        is_of_others = frame is not None and str(frame.f_globals.get("__name__")).startswith(("coverage.", "weakref"))
+        if is_due and not is_of_others:  # else it is a repeated alarm, and the lock is being looked at
             is_due = False
             raise KeyboardInterrupt
 
