@@ -26,7 +26,7 @@ collect_ignore: list[str] = []
 if sys.platform != "linux":  # no robust mutexes between processes, which the pages show, too; no /proc
     collect_ignore += ["test_robust.py", "test_killed_holder_examples.py", "test_memory_reuse.py", "test_futex.py"]
     collect_ignore += ["test_docs_examples.py", "test_users.py", "test_file_lock.py", "test_open_file.py"]
-    collect_ignore += ["platforms/test_surroundings.py"]
+    collect_ignore += ["test_probes.py", "test_many_values.py", "platforms/test_surroundings.py"]
 if sys.platform == "win32":  # no values by path
     collect_ignore += ["test_by_path.py", "test_life.py", "test_command_line.py"]
 if "fork" not in METHODS:  # no os.fork() and no POSIX signals

@@ -31,7 +31,7 @@ MODULES = [
 DIRECTORY = "/run/worker"
 
 # Fences that hold no code of ours: printed text, diagrams, settings of other programs.
-NOT_CODE = {"text", "ini", "toml", "json", "mermaid"}
+NOT_CODE = {"text", "ini", "toml", "json", "mermaid", "dockerfile"}
 
 
 @pytest.mark.parametrize("page", sorted({*PAGES} - NEED_POSTGRESQL), ids=lambda page: page.relative_to(ROOT).as_posix())
@@ -47,6 +47,15 @@ def test_no_block_of_the_page_is_passed_over(page: Path):
     assert languages <= run | NOT_CODE
 
 
+@pytest.mark.parametrize("page", sorted((DOCS / "howto").glob("*.md")), ids=lambda page: page.name)
+def test_no_line_of_code_is_cut_off_by_a_narrow_window(page: Path):
+    text = page.read_text(encoding="utf-8")
+    blocks = re.findall(r"^ *```+\w.*?\n(.*?)^ *```+$", text, re.MULTILINE | re.DOTALL)
+    shown = re.findall(r"^```\{literalinclude\} (\S+\.py)$", text, re.MULTILINE)
+    blocks += [(page.parent / example).read_text(encoding="utf-8") for example in shown]
+    assert [line for block in blocks for line in block.splitlines() if len(line) > 88] == []
+
+
 @pytest.mark.parametrize("page", sorted(ROOT.glob("*.md")), ids=lambda page: page.name)
 def test_the_links_of_a_page_outside_the_site_lead_somewhere(page: Path):
     text = re.sub(r"`[^`]*`", "", page.read_text(encoding="utf-8"))
@@ -55,11 +64,11 @@ def test_the_links_of_a_page_outside_the_site_lead_somewhere(page: Path):
 
 
 def test_each_example_script_is_run_by_a_page_or_by_a_test_of_its_own():
-    pages = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    pages = "".join(page.read_text(encoding="utf-8") for page in PAGES).replace("\\\n", "")
     others = (test for test in ROOT.glob("tests/**/*.py") if test.name not in {Path(__file__).name, "pages.py"})
     tests = "".join(test.read_text(encoding="utf-8") for test in others)
     scripts = {script.stem: script.read_text(encoding="utf-8") for script in (DOCS / "examples").glob("*.py")}
-    commands = "".join(re.findall(r"^\$ python docs/examples/.*\n", pages, re.MULTILINE))
+    commands = "".join(re.findall(r"^\$ python (?:-m pytest -q )?docs/examples/.*\n", pages, re.MULTILINE))
     run = set(re.findall(r"\w+", commands)) & scripts.keys()  # gunicorn_app:app is one, too
     run |= {name for script in run for name in re.findall(r"from (\w+) import", scripts[script])}
     tested = {name for names in re.findall(r"\b(\w+)\.py\b|from (\w+) import", tests) for name in names}

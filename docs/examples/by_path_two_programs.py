@@ -1,4 +1,6 @@
-"""Two programs share a value by path. Neither starts the other, and nothing is passed from one to the other.
+"""Two programs share a value by path.
+
+Neither starts the other, and nothing is passed from one to the other.
 
 python by_path_two_programs.py worker     in one terminal
 python by_path_two_programs.py client     in another one
@@ -26,7 +28,9 @@ class WorkerStatus(IntEnumValue[WorkerStatusEnum]):
 
 def open_status() -> WorkerStatus:
     # Whoever is the first makes the value, with IDLE. The other one finds it.
-    return WorkerStatus("IDLE", at=os.environ.get("WORKER_STATUS", "/run/worker/status"))
+    return WorkerStatus(
+        "IDLE", at=os.environ.get("WORKER_STATUS", "/run/worker/status")
+    )
 
 
 def worker() -> None:
@@ -51,5 +55,8 @@ if __name__ == "__main__":
     else:
         with tempfile.TemporaryDirectory() as directory:
             os.environ["WORKER_STATUS"] = os.path.join(directory, "status")
-            for program in [subprocess.Popen([sys.executable, __file__, name]) for name in ("worker", "client")]:
+            for program in [
+                subprocess.Popen([sys.executable, __file__, name])
+                for name in ("worker", "client")
+            ]:
                 program.wait()

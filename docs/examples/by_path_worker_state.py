@@ -1,4 +1,7 @@
-"""A status and its job id, by path, under one lock. Programs that have no common parent claim the worker at once."""
+"""A status and its job id, by path, under one lock.
+
+Programs that have no common parent claim the worker at once.
+"""
 
 import enum
 import subprocess
@@ -32,7 +35,8 @@ class WorkerState:
         with self.lock:  # both change together
             if self.status is not WorkerStatusEnum.IDLE:
                 return False
-            self.job_id.value = job_id  # first, so that a kill before the next line leaves the worker idle
+            # First, so that a kill before the next line leaves the worker idle.
+            self.job_id.value = job_id
             self.status = WorkerStatusEnum.CALCULATING
             return True
 
@@ -45,7 +49,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         state = WorkerState(directory)
         print(state.describe())
-        programs = [subprocess.Popen([sys.executable, __file__, directory, str(job)]) for job in range(100, 104)]
+        programs = [
+            subprocess.Popen([sys.executable, __file__, directory, str(job)])
+            for job in range(100, 104)
+        ]
         claims = [program.wait() for program in programs]
         print(f"{claims.count(0)} of {len(claims)} claimed it: {state.describe()}")
 

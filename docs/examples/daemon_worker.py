@@ -1,4 +1,7 @@
-"""A daemon, which makes the value once DaemonContext has closed all files. It ends when it is made unavailable."""
+"""A daemon, which makes the value once DaemonContext has closed all files.
+
+It ends when it is made unavailable.
+"""
 
 import daemon
 

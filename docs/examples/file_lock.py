@@ -1,4 +1,7 @@
-"""A lock for shared values that outlives its holder on every platform: the system unlocks a dead process's file."""
+"""A lock for shared values that outlives its holder on every platform.
+
+The system unlocks the file of a dead process.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,19 @@ from filelock import FileLock
 
 
 class SharedFileLock:
-    """A lock that processes can inherit: each process makes its own `filelock.FileLock` from the path."""
+    """A lock that processes can inherit.
+
+    Each process makes its own `filelock.FileLock` from the path.
+    """
 
     def __init__(self, path: str) -> None:
         self._path, self._locks = path, {}
 
     def acquire(self, timeout: float | None = None) -> object:
         # setdefault: if two threads are the first to come here, both get the same lock.
-        lock = self._locks.get(os.getpid()) or self._locks.setdefault(os.getpid(), FileLock(self._path))
+        lock = self._locks.get(os.getpid()) or self._locks.setdefault(
+            os.getpid(), FileLock(self._path)
+        )
         return lock.acquire(timeout=timeout, poll_interval=0.001)
 
     def release(self) -> None:

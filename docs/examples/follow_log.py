@@ -16,7 +16,8 @@ def log(status, ready):
     feed = changes(status)  # it begins with this call
     ready.set()
     for change in feed:
-        print(f"{change.at:%H:%M:%S.%f} process {change.pid}: {change.before.name} -> {change.after.name}", flush=True)
+        step = f"{change.before.name} -> {change.after.name}"
+        print(f"{change.at:%H:%M:%S.%f} process {change.pid}: {step}", flush=True)
         if change.after is Status.UNAVAILABLE:
             return
 

@@ -1,4 +1,4 @@
-"""Settings of gunicorn: the master holds the value open, whichever workers come and go."""
+"""Settings of gunicorn: the master holds the value open while workers come and go."""
 
 
 def on_starting(server):

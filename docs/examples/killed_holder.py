@@ -1,4 +1,7 @@
-"""A process is killed when half of a change is written. The next process to take the lock repairs the state."""
+"""A process is killed when half of a change is written.
+
+The next process to take the lock repairs the state.
+"""
 
 import enum
 import multiprocessing
@@ -32,12 +35,16 @@ class Worker:
                 return False
             self.status = WorkerStatusEnum.CALCULATING
             if job_id == 13:
-                os.kill(os.getpid(), signal.SIGKILL)  # as if the kernel were out of memory
+                # As if the kernel were out of memory.
+                os.kill(os.getpid(), signal.SIGKILL)
             self.job_id.value = job_id
             return True
 
     def repair(self, lock: RobustRLock) -> None:
-        """Undo an unfinished change. The next process to take the lock runs this, with the lock held."""
+        """Undo an unfinished change.
+
+        The next process to take the lock runs this, with the lock held.
+        """
         if self.status is WorkerStatusEnum.CALCULATING and self.job_id.value == NO_JOB:
             self.status = WorkerStatusEnum.IDLE
 
@@ -47,6 +54,7 @@ if __name__ == "__main__":
     process = multiprocessing.Process(target=worker.claim, args=(13,))
     process.start()
     process.join()
-    print("left behind:", worker.status.name)  # a read takes no lock, so nothing is repaired yet
+    # A read takes no lock, so nothing is repaired yet.
+    print("left behind:", worker.status.name)
     print("claimed:", worker.claim(14))
     print("now:", worker.status.name, worker.job_id.value)

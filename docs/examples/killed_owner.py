@@ -1,4 +1,7 @@
-"""A daemon is killed while it calculates. No supervisor notices, and the next request is accepted all the same."""
+"""A daemon is killed while it calculates.
+
+No supervisor notices, and the next request is accepted all the same.
+"""
 
 import enum
 import subprocess
@@ -23,14 +26,19 @@ def daemon(path: str) -> None:
     status = WorkerStatus("IDLE", at=path)
     while True:
         wait_for(status, "CALCULATING")
-        if adopt(status, on_death="IDLE") is WorkerStatusEnum.CALCULATING:  # it is this process's from now on
+        # It is this process's from now on.
+        if adopt(status, on_death="IDLE") is WorkerStatusEnum.CALCULATING:
             print("daemon: calculates", flush=True)
             time.sleep(60)  # stands for the calculation
             compare_and_set(status, "CALCULATING", "IDLE")
 
 
 def post(status: WorkerStatus) -> str:
-    return "202 Accepted" if compare_and_set(status, "IDLE", "CALCULATING", on_death="IDLE") else "409 Conflict"
+    return (
+        "202 Accepted"
+        if compare_and_set(status, "IDLE", "CALCULATING", on_death="IDLE")
+        else "409 Conflict"
+    )
 
 
 def get(status: WorkerStatus) -> str:
@@ -40,7 +48,9 @@ def get(status: WorkerStatus) -> str:
 def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         status = WorkerStatus("IDLE", at=f"{directory}/status")
-        with subprocess.Popen([sys.executable, __file__, f"{directory}/status"], stdout=subprocess.PIPE) as process:
+        with subprocess.Popen(
+            [sys.executable, __file__, f"{directory}/status"], stdout=subprocess.PIPE
+        ) as process:
             print("POST", post(status))
             assert process.stdout is not None
             print(process.stdout.readline().decode(), end="")

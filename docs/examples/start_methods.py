@@ -1,4 +1,4 @@
-"""A value shared with a Process, a Pool and a ProcessPoolExecutor, all of them spawned."""
+"""A value shared with a Process, a Pool and a ProcessPoolExecutor, all spawned."""
 
 import enum
 import multiprocessing
@@ -18,7 +18,7 @@ class WorkerStatus(IntEnumValue[WorkerStatusEnum]):
 
 
 def inherit(value: WorkerStatus) -> None:
-    """Keep the value that the pool passes to each of its processes when it starts them."""
+    """Keep the value that the pool passes to each of its processes at their start."""
     global status
     status = value
 
@@ -40,6 +40,8 @@ if __name__ == "__main__":
         pool.apply(write, ("UNAVAILABLE",))
     print("Pool:", status.name)
 
-    with ProcessPoolExecutor(1, mp_context=context, initializer=inherit, initargs=(status,)) as executor:
+    with ProcessPoolExecutor(
+        1, mp_context=context, initializer=inherit, initargs=(status,)
+    ) as executor:
         executor.submit(write, "IDLE").result()
     print("ProcessPoolExecutor:", status.name)

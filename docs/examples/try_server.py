@@ -17,7 +17,9 @@ with socket.create_server(("127.0.0.1", 0)) as free:
 def ask(method: str) -> tuple[int, str, str]:
     """Return the code of the answer, the status, and the process that has answered."""
     try:
-        answer = urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:{PORT}/", method=method))
+        answer = urllib.request.urlopen(
+            urllib.request.Request(f"http://127.0.0.1:{PORT}/", method=method)
+        )
     except urllib.error.HTTPError as refusal:
         answer = refusal
     with answer:
@@ -32,19 +34,25 @@ def is_open() -> bool:
 with tempfile.TemporaryDirectory() as directory:
     settings = {
         "WORKER_STATUS": os.path.join(directory, "status"),
-        "PYTHONPATH": os.pathsep.join(sys.path),  # the server finds the application in this directory
+        # The server finds the application in this directory.
+        "PYTHONPATH": os.pathsep.join(sys.path),
         "GUNICORN_CMD_ARGS": f"--bind 127.0.0.1:{PORT} --log-level warning",
         "UVICORN_PORT": str(PORT),
         "UVICORN_LOG_LEVEL": "warning",
     }
-    server = subprocess.Popen([sys.executable, "-m", *sys.argv[1:]], env=os.environ | settings)
+    server = subprocess.Popen(
+        [sys.executable, "-m", *sys.argv[1:]], env=os.environ | settings
+    )
     try:
         while server.poll() is None and not is_open():
             time.sleep(0.05)
         print("GET ", *ask("GET")[:2])
         with ThreadPoolExecutor(8) as pool:
             claims = list(pool.map(ask, ["POST"] * 20))
-        codes, processes = [code for code, *_ in claims], {process for *_, process in claims}
+        codes, processes = (
+            [code for code, *_ in claims],
+            {process for *_, process in claims},
+        )
         print("POST", codes.count(202), "accepted,", codes.count(409), "refused")
         while len(processes) < 2:
             processes.add(ask("GET")[2])

@@ -1,6 +1,7 @@
 """An ASGI application: uvicorn --workers 4 uvicorn_app:app
 
-POST claims the worker. The answer is 202, or 409 if it is not idle. GET tells its status.
+POST claims the worker. The answer is 202, or 409 if it is not idle. GET tells its
+status.
 """
 
 import os
@@ -15,7 +16,9 @@ async def app(scope, receive, send):
         return
     code = 200
     if scope["method"] == "POST":
-        found = compare_and_exchange(status, WorkerStatusEnum.IDLE, WorkerStatusEnum.CALCULATING, timeout=1)
+        found = compare_and_exchange(
+            status, WorkerStatusEnum.IDLE, WorkerStatusEnum.CALCULATING, timeout=1
+        )
         code = 202 if found is WorkerStatusEnum.IDLE else 409
     body = f"{status.name}, says process {os.getpid()}".encode()
     headers = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(body))]

@@ -20,7 +20,8 @@ class WorkerStatus(IntEnumValue[WorkerStatusEnum]):
 @attrs.define(slots=False)  # the shared value lies in the instance's __dict__
 class WorkerState:
     name: str
-    status = EnumAttribute(WorkerStatus)  # no annotation: with one, attrs would take the descriptor for a default
+    # No annotation: with one, attrs would take the descriptor for a default.
+    status = EnumAttribute(WorkerStatus)
 
     def __attrs_post_init__(self):
         self.status = WorkerStatusEnum.IDLE

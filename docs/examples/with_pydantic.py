@@ -1,4 +1,7 @@
-"""A shared value in pydantic models: a model that is sent out has the member, a model that stays has the live value."""
+"""A shared value in pydantic models.
+
+A model that is sent out has the member, a model that stays has the live value.
+"""
 
 import enum
 
@@ -18,13 +21,19 @@ class WorkerStatus(IntEnumValue[WorkerStatusEnum]):
 
 
 class Answer(BaseModel):
-    """Data. The field is annotated with the enum, so it holds the member at the time when the model was made."""
+    """Data: the field is annotated with the enum.
+
+    So it holds the member at the time when the model was made.
+    """
 
     status: WorkerStatusEnum
 
 
 class Worker(BaseModel):
-    """The field is annotated with the class of the shared value, so it holds the value and dumps the current member."""
+    """A live view: the field is annotated with the class of the shared value.
+
+    So it holds the value, and dumps the current member.
+    """
 
     name: str
     status: WorkerStatus
@@ -36,4 +45,6 @@ worker.status.set("CALCULATING")
 assert answer.model_dump_json() == '{"status":2}'
 assert worker.model_dump_json() == '{"name":"first","status":3}'
 assert worker.model_dump()["status"] is WorkerStatusEnum.CALCULATING
-assert Worker.model_json_schema(mode="serialization")["$defs"]["WorkerStatusEnum"]["enum"] == [1, 2, 3]
+assert Worker.model_json_schema(mode="serialization")["$defs"]["WorkerStatusEnum"][
+    "enum"
+] == [1, 2, 3]

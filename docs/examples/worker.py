@@ -60,10 +60,11 @@ class WorkerStatusEnum(enum.IntEnum):
     CALCULATING = enum.auto()
 
 
+# Nothing leads out of UNAVAILABLE.
 TRANSITIONS = {
     WorkerStatusEnum.IDLE: [WorkerStatusEnum.CALCULATING, WorkerStatusEnum.UNAVAILABLE],
     WorkerStatusEnum.CALCULATING: [WorkerStatusEnum.IDLE, WorkerStatusEnum.UNAVAILABLE],
-}  # nothing leads out of UNAVAILABLE
+}
 
 
 class WorkerStatus(IntEnumValue[WorkerStatusEnum], transitions=TRANSITIONS):
@@ -80,9 +81,12 @@ class WorkerState:
 
     def __init__(self) -> None:
         try:
-            self.lock: Any = RobustRLock(on_holder_death=self.repair)  # the default lock would not call repair()
+            # The default lock would not call repair().
+            self.lock: Any = RobustRLock(on_holder_death=self.repair)
         except NotImplementedError:  # not on Linux: fine, as long as no process is killed while it holds the lock
-            self.lock = multiprocessing.get_context("spawn").RLock()  # forked processes can use it, too
+            self.lock = multiprocessing.get_context(
+                "spawn"
+            ).RLock()  # forked processes can use it, too
         self.status = WorkerStatus(WorkerStatusEnum.IDLE, lock=self.lock)
         self.job_id = multiprocessing.Value("q", NO_JOB, lock=self.lock)
 
@@ -94,7 +98,9 @@ class WorkerState:
     def submit(self, job: int) -> WorkerStatusEnum:
         """Submit a job and return the status found. The job is accepted if, and only if, that status is IDLE."""
         with self.lock:
-            found = compare_and_exchange(self.live_status, WorkerStatusEnum.IDLE, WorkerStatusEnum.CALCULATING)
+            found = compare_and_exchange(
+                self.live_status, WorkerStatusEnum.IDLE, WorkerStatusEnum.CALCULATING
+            )
             if found is WorkerStatusEnum.IDLE:
                 self.job_id.value = job
         return found
@@ -102,7 +108,10 @@ class WorkerState:
     def next_job(self) -> int:
         """Wait for a job and return it, or NO_JOB if the worker is shut down."""
         while True:
-            wait_for(self.live_status, {WorkerStatusEnum.CALCULATING, WorkerStatusEnum.UNAVAILABLE})
+            wait_for(
+                self.live_status,
+                {WorkerStatusEnum.CALCULATING, WorkerStatusEnum.UNAVAILABLE},
+            )
             with self.lock:
                 job: int = self.job_id.value
                 if job != NO_JOB or self.status is WorkerStatusEnum.UNAVAILABLE:
@@ -113,13 +122,17 @@ class WorkerState:
         with self.lock:
             job: int = self.job_id.value
             self.job_id.value = NO_JOB
-            compare_and_set(self.live_status, WorkerStatusEnum.CALCULATING, WorkerStatusEnum.IDLE)
+            compare_and_set(
+                self.live_status, WorkerStatusEnum.CALCULATING, WorkerStatusEnum.IDLE
+            )
         return job
 
     def repair(self, lock: RobustRLock) -> None:
         """Undo half a change. After a holder is killed, the next process to take the lock runs this, holding it."""
         if self.job_id.value == NO_JOB:
-            compare_and_set(self.live_status, WorkerStatusEnum.CALCULATING, WorkerStatusEnum.IDLE)
+            compare_and_set(
+                self.live_status, WorkerStatusEnum.CALCULATING, WorkerStatusEnum.IDLE
+            )
 
 
 # What happened, for the check at the end
@@ -133,11 +146,15 @@ class Journal:
 
     def write(self, event: str, **details: int) -> None:
         entry = {"time": time.monotonic(), "event": event, **details}
-        with open(self.directory / f"{os.getpid()}-{threading.get_ident()}", "a") as file:
+        with open(
+            self.directory / f"{os.getpid()}-{threading.get_ident()}", "a"
+        ) as file:
             file.write(json.dumps(entry) + "\n")
 
     def read(self) -> list[dict[str, Any]]:
-        lines = itertools.chain.from_iterable(file.read_text().splitlines() for file in self.directory.iterdir())
+        lines = itertools.chain.from_iterable(
+            file.read_text().splitlines() for file in self.directory.iterdir()
+        )
         return sorted(map(json.loads, lines), key=lambda entry: entry["time"])
 
 
@@ -154,21 +171,34 @@ def calculate_jobs(state: WorkerState, journal: Journal) -> None:
 
 
 def count_primes(limit: int) -> int:
-    return sum(all(number % divisor for divisor in range(2, math.isqrt(number) + 1)) for number in range(2, limit))
+    return sum(
+        all(number % divisor for divisor in range(2, math.isqrt(number) + 1))
+        for number in range(2, limit)
+    )
 
 
-def handle_requests(state: WorkerState, journal: Journal, closed: ctypes.c_bool, first_job: int, step: int) -> None:
+def handle_requests(
+    state: WorkerState,
+    journal: Journal,
+    closed: ctypes.c_bool,
+    first_job: int,
+    step: int,
+) -> None:
     """Run an API handler. Each of its threads has its own job numbers."""
 
     def serve(thread: int) -> Counter[str]:
-        return serve_clients(state, journal, closed, itertools.count(first_job + thread, step))
+        return serve_clients(
+            state, journal, closed, itertools.count(first_job + thread, step)
+        )
 
     with ThreadPoolExecutor(THREADS) as threads:
         counts = sum(threads.map(serve, range(THREADS)), Counter[str]())
     journal.write("counts", **counts)
 
 
-def serve_clients(state: WorkerState, journal: Journal, closed: ctypes.c_bool, jobs: Iterator[int]) -> Counter[str]:
+def serve_clients(
+    state: WorkerState, journal: Journal, closed: ctypes.c_bool, jobs: Iterator[int]
+) -> Counter[str]:
     """Answer requests that come in at random, most of them queries, and count the answers."""
     counts = Counter[str]()
     job = next(jobs)
@@ -199,7 +229,9 @@ def advise(state: WorkerState) -> str:
             return "ask another worker"
 
 
-def schedule(state: WorkerState, closed: ctypes.c_bool, seconds: float, victim: int | None) -> None:
+def schedule(
+    state: WorkerState, closed: ctypes.c_bool, seconds: float, victim: int | None
+) -> None:
     """Request shutdown half-way and close the API at the end, or both at once after Ctrl-C, which has set `closed`.
 
     Before that, kill the process with the id `victim`, if there is one.
@@ -233,7 +265,11 @@ def log_changes(state: WorkerState, ready: Any) -> None:
     feed = changes(state.live_status)  # begins here, not at the first change
     ready.set()
     for change in feed:
-        say(f"{change.before.name:>11} -> {change.after.name}", f"by process {change.pid}", change.at.astimezone())
+        say(
+            f"{change.before.name:>11} -> {change.after.name}",
+            f"by process {change.pid}",
+            change.at.astimezone(),
+        )
         if change.after is WorkerStatusEnum.UNAVAILABLE:
             return
 
@@ -275,7 +311,8 @@ def report(journal: Journal, may_be_lost: int) -> bool:
         sorted(entry["job"] for entry in entries if entry["event"] == event)
         for event in ("accepted", "calculated", "lost")
     )
-    lost = [job for job in lost if job not in calculated]  # the others were killed just before finish()
+    # The others were killed just before finish().
+    lost = [job for job in lost if job not in calculated]
 
     print()
     for name, count in (
@@ -290,18 +327,39 @@ def report(journal: Journal, may_be_lost: int) -> bool:
         print(f"{name:<24}{count:>8,}")
     print()
 
-    kept = at_once <= 1 and accepted == sorted(calculated + lost) and len(lost) <= may_be_lost
+    kept = (
+        at_once <= 1
+        and accepted == sorted(calculated + lost)
+        and len(lost) <= may_be_lost
+    )
     promise = f"never two calculations at once, no accepted job lost{' but in the kill' if lost else ''}."
     print("Kept:" if kept else "BROKEN:", promise)
     return kept
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="A worker daemon that does one calculation at a time.")
-    parser.add_argument("--start-method", choices=multiprocessing.get_all_start_methods(), help="of the processes")
-    parser.add_argument("--seconds", type=float, default=5.0, help="how long clients come (%(default)s)")
-    parser.add_argument("--handlers", type=int, default=3, help="how many API handler processes (%(default)s)")
-    parser.add_argument("--kill", action="store_true", help="kill the calculation process in the middle of a job")
+    parser = argparse.ArgumentParser(
+        description="A worker daemon that does one calculation at a time."
+    )
+    parser.add_argument(
+        "--start-method",
+        choices=multiprocessing.get_all_start_methods(),
+        help="of the processes",
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=5.0, help="how long clients come (%(default)s)"
+    )
+    parser.add_argument(
+        "--handlers",
+        type=int,
+        default=3,
+        help="how many API handler processes (%(default)s)",
+    )
+    parser.add_argument(
+        "--kill",
+        action="store_true",
+        help="kill the calculation process in the middle of a job",
+    )
     options = parser.parse_args()
 
     multiprocessing.current_process().name = "supervisor"
@@ -327,10 +385,16 @@ def main() -> int:
         ready.wait()
         calculation = process("calculation", calculate_jobs, state, journal)
         victim = calculation.pid if options.kill else None
-        others.append(process("scheduler", schedule, state, closed, options.seconds, victim))
+        others.append(
+            process("scheduler", schedule, state, closed, options.seconds, victim)
+        )
         for number in range(options.handlers):
             jobs = (1 + number * THREADS, options.handlers * THREADS)
-            others.append(process(f"API {number + 1}", handle_requests, state, journal, closed, *jobs))
+            others.append(
+                process(
+                    f"API {number + 1}", handle_requests, state, journal, closed, *jobs
+                )
+            )
         say("all started; Ctrl-C shuts down")
 
         calculation.join()

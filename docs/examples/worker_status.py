@@ -1,4 +1,7 @@
-"""The status of the worker, by path. Each process that imports this module opens the same value."""
+"""The status of the worker, by path.
+
+Each process that imports this module opens the same value.
+"""
 
 import enum
 import os

@@ -22,10 +22,10 @@ __all__ = ["CREATE_TABLE", "GRACE", "NEEDS_PRIMARY", "Found", "Table", "find_all
 CREATE_TABLE = """\
 CREATE TABLE IF NOT EXISTS multiprocessing_intenum (
     name text PRIMARY KEY,
-    enum jsonb NOT NULL,      -- its name, the names and numbers of its members, the transitions
+    enum jsonb NOT NULL,      -- its name, the numbers of its members, the transitions
     state bigint NOT NULL,    -- the number of the member
     version bigint NOT NULL,  -- how often it has changed
-    history jsonb NOT NULL    -- the last changes: [version, state, seconds since the epoch, process id, claim]
+    history jsonb NOT NULL    -- the last changes: [version, state, time, pid, claim]
 )"""
 
 _SELECT = f"SELECT {COLUMNS} FROM multiprocessing_intenum WHERE name = "

@@ -23,7 +23,10 @@ async def application(scope, receive, send):
 
     async def send_with_process(message):
         if message["type"] == "http.response.start":
-            message["headers"] = [*message["headers"], (b"x-process", str(os.getpid()).encode())]
+            message["headers"] = [
+                *message["headers"],
+                (b"x-process", str(os.getpid()).encode()),
+            ]
         await send(message)
 
     await _django(scope, receive, send_with_process)

@@ -17,7 +17,9 @@ from pathlib import Path
 from jobs.state import state
 
 HERE = Path(__file__).parent
-RESTART = 1.0  # seconds between two starts of a child, in case that each one dies at once
+RESTART = (
+    1.0  # seconds between two starts of a child, in case that each one dies at once
+)
 PATIENCE = 15.0  # seconds for a child to end, once there is no job
 
 
@@ -31,11 +33,19 @@ class Child:
     def start(self) -> None:
         self.started = time.monotonic()
         # In a session of its own, so that Ctrl-C in a terminal reaches this process only, which then ends the others.
-        self.process = subprocess.Popen(self.command, cwd=HERE, stdin=subprocess.DEVNULL, start_new_session=True)
+        self.process = subprocess.Popen(
+            self.command, cwd=HERE, stdin=subprocess.DEVNULL, start_new_session=True
+        )
 
     def keep_alive(self) -> None:
-        if self.process.poll() is not None and time.monotonic() > self.started + RESTART:
-            print(f"{self.command[1]} has ended ({self.process.returncode}), starting another", file=sys.stderr)
+        if (
+            self.process.poll() is not None
+            and time.monotonic() > self.started + RESTART
+        ):
+            print(
+                f"{self.command[1]} has ended ({self.process.returncode}), starting another",
+                file=sys.stderr,
+            )
             self.start()
 
     def end(self) -> None:
@@ -57,12 +67,18 @@ class Service:
         migrate = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
         subprocess.run(migrate, cwd=HERE, check=True, start_new_session=True)
         state.resume()  # a process of an earlier, killed service may still hold the state, and its drain with it
-        children = [Child("manage.py", "calculate"), Child("web.py", "--host", host, "--port", str(port))]
+        children = [
+            Child("manage.py", "calculate"),
+            Child("web.py", "--host", host, "--port", str(port)),
+        ]
         drained = False
         # After the drain, too, a calculation that dies is started again: it writes that its job is FAILED.
         while self.signals < 2 and not (drained and state.job_id.value == 0):
             if self.signals and not drained:
-                print("draining: no new jobs, waiting for the running one", file=sys.stderr)
+                print(
+                    "draining: no new jobs, waiting for the running one",
+                    file=sys.stderr,
+                )
                 state.drain()
                 drained = True
             for child in children:
@@ -81,7 +97,9 @@ class Service:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000)
     options = parser.parse_args()

@@ -15,7 +15,11 @@ REST_FRAMEWORK = {
     "UNAUTHENTICATED_USER": None,
 }
 
-DATABASES = {"default": dj_database_url.config(default=f"sqlite:///{state.directory / 'jobs.sqlite3'}")}
+DATABASES = {
+    "default": dj_database_url.config(
+        default=f"sqlite:///{state.directory / 'jobs.sqlite3'}"
+    )
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     DATABASES["default"]["OPTIONS"] = {
@@ -27,7 +31,9 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s [%(name)s %(process)d] %(message)s"}},
+    "formatters": {
+        "line": {"format": "%(asctime)s [%(name)s %(process)d] %(message)s"}
+    },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "loggers": {"calculation": {"handlers": ["stderr"], "level": "INFO"}},
 }

@@ -11,7 +11,12 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000)
-    parser.add_argument("--parent", type=int, required=True, help="end when this process, which started it, has ended")
+    parser.add_argument(
+        "--parent",
+        type=int,
+        required=True,
+        help="end when this process, which started it, has ended",
+    )
     options = parser.parse_args()
     end_with(options.parent)
     uvicorn.run(

@@ -24,12 +24,20 @@ class FleetMode(IntEnumValue[Mode]):
 def conninfo() -> str:
     """Return the settings of Django's database as a connection string."""
     given = connection.get_connection_params()
-    # Django adds arguments of psycopg's classes (context, cursor_factory, prepare_threshold). A string has none.
+    # Django adds arguments of psycopg's classes (context, cursor_factory,
+    # prepare_threshold). A string has none.
     known = {option.keyword.decode() for option in pq.Conninfo.get_defaults()}
-    return make_conninfo("", **{name: value for name, value in given.items() if name in known})
+    return make_conninfo(
+        "", **{name: value for name, value in given.items() if name in known}
+    )
 
 
 @cache
 def fleet_mode() -> FleetMode:
-    """Return the mode. It is opened when it is first asked for, so `manage.py migrate` can run before."""
-    return FleetMode("NORMAL", at=PostgresRecord(conninfo(), "mode", mirror=settings.FLEET_MIRROR))
+    """Return the mode.
+
+    It is opened when it is first asked for, so `manage.py migrate` can run before.
+    """
+    return FleetMode(
+        "NORMAL", at=PostgresRecord(conninfo(), "mode", mirror=settings.FLEET_MIRROR)
+    )

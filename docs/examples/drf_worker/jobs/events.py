@@ -17,15 +17,20 @@ from multiprocessing_intenum import Change, aio, history
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-ALIVE = 1.0  # seconds without a change until the stream says that it is still there, and looks whether it has to end
+ALIVE = 1.0
+"""Seconds without a change until the stream says that it is there, and looks whether it
+has to end."""
 
 _ending = False
 
 
 def end_at_shutdown() -> None:
-    """Let the streams end when the server gets its signal. It waits for open responses, and a stream never ends.
+    """Let the streams end when the server gets its signal.
 
-    uvicorn has set its handlers before it imports the application, and they still do their work.
+    It waits for open responses, and a stream never ends.
+
+    uvicorn has set its handlers before it imports the application, and they still do
+    their work.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         _note(number, signal.getsignal(number))
@@ -43,19 +48,29 @@ def _note(number: int, handler: Any) -> None:
 
 @require_safe
 async def events(request: HttpRequest) -> HttpResponseBase:
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # no proxy may keep an event back
-    return StreamingHttpResponse(_stream(), content_type="text/event-stream", headers=headers)
+    # No proxy may keep an event back.
+    headers = {
+        "Cache-Control": "no-store",
+        "X-Accel-Buffering": "no",
+    }
+    return StreamingHttpResponse(
+        _stream(), content_type="text/event-stream", headers=headers
+    )
 
 
 async def _stream() -> AsyncIterator[str]:
-    """Yield the last changes in one event, so that a client that connects again needs nothing else, then each change.
+    """Yield the last changes in one event, and then each change.
+
+    A client that connects again needs nothing else.
 
     It takes no lock, so it never blocks the event loop.
     """
-    feed = aio.changes(state.shared_status, timeout=ALIVE)  # first, so that no change falls between the two
+    # First, so that no change falls between the two.
+    feed = aio.changes(state.shared_status, timeout=ALIVE)
     past = history(state.shared_status)
     yield _event("history", [_data(change) for change in past])
-    with suppress(asyncio.CancelledError):  # the client has gone: the end of the stream, and no error
+    # The client has gone: the end of the stream, and no error.
+    with suppress(asyncio.CancelledError):
         while not _ending:
             async for change in feed:
                 if change.number > past[-1].number:
@@ -64,7 +79,12 @@ async def _stream() -> AsyncIterator[str]:
 
 
 def _data(change: Change[WorkerStatusEnum]) -> dict[str, Any]:
-    return {"number": change.number, "status": change.after.name, "since": change.at.isoformat(), "pid": change.pid}
+    return {
+        "number": change.number,
+        "status": change.after.name,
+        "since": change.at.isoformat(),
+        "pid": change.pid,
+    }
 
 
 def _event(name: str, data: object) -> str:

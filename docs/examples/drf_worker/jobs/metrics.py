@@ -19,9 +19,17 @@ class StatusCollector(Collector):
     def collect(self) -> Iterable[Metric]:
         now = snapshot(state.shared_status)  # read once: exactly one of the series is 1
         states = {member.name: member is now for member in WorkerStatusEnum}
-        yield StateSetMetricFamily("worker_status", "What the worker does: 1 for this state, 0 for the others.", states)
+        yield StateSetMetricFamily(
+            "worker_status",
+            "What the worker does: 1 for this state, 0 for the others.",
+            states,
+        )
         since = last_change(state.shared_status).at.timestamp()
-        yield GaugeMetricFamily("worker_status_since_seconds", "When the state last changed, in Unix time.", since)
+        yield GaugeMetricFamily(
+            "worker_status_since_seconds",
+            "When the state last changed, in Unix time.",
+            since,
+        )
 
 
 registry = CollectorRegistry()

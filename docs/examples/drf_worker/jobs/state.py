@@ -10,7 +10,8 @@ from multiprocessing_intenum import EnumAttribute, IntEnumValue, value_at
 
 
 class WorkerStatusEnum(enum.IntEnum):
-    UNAVAILABLE = enum.auto()  # drained: no new jobs; one that was accepted before still runs to its end
+    # Drained: no new jobs; one that was accepted before still runs to its end.
+    UNAVAILABLE = enum.auto()
     IDLE = enum.auto()
     CALCULATING = enum.auto()
 
@@ -20,7 +21,8 @@ S = WorkerStatusEnum
 TRANSITIONS = {
     S.IDLE: [S.CALCULATING, S.UNAVAILABLE],
     S.CALCULATING: [S.IDLE, S.UNAVAILABLE],
-    S.UNAVAILABLE: [S.IDLE],  # to undo a drain; no write can put a drained worker to work
+    # To undo a drain; no write can put a drained worker to work.
+    S.UNAVAILABLE: [S.IDLE],
 }
 
 
@@ -46,7 +48,8 @@ class WorkerState:
         self.directory = directory
         self.status = WorkerStatus("IDLE", at=directory / "status")
         self.lock = self.shared_status.get_lock()
-        self.job_id = value_at(directory / "job", "q", 0, lock=self.lock)  # the job that is to be done, or 0
+        # The job that is to be done, or 0.
+        self.job_id = value_at(directory / "job", "q", 0, lock=self.lock)
         self.calculation = IntEnumValue(Calculation.NONE, at=directory / "calculation")
 
     @property

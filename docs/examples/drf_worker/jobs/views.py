@@ -24,8 +24,12 @@ PAGE = Path(__file__).parents[1] / "page"
 def _page() -> str:
     """Return the page in one piece. It needs no other address, no build step, and nothing from elsewhere."""
     files = ("index.html", "style.css", "draw.js", "live.js")
-    html, style, *scripts = ((PAGE / name).read_text(encoding="utf-8") for name in files)
-    return html.replace("/* style.css */", style).replace("/* draw.js live.js */", "\n".join(scripts))
+    html, style, *scripts = (
+        (PAGE / name).read_text(encoding="utf-8") for name in files
+    )
+    return html.replace("/* style.css */", style).replace(
+        "/* draw.js live.js */", "\n".join(scripts)
+    )
 
 
 class NewJob(serializers.Serializer):
@@ -42,7 +46,8 @@ class JobSerializer(serializers.ModelSerializer):
 
 def _status() -> dict[str, object]:
     with state.lock:  # so that the three belong together
-        found = reap(state.shared_status)  # not CALCULATING if the calculation was killed
+        # Not CALCULATING if the calculation was killed.
+        found = reap(state.shared_status)
         since = last_change(state.shared_status).at.isoformat()
         return {"status": found.name, "since": since, "job": state.job_id.value or None}
 
@@ -82,7 +87,9 @@ def healthz(request: HttpRequest) -> HttpResponse:
     """Tell a load balancer whether to send requests here. It needs neither the lock nor the database."""
     now = state.status
     drained = now is WorkerStatusEnum.UNAVAILABLE
-    return HttpResponse(f"{now.name}\n", status=503 if drained else 200, content_type="text/plain")
+    return HttpResponse(
+        f"{now.name}\n", status=503 if drained else 200, content_type="text/plain"
+    )
 
 
 @require_safe

@@ -16,7 +16,9 @@ from jobs.parent import end_with
 from jobs.state import state
 from multiprocessing_intenum import changes, compare_and_set
 
-LOOK_AGAIN = 0.5  # seconds until it looks whether it has to end; a claim wakes it at once
+LOOK_AGAIN = (
+    0.5  # seconds until it looks whether it has to end; a claim wakes it at once
+)
 
 log = logging.getLogger("calculation")
 
@@ -31,7 +33,11 @@ class Command(BaseCommand):
     stopping = False
 
     def add_arguments(self, parser: Any) -> None:
-        parser.add_argument("--parent", type=int, help="the process that started this one: end when it has ended")
+        parser.add_argument(
+            "--parent",
+            type=int,
+            help="the process that started this one: end when it has ended",
+        )
 
     def handle(self, *, parent: int | None, **_: Any) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -50,7 +56,8 @@ class Command(BaseCommand):
 
     def do_jobs(self) -> None:
         log.info("ready")
-        feed = changes(state.shared_status, timeout=LOOK_AGAIN)  # before the first look, so that it misses no claim
+        # Before the first look, so that it misses no claim.
+        feed = changes(state.shared_status, timeout=LOOK_AGAIN)
         look = True  # at the start, in any case: the last calculation may have left something behind
         while not self.stopping:
             if look:
