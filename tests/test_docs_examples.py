@@ -35,7 +35,7 @@ MODULES = [
 DIRECTORY = "/run/worker"
 
 # Fences that hold no code of ours: printed text, diagrams, settings of other programs.
-NOT_CODE = {"text", "ini", "toml", "json", "mermaid"}
+NOT_CODE = {"text", "ini", "toml", "json", "mermaid", "dockerfile"}
 
 
 RUN_HERE = sorted({*PAGES} - NEED_POSTGRESQL - NEED_TERMINALS)
@@ -90,11 +90,11 @@ def test_the_links_of_a_page_outside_the_site_lead_somewhere(page: Path):
 
 
 def test_each_example_script_is_run_by_a_page_or_by_a_test_of_its_own():
-    pages = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    pages = "".join(page.read_text(encoding="utf-8") for page in PAGES).replace("\\\n", "")
     others = (test for test in ROOT.glob("tests/**/*.py") if test.name not in {Path(__file__).name, "pages.py"})
     tests = "".join(test.read_text(encoding="utf-8") for test in others)
     scripts = {script.stem: script.read_text(encoding="utf-8") for script in (DOCS / "examples").glob("*.py")}
-    typed = r"^\$ (?:python docs/examples/|python tutorial_|cp tutorial_).*\n"
+    typed = r"^\$ (?:python (?:-m pytest -q )?docs/examples/|python tutorial_|cp tutorial_).*\n"
     commands = "".join(re.findall(typed, pages, re.MULTILINE))
     run = set(re.findall(r"\w+", commands)) & scripts.keys()  # gunicorn_app:app is one, too
     run |= {name for script in run for name in re.findall(r"from (\w+) import", scripts[script])}

@@ -5,7 +5,7 @@ import enum
 import json
 from multiprocessing import Process
 
-from multiprocessing_intenum import IntEnumValue, aio, history, last_change
+from multiprocessing_intenum import IntEnumValue, aio, history
 
 
 class Status(enum.IntEnum):
@@ -14,30 +14,35 @@ class Status(enum.IntEnum):
     CALCULATING = 3
 
 
-async def events(status, last_id=-1):
-    """Yield the events after the one with the number `last_id`.
+async def events(status, last_id=None, heartbeat=15.0):
+    """Yield the last changes, those after `last_id` only, and then each change.
 
-    It is in the header Last-Event-ID of a request.
+    Args:
+        status: the shared value.
+        last_id: the header Last-Event-ID of the request, or None.
+        heartbeat: seconds without a change after which a comment is sent.
     """
-    # First, so that no change falls between the history and the feed.
-    feed = aio.changes(status)
-    if last_id > last_change(status).number:
-        # The id is one of an earlier value: the service has been started again.
-        last_id = -1
-    for change in history(status):
-        if change.number > last_id:
-            yield text_of(change)
-            last_id = change.number
-    async for change in feed:
-        # By path, 0 says that the value was begun anew.
-        if change.number > last_id or change.number == 0:
-            yield text_of(change)
-            last_id = change.number
+    feed = aio.changes(status, timeout=heartbeat)  # first, so that no change
+    past = history(status)  # falls between the feed and the history
+    ids = [id_of(change) for change in past]
+    known = ids.index(last_id) + 1 if last_id in ids else 0
+    for change in past[known:]:
+        yield text_of(change)
+    while True:
+        async for change in feed:
+            if id_of(change) not in ids:
+                yield text_of(change)
+        yield ": no change\n\n"  # clients ignore a comment
+
+
+def id_of(change):
+    """Return a text that no other change has, also after the value was begun anew."""
+    return f"{change.number}-{change.at.timestamp():.6f}"
 
 
 def text_of(change):
     data = {"status": change.after.name, "since": change.at.isoformat()}
-    return f"id: {change.number}\nevent: status\ndata: {json.dumps(data)}\n\n"
+    return f"id: {id_of(change)}\nevent: status\ndata: {json.dumps(data)}\n\n"
 
 
 def work(status):

@@ -1,4 +1,4 @@
-"""What docs/howto/servers.md shows of uWSGI and python-daemon, and says of the descriptors of a value in by-path.md."""
+"""What docs/howto/servers.md shows of uWSGI and python-daemon."""
 
 import os
 import re
@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 from helpers import DEADLINE
 from pages import DOCS, ROOT
-from path_targets import strangers
 from web_server import WebServer, script, until
 
 EXAMPLES = DOCS / "examples"
@@ -47,37 +46,3 @@ def test_the_daemon_works_until_it_is_made_unavailable(tmp_path):
         subprocess.run([*COMMAND_LINE, "set", path, "UNAVAILABLE"], timeout=DEADLINE, check=True)
         used = [*COMMAND_LINE, "wait", path, "UNAVAILABLE", "--used", "--timeout", "0"]
         until(lambda: subprocess.run(used, timeout=DEADLINE, check=False).returncode == 1)
-
-
-HOLD = """
-def hold(number):
-    threads = [threading.Thread(target=status.get_lock().acquire, kwargs={"timeout": 1}) for _ in range(number)]
-    with status.get_lock():
-        [thread.start() for thread in threads]
-        [thread.join() for thread in threads]
-"""
-
-
-def test_a_value_has_as_many_descriptors_as_the_page_says(tmp_path):
-    path = tmp_path / "status"
-    is_of_it = "os.path.exists(link := f'/proc/self/fd/{n}') and os.path.samefile(link, path)"
-    count = f"sum({is_of_it} for n in range(256))"
-    opened = 1 if sys.version_info >= (3, 13) else 2
-    with strangers(1) as [process]:
-
-        def run(line):
-            assert process.ask(line) == "None"
-
-        run(f"path = {str(path)!r}")
-        run(f"exec({HOLD!r})")
-        run("status = WorkerStatus('IDLE', at=path)")
-        assert process.ask(count) == str(opened + (os.geteuid() == 0))
-        run("status.set('CALCULATING')")
-        assert process.ask(count) == str(opened + 1)
-        run("hold(3)")
-        assert process.ask(count) == str(opened + 4)
-        run("hold(3)")
-        run("status.set('IDLE')")
-        assert process.ask(count) == str(opened + 4)
-        run("del status")
-        assert process.ask(count) == "0"

@@ -28,8 +28,8 @@ DOCS = ROOT / "docs"
 OPTIONS = doctest.ELLIPSIS
 DEADLINE = 120  # seconds for a script; they take less than one, on an idle machine
 
-# The examples that need a server: `tox -e docs` has it and runs them, see RUN_SERVERS there.
-SERVERS = {"try_server.py", "try_celery.py"}
+# The examples that need a server or its libraries: `tox -e docs` has it and runs them, see RUN_SERVERS there.
+SERVERS = {"try_server.py", "try_celery.py", "try_fastapi.py", "json_answers.py", "metrics.py"}
 
 # What the pages tell the reader to type and no test types for him, and who does.
 SHELL_COMMANDS = {
@@ -72,7 +72,7 @@ def first_screen(page: Path) -> str:
 
 def run_console_block(example: Example) -> None:
     """Run each `$ command` of a block, compare what it prints with the lines below it."""
-    for part in re.split(r"^\$ ", example.parsed, flags=re.MULTILINE)[1:]:
+    for part in re.split(r"^\$ ", example.parsed.replace("\\\n", ""), flags=re.MULTILINE)[1:]:
         command, _, expected = part.partition("\n")
         program, *arguments = shlex.split(command)
         assert program == "python", f"{example.path}: a console block runs python, not {program}"
@@ -98,14 +98,28 @@ def check_shell_block(example: Example) -> None:
     assert not unknown, f"{example.path}: nobody runs {unknown}"
 
 
+def commands_of_settings(text: str) -> list[list[str]]:
+    """Return each `command: [...]` of a YAML text. As YAML has it, a line break in a string is a space."""
+    commands = re.findall(r"^ *command: (\[.*?\])$", text, re.MULTILINE | re.DOTALL)
+    assert len(commands) == text.count("command:")
+    return [json.loads(re.sub(r"\n *", " ", command)) for command in commands]
+
+
+def run_as_installed(command: Sequence[str], directory: Path) -> int:
+    """Run a command where `intenum-value` is the package that is tested, and return its exit code."""
+    program = directory / "bin" / "intenum-value"
+    program.parent.mkdir(exist_ok=True)
+    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m multiprocessing_intenum "$@"\n')
+    program.chmod(0o755)
+    path = os.pathsep.join([str(program.parent), os.path.dirname(sys.executable), os.environ["PATH"]])
+    environment = {**os.environ, "PATH": path}
+    return subprocess.run(command, cwd=ROOT, env=environment, timeout=DEADLINE, check=False).returncode
+
+
 def run_commands_of_settings(example: Example) -> None:
     """Run each `command: [...]` of a YAML block, as Kubernetes does."""
-    path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
-    commands = re.findall(r"^ *command: (\[.*\])$", example.parsed, re.MULTILINE)
-    assert len(commands) == example.parsed.count("command:")
-    for command in map(json.loads, commands):
-        done = subprocess.run(command, cwd=ROOT, env={**os.environ, "PATH": path}, timeout=DEADLINE, check=False)
-        assert done.returncode == 0, command
+    for command in commands_of_settings(example.parsed):
+        assert run_as_installed(command, Path(example.path).parent) == 0, command
 
 
 PARSERS: list[Parser] = [
