@@ -39,7 +39,8 @@ def fresh_environment(directory: Path) -> dict[str, str]:
     asked = [str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
     packages = subprocess.run(asked, capture_output=True, text=True, timeout=DEADLINE, check=True).stdout.strip()
     modules = (multiprocessing_intenum, wrapt)
-    places = {Path(str(module.__file__)).parents[1] for module in modules} | {Path(typing_extensions.__file__).parent}
+    # The library comes first: beside wrapt an older version of it may be installed.
+    places = [*(Path(str(module.__file__)).parents[1] for module in modules), Path(typing_extensions.__file__).parent]
     (Path(packages) / "installed.pth").write_text("".join(f"{place}\n" for place in places), "utf-8")
     script = directory / "bin" / "intenum-value"
     script.write_text(COMMAND.format(python=python), "utf-8")
