@@ -661,14 +661,15 @@ static PyObject *core_wait(PyObject *self, PyObject *args)
     if (seconds > 0)
         until = seconds < 1e9 ? monotonic() + (int64_t)(seconds * 1e9) : INT64_MAX;
     uint64_t count = given;
-    int is_found = 0, error = 0;
+    int is_found = 0, is_over = 0, error = 0;
     PyThreadState *thread = PyEval_SaveThread();
     for (int sleeps = 0;; sleeps++) {
         uint32_t ticket = (uint32_t)(2 * LOAD(words->count) + 1);
         for (int is_announced = 0;; is_announced = 1) { /* it looks before and after */
             found = LOAD(words->state);
             is_found = is_wanted(&wanted, found);
-            if (is_found || is_announced)
+            is_over = is_found || came_and_went(words, &wanted, &count);
+            if (is_over || is_announced)
                 break;
             for (int bit = 0; bit < 32; bit++)
                 if (bits & 1u << bit)
@@ -677,8 +678,7 @@ static PyObject *core_wait(PyObject *self, PyObject *args)
             FULL_FENCE();
         }
         int64_t now = monotonic();
-        if (is_found || until <= now || came_and_went(words, &wanted, &count) || LOAD(words->claimed) ||
-            (once && sleeps))
+        if (is_over || until <= now || LOAD(words->claimed) || (once && sleeps))
             break;
         int64_t end = until - now < SLICE ? until : now + SLICE;
         struct timespec limit = {end / 1000000000, end % 1000000000};
