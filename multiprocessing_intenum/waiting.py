@@ -109,6 +109,7 @@ class Sleeper:
 
     def until(self, look: Looks[R], deadline: Deadline) -> R | None:
         """Sleep until a look finds something, and return what it has found; None if the time is over."""
+        woken: Any
         ticket = 0
         while True:
             # The clock comes before the look: a write in time is seen, however late this process is woken.
@@ -122,11 +123,12 @@ class Sleeper:
                 return None
             if self.is_woken and look.wait is not None and not look.words.claimed[()]:
                 try:
-                    found = cast("R | None", look.wait(look.count, left))
+                    woken = look.wait(look.count, left)
                 except OSError:
                     self.is_woken = False
-                if found is not None:
-                    return found
+                    continue
+                if woken is not None:
+                    return woken  # type: ignore[no-any-return]
                 continue
             if not ticket:
                 ticket = self.announce(look.count, look.flags)
@@ -135,9 +137,9 @@ class Sleeper:
             self.sleep(ticket, left, look.flags)
             ticket = 0
             # Mostly a waiter is woken for the state. After a sleep the code of a look is cold, and would take 40 µs.
-            found = cast("R | None", look.wanted.get(look.cell.view[()]))
-            if found is not None:
-                return found
+            woken = look.wanted.get(look.cell.view[()])
+            if woken is not None:
+                return woken  # type: ignore[no-any-return]
 
 
 class Look(Looks[T]):
