@@ -328,8 +328,9 @@ def test_no_call_leaks_a_reference(name: str, tmp_path: Path) -> None:
     assert max(grown) < 1000
 
 
-def test_snapshot_has_its_documentation_unless_python_has_none() -> None:
+def test_snapshot_has_its_documentation_unless_python_has_none(tmp_path: Path) -> None:
     code = "from multiprocessing_intenum import snapshot; print(bool(snapshot.__doc__), snapshot.__text_signature__)"
     for option, documented in (("-O", "True"), ("-OO", "False")):
-        done = subprocess.run([sys.executable, option, "-c", code], capture_output=True, text=True, check=True)
+        command = [sys.executable, option, "-c", code]  # elsewhere, so that it finds the package that is tested
+        done = subprocess.run(command, capture_output=True, cwd=tmp_path, text=True, check=True)
         assert done.stdout.split() == [documented, "(status)"]

@@ -34,7 +34,8 @@ SERVERS = {"try_server.py", "try_celery.py", "try_fastapi.py", "json_answers.py"
 # What the pages tell the reader to type and no test types for him, and who does.
 SHELL_COMMANDS = {
     # the two commands of the README, and all the rest: .ci/run does the last two, which run docs/examples/worker.py
-    "python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/python docs/examples/worker.py",
+    "python3 -m venv .venv && .venv/bin/pip install .",
+    ".venv/bin/python docs/examples/worker.py",
     "python3 -m venv .venv && .venv/bin/pip install tox && .venv/bin/tox -e quick",
     ".venv/bin/tox",
     # the environments of tox, all of them run by that
