@@ -48,7 +48,7 @@ if TYPE_CHECKING or core is None:
 else:
     Reads, Attribute = core.Reads, core.Attribute
 
-kind = "pure Python" if core is None else "C core"
+kind: str = "pure Python" if core is None else "C core"
 """How it runs, for the user."""
 
 
@@ -57,7 +57,7 @@ def address_of(view: Any) -> int:
     return ctypes.addressof(ctypes.c_char.from_buffer(view))
 
 
-here_address = address_of(fork.here) if core is not None and issubclass(type(fork.here), memoryview) else 0
+here_address: int = address_of(fork.here) if core is not None and issubclass(type(fork.here), memoryview) else 0
 """Where the word lies that is zero in a forked child that has not noticed its fork; 0: it is no word of memory."""
 
 

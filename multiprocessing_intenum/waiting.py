@@ -149,7 +149,9 @@ class Look(Looks[T]):
 
     cell: Cell[T]
     count: int
-    wanted: Mapping[int, T]
+    flags: tuple[int, ...]
+    wanted: Mapping[int, Any]
+    wait: Callable[[int, float], Any] | None
     words: Words
 
     def __init__(self, cell: Cell[T], condition: object) -> None:
