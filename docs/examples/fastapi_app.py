@@ -34,8 +34,8 @@ class WorkerStatusEnum(enum.IntEnum):
     CALCULATING = enum.auto()
 
 
-class WorkerStatus(IntEnumValue[WorkerStatusEnum]):
-    """The status of the service."""
+class WorkerStatus(IntEnumValue[WorkerStatusEnum], unknown="UNAVAILABLE"):
+    """The status of the service. What only a newer version knows is UNAVAILABLE."""
 
 
 @asynccontextmanager

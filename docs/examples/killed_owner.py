@@ -26,11 +26,14 @@ def daemon(path: str) -> None:
     status = WorkerStatus("IDLE", at=path)
     while True:
         wait_for(status, "CALCULATING")
-        # It is this process's from now on.
-        if adopt(status, on_death="IDLE") is WorkerStatusEnum.CALCULATING:
+        # It is this process's from now on, whatever it is.
+        found = adopt(status, on_death="IDLE")
+        if found is WorkerStatusEnum.CALCULATING:
             print("daemon: calculates", flush=True)
             time.sleep(60)  # stands for the calculation
             compare_and_set(status, "CALCULATING", "IDLE")
+        else:
+            adopt(status, on_death=found)  # an operator's UNAVAILABLE has to stay
 
 
 def post(status: WorkerStatus) -> str:
