@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import matplotlib as mpl
 from contenders import BARE, MANAGER, OURS, PEER, PURE, VALUE
 from matplotlib import pyplot as plt
-from report import pairs_of, quantity
+from report import other_of, pairs_of, quantity
 from waking import IDLE_SECONDS
 
 if TYPE_CHECKING:
@@ -39,25 +39,25 @@ def draw(results: dict[str, Any], directory: Path) -> None:
 
 
 def _relative(results: dict[str, Any]) -> Figure:
-    pairs = [pair for pair in pairs_of(results, "peer") if pair[0]["label"] in results["single"]][::-1]
+    pairs = [pair for pair in pairs_of(results, "peer") if pair[0].label in results["single"]][::-1]
     figure, axes = plt.subplots(figsize=(8.5, 0.5 * len(pairs) + 1.4))
     # On a logarithmic scale twice as slow is as far from the line as twice as fast.
     axes.set_xscale("log", base=2)
     for index, contender in enumerate((OURS, PURE)):
-        widths = [pair[index]["figure"] - 1 for pair in pairs]
+        widths = [pair[index].figure - 1 for pair in pairs]
         places = [position + 0.19 - 0.38 * index for position in range(len(pairs))]
         axes.barh(places, widths, left=1, color=COLOURS[contender], height=0.38)
     for position, (c, pure) in enumerate(pairs):
-        text = f"{quantity(c['ours'])}, {quantity(pure['ours'])} instead of {quantity(c['other'])}"
+        text = f"{quantity(c.ours)}, {quantity(pure.ours)} instead of {other_of(c)}"
         axes.text(1.02, position, text, transform=axes.get_yaxis_transform(), va="center", fontsize=9)
     rows = [c for c, _ in pairs]
-    floors = [(row["floor"], position) for position, row in enumerate(rows) if row["floor"] is not None]
+    floors = [(row.floor, position) for position, row in enumerate(rows) if row.floor is not None]
     axes.plot(*zip(*floors, strict=True), "D", color="white", markeredgecolor="black", markersize=5)
     axes.axvline(1, color=COLOURS[PEER], linewidth=2)
     axes.set_xlim(1 / 36, 9)
     ticks = [1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8]
     axes.set_xticks(ticks, ["1/32", "1/16", "⅛", "¼", "½", "1", "2", "4", "8"])
-    axes.set_yticks(range(len(rows)), [row["label"] for row in rows], family="monospace")
+    axes.set_yticks(range(len(rows)), [row.label for row in rows], family="monospace")
     axes.set_xlabel("← faster     times as long as with multiprocessing-intenum 1.1     slower →")
     above = {"transform": axes.transAxes, "va": "bottom", "fontsize": 9}
     axes.text(0, 1.01, "■ this library", color=COLOURS[OURS], **above)

@@ -1,4 +1,4 @@
-"""How long each thing may take: with the C core, and in pure Python."""
+"""What each figure must keep: with the C core, and in pure Python."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from typing import NamedTuple
 
 from multiprocessing_intenum import core
 
-__all__ = ["FLAVOURS", "NONE", "OUT_OF_REACH", "Target"]
+__all__ = ["AT_LEAST", "AT_MOST", "NONE", "PURE_PYTHON", "WHERE_IT_GOES", "C", "Target"]
 
-FLAVOURS = ("C core", "pure Python")
+C, PURE_PYTHON = "C core", "pure Python"
+AT_MOST, AT_LEAST = "≤", "≥"
 
 
 class Target(NamedTuple):
-    """What a figure must not exceed; None: it is only measured."""
+    """The limit of a figure; None: it is only measured."""
 
     c: float | None = None
     pure: float | None = None
@@ -20,19 +21,19 @@ class Target(NamedTuple):
     @property
     def here(self) -> float | None:
         """The target of the flavour that runs."""
-        return self.pure if core.kind == "pure Python" else self.c
+        return self.pure if core.kind == PURE_PYTHON else self.c
 
 
 NONE = Target()
 
-OUT_OF_REACH = {
-    ("s.set(other); s.set(member)", "pure Python"): (
-        "trylock and unlock of the mutex are two calls by ctypes, a quarter of the time; the method call on a proxy, "
-        "and the entry of the history, take another quarter each"
+WHERE_IT_GOES = {
+    ("s.set(other); s.set(member)", PURE_PYTHON): (
+        "a quarter of the time are two calls by ctypes, which try and unlock the mutex; another quarter is the method "
+        "call on a proxy, and another the entry of the history"
     ),
-    ("a write by path", "pure Python"): (
-        "besides the lock, each write asks the kernel twice whether the descriptor is still its own, and once whether "
-        "the file still has its name: a third of the time; the rest is Python"
+    ("a write by path", PURE_PYTHON): (
+        "each write takes the kernel's lock, but also asks the kernel twice whether the descriptor is still its own "
+        "and once whether the file still has its name, which is a third of the time; the rest is Python"
     ),
 }
-"""Targets that are missed, and why."""
+"""Where the time goes that makes a target hard to reach. The tables show it where the target is missed."""
