@@ -21,7 +21,7 @@ from flavours import both
 from measurements import measurements
 from paired import Finding
 from report import HEAD, environment, line, markdown, miss
-from waking import AIO, POLLING, WAIT_FOR, WAYS
+from waking import AIO, WAIT_FOR, WAYS, percentile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,9 +90,7 @@ def _tables(c: Flavour, pure: Flavour) -> dict[str, Any]:
     print("memory, waking up", flush=True)
     sharing = [OURS, PEER, VALUE, BARE]
     memory = c.ask("memory", contenders=sharing) + _as_pure(pure.ask("memory", contenders=[OURS]))
-    wake_ups = c.ask("wake_ups", ways=list(WAYS), changes=200)
-    for row in pure.ask("wake_ups", ways=[WAIT_FOR, AIO, POLLING], changes=200):
-        wake_ups.append(row | {"way": f"{row['way']}, {PURE}"})
+    wake_ups = _wake_ups(c, pure)
     print("throughput", flush=True)
     rounds = [
         c.ask("throughput", contenders=[*sharing, MANAGER], seconds=0.15)
@@ -108,6 +106,26 @@ def _tables(c: Flavour, pure: Flavour) -> dict[str, Any]:
     for operation, times in pure.ask("single", contenders=[OURS]).items():
         single[operation][PURE] = times[OURS]
     return {"memory": memory, "wake_ups": wake_ups, "throughput": throughput, "single": single}
+
+
+def _wake_ups(c: Flavour, pure: Flavour) -> list[dict[str, Any]]:
+    """Return a row for each way to wait. Polling is Python with both flavours."""
+    of_pure = f", {PURE}"
+    measured = (c, list(WAYS), ""), (pure, [WAIT_FOR, AIO], of_pure)
+    latencies: dict[str, list[float]] = {}
+    for _ in range(4):
+        for flavour, ways, suffix in measured:
+            for way, times in flavour.ask("wake_ups", ways=ways, changes=50).items():
+                latencies.setdefault(way + suffix, []).extend(times)
+    used = {
+        way + suffix: time
+        for flavour, ways, suffix in measured
+        for way, time in flavour.ask("idle_times", ways=ways).items()
+    }
+    return [
+        {"way": way, "median": percentile(times, 50), "p99": percentile(times, 99), "processor_time": used[way]}
+        for way, times in sorted(latencies.items(), key=lambda item: list(WAYS).index(item[0].removesuffix(of_pure)))
+    ]
 
 
 def _as_pure(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

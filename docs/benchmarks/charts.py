@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["draw"]
 
 COLOURS = {OURS: "#0b6e4f", PURE: "#7cb9a0", PEER: "#c8553d", VALUE: "#7d6b91", MANAGER: "#a0a0a0", BARE: "#1f1f1f"}
+_LABELS = {OURS: f"{OURS}, C core", PURE: f"{OURS} {PURE}"}
 mpl.use("svg")
 mpl.rcParams |= {
     "svg.hashsalt": "multiprocessing-intenum",  # makes the files reproducible
@@ -57,12 +58,12 @@ def _relative(results: dict[str, Any]) -> Figure:
     axes.set_xlim(1 / 36, 9)
     ticks = [1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8]
     axes.set_xticks(ticks, ["1/32", "1/16", "⅛", "¼", "½", "1", "2", "4", "8"])
-    axes.set_yticks(range(len(rows)), [row.label for row in rows], family="monospace")
+    axes.set_yticks(range(len(rows)), [row.label.replace("; ", ";\n") for row in rows], family="monospace")
     axes.set_xlabel("← faster     times as long as with multiprocessing-intenum 1.1     slower →")
     above = {"transform": axes.transAxes, "va": "bottom", "fontsize": 9}
-    axes.text(0, 1.01, "■ this library", color=COLOURS[OURS], **above)
-    axes.text(0.18, 1.01, "■ in pure Python", color=COLOURS[PURE], **above)
-    axes.text(0.40, 1.01, "◇ bare pieces", **above)
+    axes.text(0, 1.01, "■ this library, C core", color=COLOURS[OURS], **above)
+    axes.text(0.25, 1.01, "■ in pure Python", color=COLOURS[PURE], **above)
+    axes.text(0.44, 1.01, "◇ bare pieces", **above)
     axes.text(0.62, 1.01, "┃ multiprocessing-intenum 1.1", color=COLOURS[PEER], **above)
     title = "Time of each operation, relative to multiprocessing-intenum 1.1"
     axes.set_title(title, loc="left", pad=24)
@@ -92,15 +93,21 @@ def _lines(axes: Axes, rows: list[dict[str, Any]]) -> None:
     counts = sorted({row["processes"] for row in rows})
     for contender, colour in COLOURS.items():
         rates = [row["per_second"] / 1e6 for row in rows if row["contender"] == contender]
-        axes.plot(range(len(counts)), rates, "o-", color=colour, label=contender, markersize=4)
+        axes.plot(range(len(counts)), rates, "o-", color=colour, label=_LABELS.get(contender, contender), markersize=4)
     axes.set_xticks(range(len(counts)), [str(count) for count in counts])
+
+
+def _colour_of(way: str) -> str:
+    if way.endswith(PURE):
+        return COLOURS[PURE]
+    return COLOURS[OURS] if "wait_for" in way else COLOURS[VALUE]
 
 
 def _waking(results: dict[str, Any]) -> Figure:
     rows = results["wake_ups"][::-1]
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 0.42 * len(rows) + 1), sharey=True)
     ways = [row["way"] for row in rows]
-    colours = [COLOURS[OURS] if "wait_for" in row["way"] else COLOURS[VALUE] for row in rows]
+    colours = [_colour_of(way) for way in ways]
     medians, p99s, idle = ([row[key] * 1e3 for row in rows] for key in ("median", "p99", "processor_time"))
     left.set_xscale("log")
     left.hlines(ways, medians, p99s, color=colours, linewidth=2)

@@ -28,7 +28,7 @@ def pass_on(command: list[str], arguments: argparse.Namespace) -> None:
 
 def main() -> None:
     """Time each operation of each contender."""
-    runner = pyperf.Runner(processes=3, values=3, warmups=1, min_time=0.02, add_cmdline_args=pass_on)
+    runner = pyperf.Runner(processes=2, values=4, warmups=1, min_time=0.02, add_cmdline_args=pass_on)
     runner.argparser.add_argument("--peer", type=Path, required=True)
     runner.argparser.add_argument("--contenders", required=True, help="separated by commas")
     arguments = runner.parse_args()

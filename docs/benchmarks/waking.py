@@ -33,6 +33,8 @@ __all__ = [
     "beside_others",
     "coroutine",
     "idle",
+    "idle_times",
+    "percentile",
     "waiter",
     "wake_ups",
 ]
@@ -58,6 +60,7 @@ _FORK = multiprocessing.get_context("fork")
 # Seconds between two changes, in which the writer sleeps. After the shortest pause a waiter sleeps, too; after the
 # longest one it polls at its slowest, where it polls.
 _PAUSES, _PAUSES_OF_POLLING = (0.005, 0.02), (0.005, 0.05)
+_TURN = 10  # changes, until it is another waiter's turn
 _DEADLINE = 60.0  # seconds until all of `_OTHERS` sleep
 
 
@@ -78,17 +81,19 @@ class _Way:
     prepare: Callable[[], object] = lambda: None
 
 
-def wake_ups(ways: Sequence[str], changes: int) -> list[dict[str, Any]]:
-    """Return the latency of each way to wait, and the processor time that it uses while nothing changes.
+def wake_ups(ways: Sequence[str], changes: int) -> dict[str, list[float]]:
+    """Return, by way to wait, the times until the waiter wakes.
 
     Args:
         ways: those to measure, in turns.
         changes: how often to wake each waiter.
     """
-    return [
-        {"way": way, "median": statistics.median(latencies), "p99": _percentile(latencies, 99), "processor_time": used}
-        for way, (latencies, used) in _measure(ways, changes, _PAUSES_OF_POLLING, IDLE_SECONDS).items()
-    ]
+    return _measure(ways, changes, _PAUSES_OF_POLLING)
+
+
+def idle_times(ways: Sequence[str]) -> dict[str, float]:
+    """Return, by way to wait, the processor time that a wait of `IDLE_SECONDS` uses while nothing changes."""
+    return dict(zip(ways, _idle([WAYS[way]() for way in ways]), strict=True))
 
 
 def waiter(blocks: int) -> list[Finding]:
@@ -114,25 +119,16 @@ def coroutine(blocks: int) -> list[Finding]:
     ]
 
 
-def _compared(
-    label: str, found: list[dict[str, tuple[list[float], float]]], other: str, percent: int, target: Target
-) -> Finding:
+def _compared(label: str, found: list[dict[str, list[float]]], other: str, percent: int, target: Target) -> Finding:
     """Compare the first of the measured ways with another one of them."""
     ours = next(iter(found[0]))
-    medians = [statistics.median(_percentile(block[way][0], percent) for block in found) for way in (ours, other)]
+    medians = [statistics.median(percentile(block[way], percent) for block in found) for way in (ours, other)]
     return Finding(label, other, *medians, medians[0] / medians[1], target.here)
 
 
 def idle() -> list[Finding]:
     """Measure the processor time of `wait_for` while nothing changes: the median of three processes."""
-    waiters = [_Waiter(_futex()) for _ in range(3)]
-    for waiter in waiters:
-        waiter.wake()
-        waiter.begin()
-    time.sleep(IDLE_SECONDS)
-    used = statistics.median([waiter.wake()[1] for waiter in waiters])
-    for waiter in waiters:
-        waiter.stop()
+    used = statistics.median(_idle([_futex() for _ in range(3)]))
     return [Finding(f"processor time of {IDLE_SECONDS:g} s of waiting", "", used, None, used, _IDLE.here)]
 
 
@@ -172,7 +168,8 @@ def beside_others(rounds: int) -> list[Finding]:
     ]
 
 
-def _percentile(latencies: list[float], percent: int) -> float:
+def percentile(latencies: list[float], percent: int) -> float:
+    """Return the latency that so many per cent of all do not exceed."""
     return sorted(latencies)[(len(latencies) - 1) * percent // 100]
 
 
@@ -285,26 +282,32 @@ class _Waiter:
         self._process.join()
 
 
-def _measure(
-    ways: Sequence[str], changes: int, pauses: tuple[float, float], idle_seconds: float = 0.0
-) -> dict[str, tuple[list[float], float]]:
-    """Return, by way, the times until the waiter wakes, and the processor time of a wait of `idle_seconds`."""
+def _measure(ways: Sequence[str], changes: int, pauses: tuple[float, float]) -> dict[str, list[float]]:
     waiters = {way: _Waiter(WAYS[way]()) for way in ways}
     latencies: dict[str, list[float]] = {way: [] for way in ways}
     for waiter in waiters.values():
         waiter.wake()  # the first time loads what the others find loaded
-    for _ in range(changes):
+    for _ in range(changes // _TURN):
         for way, waiter in waiters.items():
-            waiter.begin()
-            time.sleep(random.uniform(*pauses))
-            latencies[way].append(waiter.wake()[0])
-    for waiter in waiters.values():
-        waiter.begin()
-    time.sleep(idle_seconds)
-    used = {way: waiter.wake()[1] for way, waiter in waiters.items()}
+            for _ in range(_TURN):
+                waiter.begin()
+                time.sleep(random.uniform(*pauses))
+                latencies[way].append(waiter.wake()[0])
     for waiter in waiters.values():
         waiter.stop()
-    return {way: (latencies[way], used[way]) for way in ways}
+    return latencies
+
+
+def _idle(ways: list[_Way]) -> list[float]:
+    waiters = [_Waiter(way) for way in ways]
+    for waiter in waiters:
+        waiter.wake()
+        waiter.begin()
+    time.sleep(IDLE_SECONDS)
+    used = [waiter.wake()[1] for waiter in waiters]
+    for waiter in waiters:
+        waiter.stop()
+    return used
 
 
 def _wait(way: _Way, theirs: Any) -> None:

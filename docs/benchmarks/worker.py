@@ -20,7 +20,7 @@ from contenders import import_peer
 from contention import rates
 from footprint import footprints
 from measurements import measurements, single
-from waking import wake_ups
+from waking import idle_times, wake_ups
 
 from multiprocessing_intenum import core
 
@@ -44,7 +44,12 @@ def _answer(peer: Path, request: str, arguments: dict[str, Any]) -> Any:
         return [dataclasses.asdict(finding) for finding in measure()]
     if request == "single":
         return single(peer, **arguments)
-    tables: dict[str, Callable[..., Any]] = {"memory": footprints, "wake_ups": wake_ups, "throughput": rates}
+    tables: dict[str, Callable[..., Any]] = {
+        "memory": footprints,
+        "wake_ups": wake_ups,
+        "idle_times": idle_times,
+        "throughput": rates,
+    }
     return tables[request](**arguments)
 
 
