@@ -198,7 +198,7 @@ def _named(found: Finding) -> str:
     if found.against == PLAIN_VALUE:
         statement, _, variant = found.label.rpartition(", ")
         return f"`{statement}`, {variant}"
-    is_code = any(each in found.label for each in "().=+[")
+    is_code = found.label in {operation.label for operation in OPERATIONS}
     return f"`{found.label}`" if is_code else found.label
 
 
