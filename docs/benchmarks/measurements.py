@@ -57,7 +57,7 @@ def single(peer: Path, contenders: Sequence[str]) -> dict[str, dict[str, float]]
         command = [sys.executable, str(Path(__file__).with_name("single.py"))]
         command += ["--peer", str(peer), "--contenders", ",".join(contenders), "--quiet", "-o", str(output)]
         command += ["--inherit-environ", "MULTIPROCESSING_INTENUM_PURE,TMPDIR"]
-        subprocess.run(command, check=True, stdout=sys.stderr)
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         medians: dict[str, dict[str, float]] = {}
         for benchmark in pyperf.BenchmarkSuite.load(str(output)):
             operation, _, contender = benchmark.get_name().rpartition(" | ")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["HEAD", "environment", "line", "markdown", "miss", "other_of", "pairs_of", "quantity"]
 
 _COLUMNS = (OURS, PURE, *(each for each in CONTENDERS if each != OURS))
+_WITH = {C: "with the C core", PURE_PYTHON: "in pure Python"}
 _AGAINST = {PEER: "the peer", MEMBER: "plain member", PLAIN_VALUE: "an `IntEnumValue`"}
 
 
@@ -73,10 +74,12 @@ def line(c: Finding, pure: Finding) -> str:
 
 
 def miss(found: Finding) -> str:
-    """Return by which flavour a target is missed, and where the time goes."""
-    flavour = {C: "with the C core", PURE_PYTHON: "in pure Python"}[found.flavour]
-    why = WHERE_IT_GOES.get((found.label, found.flavour))
-    return f"{flavour}: {why}" if why else flavour
+    """Return with which flavour a target is missed, and where the time goes."""
+    return ": ".join(filter(None, (_WITH[found.flavour], _why(found))))
+
+
+def _why(found: Finding) -> str:
+    return WHERE_IT_GOES.get((found.label, found.flavour), "")
 
 
 def pairs_of(results: dict[str, Any], *groups: str) -> list[tuple[Finding, Finding]]:
@@ -184,9 +187,16 @@ def _verdict(found: Finding, mark: str = "") -> str:
 
 def _missed(results: dict[str, Any]) -> Iterator[str]:
     """Yield a line for each target that is missed, with where the time goes."""
-    missed = [each for each in map(_finding, results["findings"]) if not each.is_met]
-    yield from (f"- {_named(each)}, {miss(each)}." for each in missed)
-    yield from [""] * bool(missed)
+    flavours: dict[tuple[str, str], list[str]] = {}
+    for each in map(_finding, results["findings"]):
+        if not each.is_met:
+            flavours.setdefault((_named(each), _why(each)), []).append(_WITH[each.flavour])
+    if flavours:
+        yield from ("These miss their targets:", "")
+    for (name, why), both in flavours.items():
+        yield f"- {name}, {' and '.join(both)}{': ' * bool(why)}{why}."
+    if flavours:
+        yield ""
 
 
 def other_of(found: Finding) -> str:
