@@ -122,8 +122,8 @@ def coroutine(blocks: int) -> list[Finding]:
 def _compared(label: str, found: list[dict[str, list[float]]], other: str, percent: int, target: Target) -> Finding:
     """Compare the first of the measured ways with another one of them."""
     ours = next(iter(found[0]))
-    medians = [statistics.median(percentile(block[way], percent) for block in found) for way in (ours, other)]
-    return Finding(label, other, *medians, medians[0] / medians[1], target.here)
+    our, its = (statistics.median(percentile(block[way], percent) for block in found) for way in (ours, other))
+    return Finding(label, other, our, its, our / its, target.here)
 
 
 def idle() -> list[Finding]:
