@@ -19,8 +19,8 @@ import pytest
 from enums import Perm
 from forged import described
 from growing_targets import open_alternately
-from helpers import DEADLINE, SHORT, WRITERS, Child, in_a_thread, is_free, running, until
-from path_targets import Stranger, strangers
+from helpers import DEADLINE, SHORT, WRITERS, Child, in_a_thread, is_free, running
+from path_targets import Stranger, ends_being_used, strangers
 from versions import (
     PAIRS,
     MovedMode,
@@ -57,7 +57,6 @@ from multiprocessing_intenum import (
     value_at,
     wait_for,
 )
-from multiprocessing_intenum.locks.open_file import USE, is_locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -1108,13 +1107,6 @@ def test_a_rolling_deploy_refuses_nobody_and_loses_nothing(path: str) -> None:
     assert made == (each_makes,) * len(OLD_AND_NEW)
     assert sum(unknown[1:2] + unknown[3:]) == 0
     assert numbers == [list(range(1, expected + 1))] * 2
-
-
-def ends_being_used(path: str) -> None:
-    """Wait until no process uses the file. One that looks at /proc may keep the memory of a dead one for a moment."""
-    descriptor = os.open(path, os.O_RDONLY)
-    until(lambda: not is_locked(descriptor, USE))
-    os.close(descriptor)
 
 
 @pytest.mark.parametrize("is_used", [True, False], ids=["in use", "begun anew"])

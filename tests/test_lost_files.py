@@ -9,6 +9,7 @@ import pickle
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ import pytest
 from enums import LoggingStatus, WorkerStatus, WorkerStatusEnum
 from helpers import DEADLINE, SHORT, WRITERS, Child, Holder, in_a_thread, is_free
 from looks import is_like
-from path_targets import strangers
+from path_targets import ends_being_used, strangers
 from versions import New, OldValue
 
 from multiprocessing_intenum import (
@@ -76,6 +77,8 @@ class Service:
     def stops(self) -> None:
         """End it, so that nobody uses the value."""
         self._runs.__exit__(None, None, None)
+        with suppress(FileNotFoundError):
+            ends_being_used(self.path)
         self._runs = strangers(1)
         (self.process,) = self._runs.__enter__()
 
@@ -200,6 +203,7 @@ def test_the_last_word_of_a_killed_writer_comes_before_the_new_beginning(path: s
         writer.ask("words = status._self_cell.words")
         writer.ask("words._write_entry(int(WorkerStatusEnum.CALCULATING), 1)")
         writer.ask("words.state[()] = int(WorkerStatusEnum.CALCULATING)")
+    ends_being_used(path)
     status = WorkerStatus(UNAVAILABLE, at=path)
     assert follower.all_now() == [(1, "IDLE", "CALCULATING"), (0, None, "UNAVAILABLE")]
     status.set(IDLE)

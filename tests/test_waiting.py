@@ -361,3 +361,25 @@ def test_a_function_sees_each_member_once_and_the_state_first(
 def test_a_change_that_its_killed_writer_has_not_counted_is_seen_too(status: WorkerStatus) -> None:
     status._self_view[()] = int(CALCULATING)  # killed after the state, before the count and the wake-up
     assert wait_for(status, CALCULATING, 0) is CALCULATING
+
+
+@pytest.mark.usefixtures("in_python")
+def test_a_change_during_the_announcement_is_looked_at_before_the_sleep(
+    status: WorkerStatus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[str] = []
+    announce = waiting.Sleeper.announce
+
+    def announce_late(sleeper: waiting.Sleeper, *how: Any) -> int:
+        steps.append("announce")
+        status.set(UNAVAILABLE)
+        return announce(sleeper, *how)
+
+    def sleep(sleeper: waiting.Sleeper, *how: Any) -> None:
+        steps.append("sleep")
+        status.set(CALCULATING)
+
+    monkeypatch.setattr(waiting.Sleeper, "announce", announce_late)
+    monkeypatch.setattr(waiting.Sleeper, "sleep", sleep)
+    assert wait_for(status, CALCULATING, DEADLINE) is CALCULATING
+    assert steps == ["announce", "sleep"]

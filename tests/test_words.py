@@ -165,3 +165,8 @@ def test_a_mirrored_change_is_whole_wherever_its_writer_is_killed(
         (UNAVAILABLE, IDLE, 3000.0, 9),
     ]
     assert [each.number for each in history(status)] == [0, 1, 3, 4] if gap else [0, 1, 2, 3]
+
+
+def test_a_word_that_there_is_not_is_an_attribute_error(status: WorkerStatus) -> None:
+    with pytest.raises(AttributeError, match="settle_d"):
+        status._self_cell.words.settle_d  # type: ignore[attr-defined]  # noqa: B018

@@ -15,8 +15,8 @@ The words are bytes and not bits, because two waiters may set flags at the same 
 would undo what the other does. A ticket depends on the count of changes, so a waiter that has announced itself after a
 change cannot bring back the ticket of another one that has done so before.
 
-A wake-up is lost if the writer is killed before it. Therefore every sleep has an end. No lock is involved, and whoever
-is killed leaves nothing behind but flags: the next change to that state clears them.
+A wake-up is lost if the writer is killed before it. Therefore every sleep has an end. No lock is involved. A waiter
+that is killed leaves nothing behind but flags: the next change to that state clears them.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ def in_memory(request, tmp_path_factory):
 def assert_nothing_is_lost(server, name):
     before = server.ask(f"count({name!r})")[1]
     answers = server.of_every_worker(f"add({name!r}, {TIMES})")
-    assert server.ask(f"counted({name!r}, {before})")[1] == TIMES * len(answers)
+    assert server.ask(f"counted({name!r}, {before})")[1] == TIMES * len(answers) % 4_000  # it goes round
     assert all(pids == {pid} for pid, pids in answers)  # each change is its worker's, the master's none
 
 

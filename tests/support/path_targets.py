@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import enums  # noqa: F401 # what the lines use
-from helpers import DEADLINE
+from helpers import DEADLINE, until
 
 import multiprocessing_intenum
+from multiprocessing_intenum.locks.open_file import USE, is_locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,6 +71,13 @@ def strangers(count: int, *prefix: str) -> Iterator[list[Stranger]]:
                 assert stream is not None
                 with suppress(BrokenPipeError):
                     stream.close()
+
+
+def ends_being_used(path: str) -> None:
+    """Wait until no process uses the file. One that looks at /proc may keep the memory of a dead one for a moment."""
+    descriptor = os.open(path, os.O_RDONLY)
+    until(lambda: not is_locked(descriptor, USE))
+    os.close(descriptor)
 
 
 def main() -> None:
