@@ -43,6 +43,14 @@ WHERE_IT_GOES = {
         "the attribute; without a change it takes two thirds, as the line above it in the table shows"
     ),
     ("state.status = other; state.status = member", PURE_PYTHON): _PURE_CHANGE,
+    ("reads a second, 2 readers beside a writer", PURE_PYTHON): (
+        "a read alone takes a third of the peer's time, as the first line of the table shows; the rest is that it does "
+        "not wait for the writer, which is worth less the more the processors have to do besides"
+    ),
+    ("until a waiter wakes", C): (
+        "a third of the time is the write with the system call that wakes; most of the rest is the kernel's scheduler, "
+        "which an event waits for, too"
+    ),
     ("until a waiter wakes", PURE_PYTHON): (
         "Python code that runs for the first time after a sleep takes up to sixty times as long as later, so the write "
         "alone takes more than a third of the time, and many times as long as with the C core"
