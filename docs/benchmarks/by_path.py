@@ -10,7 +10,7 @@ import tempfile
 import timeit
 from pathlib import Path
 
-from paired import Finding
+from paired import Finding, ratio_of, turns
 from states import WorkerStatusEnum
 from targets import Target
 
@@ -19,14 +19,12 @@ from multiprocessing_intenum import IntEnumValue
 __all__ = ["a_write_by_path"]
 
 _TARGET = Target(1.3, 2.5)
-_TRY = 37  # F_OFD_SETLK, which fcntl does not name
-_CALLS = 2000
+_TRY = 37  # F_OFD_SETLK of Linux; Python's fcntl does not name it in all versions
 
 
-def a_write_by_path(rounds: int) -> Finding:
-    """Measure writes by path, in turns with the kernel's lock alone, and return the finding."""
-    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # where a value by path belongs
-    with tempfile.TemporaryDirectory(dir=memory) as directory:
+def a_write_by_path(rounds: int) -> list[Finding]:
+    """Measure writes by path, each of another member than the one before, in turns with the kernel's lock alone."""
+    with tempfile.TemporaryDirectory() as directory:  # in memory, where a value by path belongs
         status = IntEnumValue(WorkerStatusEnum.IDLE, at=str(Path(directory, "status")))
         with Path(directory, "other").open("wb") as file:
             lock, unlock = (
@@ -36,12 +34,8 @@ def a_write_by_path(rounds: int) -> Finding:
                 "set_": status.set, "a": WorkerStatusEnum.CALCULATING, "b": WorkerStatusEnum.IDLE,
                 "call": fcntl.fcntl, "fd": file.fileno(), "try_": _TRY, "lock": lock, "unlock": unlock,
             }  # fmt: skip
-            ways = [
-                timeit.Timer(statement, globals=names)
-                for statement in ("set_(a); set_(b)", 2 * "call(fd, try_, lock); call(fd, try_, unlock);")
-            ]
-            turns = [[way.timeit(_CALLS) / _CALLS / 2 for way in ways] for _ in range(rounds)]
-    ours, others = zip(*turns, strict=True)
-    figure = statistics.median(one / other for one, other in turns)
-    label, against = "a write by path", "the kernel's lock alone"
-    return Finding(label, against, statistics.median(ours), statistics.median(others), figure, _TARGET.here)
+            statements = "set_(a); set_(b)", 2 * "call(fd, try_, lock); call(fd, try_, unlock);"
+            times, _ = turns([timeit.Timer(statement, globals=names) for statement in statements], rounds)
+    ours, others = ([each / 2 for each in own] for own in times)
+    medians = statistics.median(ours), statistics.median(others)
+    return [Finding("a write by path", "the kernel's lock alone", *medians, ratio_of(ours, others), _TARGET.here)]

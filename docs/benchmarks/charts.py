@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import matplotlib as mpl
 from contenders import BARE, MANAGER, OURS, PEER, PURE, VALUE
 from matplotlib import pyplot as plt
-from report import pairs_of, quantity
+from report import other_of, pairs_of, quantity
 from waking import IDLE_SECONDS
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["draw"]
 
 COLOURS = {OURS: "#0b6e4f", PURE: "#7cb9a0", PEER: "#c8553d", VALUE: "#7d6b91", MANAGER: "#a0a0a0", BARE: "#1f1f1f"}
+_LABELS = {OURS: f"{OURS}, C core", PURE: f"{OURS} {PURE}"}
 mpl.use("svg")
 mpl.rcParams |= {
     "svg.hashsalt": "multiprocessing-intenum",  # makes the files reproducible
@@ -39,30 +40,30 @@ def draw(results: dict[str, Any], directory: Path) -> None:
 
 
 def _relative(results: dict[str, Any]) -> Figure:
-    pairs = [pair for pair in pairs_of(results, "peer") if pair[0]["label"] in results["single"]][::-1]
+    pairs = [pair for pair in pairs_of(results, "peer") if pair[0].label in results["single"]][::-1]
     figure, axes = plt.subplots(figsize=(8.5, 0.5 * len(pairs) + 1.4))
     # On a logarithmic scale twice as slow is as far from the line as twice as fast.
     axes.set_xscale("log", base=2)
     for index, contender in enumerate((OURS, PURE)):
-        widths = [pair[index]["figure"] - 1 for pair in pairs]
+        widths = [pair[index].figure - 1 for pair in pairs]
         places = [position + 0.19 - 0.38 * index for position in range(len(pairs))]
         axes.barh(places, widths, left=1, color=COLOURS[contender], height=0.38)
     for position, (c, pure) in enumerate(pairs):
-        text = f"{quantity(c['ours'])}, {quantity(pure['ours'])} instead of {quantity(c['other'])}"
+        text = f"{quantity(c.ours)}, {quantity(pure.ours)} instead of {other_of(c)}"
         axes.text(1.02, position, text, transform=axes.get_yaxis_transform(), va="center", fontsize=9)
     rows = [c for c, _ in pairs]
-    floors = [(row["floor"], position) for position, row in enumerate(rows) if row["floor"] is not None]
+    floors = [(row.floor, position) for position, row in enumerate(rows) if row.floor is not None]
     axes.plot(*zip(*floors, strict=True), "D", color="white", markeredgecolor="black", markersize=5)
     axes.axvline(1, color=COLOURS[PEER], linewidth=2)
     axes.set_xlim(1 / 36, 9)
     ticks = [1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8]
     axes.set_xticks(ticks, ["1/32", "1/16", "⅛", "¼", "½", "1", "2", "4", "8"])
-    axes.set_yticks(range(len(rows)), [row["label"] for row in rows], family="monospace")
+    axes.set_yticks(range(len(rows)), [row.label.replace("; ", ";\n") for row in rows], family="monospace")
     axes.set_xlabel("← faster     times as long as with multiprocessing-intenum 1.1     slower →")
     above = {"transform": axes.transAxes, "va": "bottom", "fontsize": 9}
-    axes.text(0, 1.01, "■ this library", color=COLOURS[OURS], **above)
-    axes.text(0.18, 1.01, "■ in pure Python", color=COLOURS[PURE], **above)
-    axes.text(0.40, 1.01, "◇ bare pieces", **above)
+    axes.text(0, 1.01, "■ this library, C core", color=COLOURS[OURS], **above)
+    axes.text(0.25, 1.01, "■ in pure Python", color=COLOURS[PURE], **above)
+    axes.text(0.44, 1.01, "◇ bare pieces", **above)
     axes.text(0.62, 1.01, "┃ multiprocessing-intenum 1.1", color=COLOURS[PEER], **above)
     title = "Time of each operation, relative to multiprocessing-intenum 1.1"
     axes.set_title(title, loc="left", pad=24)
@@ -92,15 +93,21 @@ def _lines(axes: Axes, rows: list[dict[str, Any]]) -> None:
     counts = sorted({row["processes"] for row in rows})
     for contender, colour in COLOURS.items():
         rates = [row["per_second"] / 1e6 for row in rows if row["contender"] == contender]
-        axes.plot(range(len(counts)), rates, "o-", color=colour, label=contender, markersize=4)
+        axes.plot(range(len(counts)), rates, "o-", color=colour, label=_LABELS.get(contender, contender), markersize=4)
     axes.set_xticks(range(len(counts)), [str(count) for count in counts])
+
+
+def _colour_of(way: str) -> str:
+    if way.endswith(PURE):
+        return COLOURS[PURE]
+    return COLOURS[OURS] if "wait_for" in way else COLOURS[VALUE]
 
 
 def _waking(results: dict[str, Any]) -> Figure:
     rows = results["wake_ups"][::-1]
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 0.42 * len(rows) + 1), sharey=True)
     ways = [row["way"] for row in rows]
-    colours = [COLOURS[OURS] if "wait_for" in row["way"] else COLOURS[VALUE] for row in rows]
+    colours = [_colour_of(way) for way in ways]
     medians, p99s, idle = ([row[key] * 1e3 for row in rows] for key in ("median", "p99", "processor_time"))
     left.set_xscale("log")
     left.hlines(ways, medians, p99s, color=colours, linewidth=2)

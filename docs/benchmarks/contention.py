@@ -9,17 +9,16 @@ import timeit
 from multiprocessing.sharedctypes import RawArray, RawValue
 from typing import Any
 
-from contenders import BARE, MANAGER, OURS, PEER, VALUE, names_of
+from contenders import OURS, PEER, names_of
 from operations import OPERATIONS
-from paired import Finding
-from targets import Target
+from paired import Finding, ratio_of
+from targets import AT_LEAST, Target
 
-__all__ = ["COUNTS", "beside_a_writer", "of_four_writers", "throughput"]
+__all__ = ["COUNTS", "beside_a_writer", "of_four_writers", "rates"]
 
 COUNTS = (1, 2, 4, 8)  # processes
-_READS_TARGET = Target(1 / 10, 1 / 6)
-"""The longest time allowed for a read beside a tight writer, relative to the peer's: ten or six times as many reads."""
-_WRITES_TARGET = Target(1.0)
+_READS_TARGET, _WRITES_TARGET = Target(10, 6), Target(1)
+"""How many times as many as the peer's."""
 
 _READ = next(operation for operation in OPERATIONS if operation.label == "s == member").statements
 # Two writes, each of another member than the one before: to set the same member again would write nothing here.
@@ -29,56 +28,48 @@ _CHUNK = 500  # how often a process reads or writes before it looks at the clock
 _FORK = multiprocessing.get_context("fork")  # children inherit the states, which is fair to every contender
 
 
-def throughput(seconds: float, rounds: int) -> list[dict[str, Any]]:
+def rates(contenders: list[str], seconds: float) -> list[dict[str, Any]]:
     """Return the operations per second by contender and number of processes, with and without a tight writer.
 
     Args:
+        contenders: which ones to measure.
         seconds: how long each measurement lasts.
-        rounds: how often to repeat the whole series; the median counts.
     """
-    cases = [
-        (what, with_writer, processes, contender)
-        for what in _STATEMENTS
+    return [
+        {
+            "what": what,
+            "writer": with_writer,
+            "processes": processes,
+            "contender": contender,
+            "per_second": times * _rate(contender, statements[contender], processes, seconds, with_writer=with_writer),
+        }
+        for what, (times, statements) in _STATEMENTS.items()
         for with_writer in (False, True)
         for processes in COUNTS
-        for contender in (OURS, PEER, VALUE, MANAGER, BARE)
+        for contender in contenders
     ]
-    rates: dict[tuple[str, bool, int, str], list[float]] = {case: [] for case in cases}
-    for _ in range(rounds):
-        for (what, with_writer, processes, contender), own in rates.items():
-            times, statements = _STATEMENTS[what]
-            own.append(times * _rate(contender, statements[contender], processes, seconds, with_writer=with_writer))
-    names = ("what", "writer", "processes", "contender")
-    return [dict(zip(names, case, strict=True)) | {"per_second": statistics.median(own)} for case, own in rates.items()]
 
 
-def beside_a_writer(seconds: float, rounds: int) -> Finding:
-    """Measure two processes that read while one writes, in turns with the peer, and return the finding."""
-    return _compared("a read, 2 readers beside a writer", _READ, 2, seconds, rounds, _READS_TARGET, with_writer=True)
+def beside_a_writer(seconds: float, rounds: int) -> list[Finding]:
+    """Count the reads of two processes while another one writes, in turns with the peer."""
+    return _compared("reads a second, 2 readers beside a writer", "reads", 2, seconds, rounds, _READS_TARGET)
 
 
-def of_four_writers(seconds: float, rounds: int) -> Finding:
-    """Measure four processes that write, in turns with the peer, and return the finding."""
-    return _compared("two writes, 4 writers", _WRITE, 4, seconds, rounds, _WRITES_TARGET, with_writer=False)
+def of_four_writers(seconds: float, rounds: int) -> list[Finding]:
+    """Count the writes of four processes, in turns with the peer."""
+    return _compared("writes a second, 4 writers", "writes", 4, seconds, rounds, _WRITES_TARGET)
 
 
-def _compared(
-    label: str,
-    statements: dict[str, str],
-    processes: int,
-    seconds: float,
-    rounds: int,
-    target: Target,
-    *,
-    with_writer: bool,
-) -> Finding:
-    rates = [
-        [_rate(each, statements[each], processes, seconds, with_writer=with_writer) for each in (OURS, PEER)]
+def _compared(label: str, what: str, processes: int, seconds: float, rounds: int, target: Target) -> list[Finding]:
+    times, statements = _STATEMENTS[what]
+    with_writer = what == "reads"
+    turns = [
+        [times * _rate(each, statements[each], processes, seconds, with_writer=with_writer) for each in (OURS, PEER)]
         for _ in range(rounds)
     ]
-    ours, peers = ([1 / rate for rate in each] for each in zip(*rates, strict=True))
-    figure = statistics.median(our / peer for our, peer in zip(ours, peers, strict=True))
-    return Finding(label, PEER, statistics.median(ours), statistics.median(peers), figure, target.here)
+    ours, peers = (list(own) for own in zip(*turns, strict=True))
+    medians = statistics.median(ours), statistics.median(peers)
+    return [Finding(label, PEER, *medians, ratio_of(ours, peers), target.here, sense=AT_LEAST, unit="/s")]
 
 
 def _rate(contender: str, statement: str, processes: int, seconds: float, *, with_writer: bool) -> float:

@@ -7,18 +7,19 @@ import os
 from pathlib import Path
 from typing import Any
 
-from contenders import BARE, OURS, PEER, VALUE, names_of
+from contenders import OURS, names_of
 from operations import OPERATIONS
 from paired import Finding
 from targets import Target
 
 __all__ = ["footprint", "footprints"]
 
+_TARGET = Target(5_000, 8_000)
 _COUNT = 2000
 _CREATIONS = [operation for operation in OPERATIONS if operation.group == "creation"]
 
 
-def footprints() -> list[dict[str, Any]]:
+def footprints(contenders: list[str]) -> list[dict[str, Any]]:
     """Return the bytes of resident memory per value, with its own lock and with a shared one, by contender."""
     return [
         {
@@ -27,15 +28,14 @@ def footprints() -> list[dict[str, Any]]:
             "bytes": _bytes_each(operation.statements[contender], contender),
         }
         for operation in _CREATIONS
-        for contender in (OURS, PEER, VALUE, BARE)
+        for contender in contenders
     ]
 
 
-def footprint() -> Finding:
-    """Measure the memory of one value with a lock of its own, and return the finding."""
-    limit = Target(5000, 8000).here or 0
+def footprint() -> list[Finding]:
+    """Measure the memory of one value with a lock of its own."""
     used = _bytes_each("Status(member)", OURS)
-    return Finding("memory of a value", "the limit", used, limit, used / limit, 1.0, unit="B")
+    return [Finding("memory of a value with its own lock", "", used, None, used, _TARGET.here, unit="B")]
 
 
 def _bytes_each(statement: str, contender: str) -> float:

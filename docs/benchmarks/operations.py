@@ -94,6 +94,12 @@ OPERATIONS = (
         "state.status = member", "writes", dict.fromkeys((OURS, PEER), "state.status = member"), Target(0.30, 4.50)
     ),
     Operation(
+        "state.status = other; state.status = member",
+        "writes",
+        dict.fromkeys((OURS, PEER), "state.status = other; state.status = member"),
+        Target(0.30, 4.50),
+    ),
+    Operation(
         "s.set(member), lock=RLock()", "writes", {OURS: "r.set(member)", PEER: "s.set(member)"}, Target(1.90, 1.90)
     ),
     Operation(

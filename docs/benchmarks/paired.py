@@ -1,24 +1,22 @@
-"""The targets: statements take turns in one process, so that whatever slows the machine down slows all of them."""
+"""What one measurement finds; and statements that take turns in one process, so that noise slows down all of them."""
 
 from __future__ import annotations
 
-import functools
 import statistics
 import timeit
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from contenders import BARE, MEMBER, OURS, PEER, PLAIN_VALUE, names_of
-from operations import OPERATIONS, OPERATIONS_OF_VARIANTS, SLACK
+from operations import OPERATIONS, SLACK
+from targets import AT_MOST
 
 from multiprocessing_intenum import core
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from operations import Operation
 
-__all__ = ["UNROLL", "Finding", "best_of", "best_of_all", "findings", "timer"]
+__all__ = ["UNROLL", "Finding", "against_member", "against_peer", "against_plain_value", "ratio_of", "timer", "turns"]
 
 UNROLL = 10
 """How often a statement is repeated in the body of the loop, so that the loop itself costs almost nothing."""
@@ -29,28 +27,29 @@ _EQUAL = OPERATIONS[0]
 
 @dataclass(frozen=True)
 class Finding:
-    """The result for one operation.
+    """What one measurement has found.
 
     Attributes:
-        label: the label of the operation.
-        against: what it is compared with: the peer, or the plain member if the peer does not have the operation. For
-            variants of this library's value it is the `IntEnumValue`. For waiting it is `multiprocessing.Event`, or
-            the time that the wait lasts.
-        ours, other: the medians of the times, in seconds.
-        figure: the median of the ratios of all rounds. If the peer does not have the operation, how much longer it
-            takes than on the plain member, in units of the peer's `==`.
-        target: what the figure must not exceed, if there is a target.
+        label: what was measured; for a single operation its label.
+        against: what it is compared with: the peer, the plain member if the peer does not have the operation, or
+            another way to do the same; empty if the figure is no ratio.
+        ours, other: the medians of both, in `unit`. If there is nothing to compare with, `other` is None.
+        figure: how many times as much as the other it is, as the median of all turns. If there is nothing to compare
+            with, it is `ours`. Beside a plain member: how much longer it takes, in units of the peer's `==`.
+        target: what the figure must keep, if there is a target.
+        sense: whether the figure must be at most or at least the target: "≤" or "≥".
         floor: the figure of the bare pieces, if they have the operation.
-        unit: what `ours` and `other` are counted in.
+        unit: what `ours` and `other` are counted in: seconds, "/s" or "B".
         flavour: whether the C core was there.
     """
 
     label: str
     against: str
     ours: float
-    other: float
+    other: float | None
     figure: float
     target: float | None
+    sense: str = AT_MOST
     floor: float | None = None
     unit: str = "s"
     flavour: str = core.kind
@@ -58,7 +57,12 @@ class Finding:
     @property
     def is_met(self) -> bool:
         """Whether the target is met, or there is none."""
-        return self.target is None or self.figure <= self.target
+        return self.target is None or self.excess <= 1
+
+    @property
+    def excess(self) -> float:
+        """How many times too much it is, or too little; any order will do where there is no target."""
+        return self.figure / (self.target or 1) if self.sense == AT_MOST else (self.target or 1) / self.figure
 
 
 def timer(operation: Operation, contender: str) -> timeit.Timer:
@@ -66,71 +70,39 @@ def timer(operation: Operation, contender: str) -> timeit.Timer:
     return timeit.Timer("\n".join([operation.statements[contender]] * UNROLL), globals=names_of(contender))
 
 
-def findings(rounds: int = 60, attempts: int = 4) -> Iterator[Finding]:
-    """Yield the finding of each operation that is compared with the peer, the plain member, or the `IntEnumValue`.
-
-    Args:
-        rounds: how many turns each statement takes.
-        attempts: how often to time an operation that misses its target. Other programs on the machine can make it miss
-            the target, but can hardly make it meet the target.
-    """
-    for operation in OPERATIONS:
-        if operation.group == "masquerade":
-            yield best_of(attempts, functools.partial(_against_member, operation, rounds))
-        elif PEER in operation.statements:
-            yield best_of(attempts, functools.partial(_against_peer, operation, rounds))
-    for operation in OPERATIONS_OF_VARIANTS:
-        for variant in operation.statements:
-            if variant != OURS:
-                yield best_of(attempts, functools.partial(_against_plain_value, operation, variant, rounds))
-
-
-def best_of(attempts: int, measure: Callable[[], Finding]) -> Finding:
-    """Return the first finding that meets its target, or else the best one."""
-    tried: list[Finding] = []
-    while len(tried) < attempts and not (tried and tried[-1].is_met):
-        tried.append(measure())
-    return min(tried, key=lambda finding: finding.figure)
-
-
-def best_of_all(attempts: int, measure: Callable[[], Iterator[Finding]]) -> list[Finding]:
-    """Do the same for findings that are measured together: measure until each has met its target, or to the last."""
-    tried: list[list[Finding]] = []
-    while len(tried) < attempts and not (tried and all(map(_best_is_met, zip(*tried, strict=True)))):
-        tried.append(list(measure()))
-    return [min(each, key=lambda finding: finding.figure) for each in zip(*tried, strict=True)]
-
-
-def _best_is_met(tried: tuple[Finding, ...]) -> bool:
-    return any(finding.is_met for finding in tried)
-
-
-def _against_peer(operation: Operation, rounds: int) -> Finding:
+def against_peer(operation: Operation, rounds: int) -> list[Finding]:
+    """Compare an operation with the peer's."""
     contenders = [contender for contender in (OURS, PEER, BARE) if contender in operation.statements]
-    ours, peers, *bare = _turns([timer(operation, contender) for contender in contenders], rounds)
-    figure, *floor = (
-        statistics.median(time / peer for time, peer in zip(times, peers, strict=True)) for times in (ours, *bare)
-    )
+    ours, peers, *bare = _turns_of([timer(operation, contender) for contender in contenders], rounds)
+    figure, *floor = (ratio_of(times, peers) for times in (ours, *bare))
     medians = statistics.median(ours), statistics.median(peers)
-    return Finding(operation.label, PEER, *medians, figure, operation.target.here, *floor)
+    target = operation.target.here
+    return [Finding(operation.label, PEER, *medians, figure, target, floor=floor[0] if floor else None)]
 
 
-def _against_member(operation: Operation, rounds: int) -> Finding:
+def against_member(operation: Operation, rounds: int) -> list[Finding]:
+    """Compare an operation with that of the plain member, in units of the peer's `==`."""
     timers = [timer(operation, OURS), timer(operation, MEMBER), timer(_EQUAL, PEER)]
-    ours, members, units = _turns(timers, rounds)
+    ours, members, units = _turns_of(timers, rounds)
     figure = statistics.median((our - plain) / unit for our, plain, unit in zip(ours, members, units, strict=True))
-    return Finding(operation.label, MEMBER, statistics.median(ours), statistics.median(members), figure, SLACK)
+    return [Finding(operation.label, MEMBER, statistics.median(ours), statistics.median(members), figure, SLACK)]
 
 
-def _against_plain_value(operation: Operation, variant: str, rounds: int) -> Finding:
-    times, others = _turns([timer(operation, variant), timer(operation, OURS)], rounds)
-    figure = statistics.median(time / other for time, other in zip(times, others, strict=True))
+def against_plain_value(operation: Operation, variant: str, rounds: int) -> list[Finding]:
+    """Compare an operation of a variant with that of the `IntEnumValue`."""
+    times, others = _turns_of([timer(operation, variant), timer(operation, OURS)], rounds)
     medians = statistics.median(times), statistics.median(others)
-    return Finding(f"{operation.label}, {variant}", PLAIN_VALUE, *medians, figure, operation.target.here)
+    label = f"{operation.label}, {variant}"
+    return [Finding(label, PLAIN_VALUE, *medians, ratio_of(times, others), operation.target.here)]
 
 
-def _turns(timers: list[timeit.Timer], rounds: int) -> list[list[float]]:
-    """Return the seconds that each statement took in each round."""
+def ratio_of(ours: list[float], others: list[float]) -> float:
+    """Return the median of the ratios of all turns."""
+    return statistics.median(one / other for one, other in zip(ours, others, strict=True))
+
+
+def turns(timers: list[timeit.Timer], rounds: int) -> tuple[list[list[float]], list[int]]:
+    """Return the seconds that each timer's statement took in each round, and how often each ran in all rounds."""
     loops = []
     for each in timers:
         each.timeit(100)  # so that the interpreter specialises the code before it is timed
@@ -138,5 +110,10 @@ def _turns(timers: list[timeit.Timer], rounds: int) -> list[list[float]]:
     times: list[list[float]] = [[] for _ in timers]
     for _ in range(rounds):
         for each, number, own in zip(timers, loops, times, strict=True):
-            own.append(each.timeit(number) / number / UNROLL)
-    return times
+            own.append(each.timeit(number) / number)
+    return times, [number * rounds for number in loops]
+
+
+def _turns_of(timers: list[timeit.Timer], rounds: int) -> list[list[float]]:
+    times, _ = turns(timers, rounds)
+    return [[each / UNROLL for each in own] for own in times]

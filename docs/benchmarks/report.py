@@ -9,18 +9,20 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from contenders import BARE, CONTENDERS, MEMBER, OURS, PEER, PLAIN_VALUE, PURE
+from contenders import BARE, CONTENDERS, MEMBER, OURS, PEER, PLAIN_VALUE, PURE, VALUE
 from operations import OPERATIONS
-from targets import FLAVOURS, OUT_OF_REACH
+from paired import Finding
+from targets import AT_LEAST, AT_MOST, PURE_PYTHON, WHERE_IT_GOES, C
 from waking import IDLE_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["environment", "is_met", "markdown", "pairs_of", "quantity", "rows_of"]
-
+__all__ = ["HEAD", "environment", "line", "markdown", "miss", "other_of", "pairs_of", "quantity"]
 
 _COLUMNS = (OURS, PURE, *(each for each in CONTENDERS if each != OURS))
+_WITH = {C: "with the C core", PURE_PYTHON: "in pure Python"}
+_AGAINST = {PEER: "the peer", MEMBER: "plain member", PLAIN_VALUE: "an `IntEnumValue`"}
 
 
 def environment(peer_version: str) -> dict[str, str]:
@@ -48,53 +50,71 @@ def _processor() -> str:
     return platform.processor() or "processor unknown"
 
 
-def quantity(seconds: float, unit: str = "s") -> str:
-    """Return a time as text, in a suitable unit; or a number of bytes."""
+def quantity(number: float, unit: str = "s") -> str:
+    """Return a time as text, in a suitable unit; or a number of bytes, or how many a second."""
     if unit == "B":
-        return f"{seconds:,.0f} B"
-    for unit, factor in (("ns", 1e9), ("µs", 1e6), ("ms", 1e3)):
-        if seconds * factor < 1000:
-            return f"{seconds * factor:.3g} {unit}" if seconds * factor < 100 else f"{seconds * factor:.0f} {unit}"
-    return f"{seconds:.3g} s"
+        return f"{number:,.0f} B"
+    if unit == "/s":
+        return f"{number / 1e6:.3g} M"
+    for suffix, factor in (("ns", 1e9), ("µs", 1e6), ("ms", 1e3)):
+        if number * factor < 1000:
+            return f"{number * factor:.3g} {suffix}" if number * factor < 100 else f"{number * factor:.0f} {suffix}"
+    return f"{number:.3g} s"
 
 
-def is_met(row: dict[str, Any]) -> bool:
-    """Whether a finding has met its target, or has none."""
-    return row["target"] is None or row["figure"] <= row["target"]
+HEAD = f"{'':46} {'with the C core':27} {'in pure Python':27} compared with"
+"""What stands above the lines of the terminal."""
 
 
-def rows_of(results: dict[str, Any], group: str) -> list[dict[str, Any]]:
-    """Return the findings against the "peer" or the "member", those of "variants" of the value, or on "waiting"."""
-    groups = {PEER: "peer", MEMBER: "member", PLAIN_VALUE: "variants"}
-    return [found for found in results["findings"] if groups.get(found["against"], "waiting") == group]
+def line(c: Finding, pure: Finding) -> str:
+    """Return what a measurement has found, as a line of the terminal."""
+    cells = [f"{quantity(each.ours, each.unit):>8} {_verdict(each):18}" for each in (c, pure)]
+    missed = "" if c.is_met and pure.is_met else "   MISSED"
+    return f"{c.label:46} {' '.join(cells)} {other_of(c):>8}{missed}".rstrip()
+
+
+def miss(found: Finding) -> str:
+    """Return with which flavour a target is missed, and where the time goes."""
+    return ": ".join(filter(None, (_WITH[found.flavour], _why(found))))
+
+
+def _why(found: Finding) -> str:
+    return WHERE_IT_GOES.get((found.label, found.flavour), "")
+
+
+def pairs_of(results: dict[str, Any], *groups: str) -> list[tuple[Finding, Finding]]:
+    """Return the findings against the "peer" or the "member", those of "variants" of the value, or all "others".
+
+    Each comes with the C core and in pure Python.
+    """
+    of_contender = {PEER: "peer", MEMBER: "member", PLAIN_VALUE: "variants"}
+    found = [each for each in map(_finding, results["findings"]) if of_contender.get(each.against, "others") in groups]
+    by_flavour = [[each for each in found if each.flavour == flavour] for flavour in (C, PURE_PYTHON)]
+    return list(zip(*by_flavour, strict=True))
 
 
 def markdown(results: dict[str, Any]) -> str:
     """Return the tables."""
     where = results["environment"]
+    memory = {(row["label"], row["contender"]): row["bytes"] for row in results["memory"]}
     return "\n".join(
         [
             f"Measured on {where['date']} with {where['python']} on {where['machine']}; {where['versions']}.",
             "",
-            "## Against multiprocessing-intenum",
+            "## The targets",
             "",
-            *_both("the peer", pairs_of(results, "peer")),
+            *_both(pairs_of(results, "peer", "others")),
             "",
+            *_missed(results),
             "## What the peer cannot do",
             "",
             "The ratio is how much longer it takes than on the plain member, in units of the peer's `==`.",
             "",
-            *_both("plain member", pairs_of(results, "member")),
+            *_both(pairs_of(results, "member")),
             "",
             "## Enums of other kinds, and transitions",
             "",
-            *_both("an `IntEnumValue` in C", pairs_of(results, "variants")),
-            "",
-            "## Waiting, writes by path, and memory",
-            "",
-            *_both("compared with", pairs_of(results, "waiting"), named=True),
-            "",
-            *(f"- {label}, in {flavour}: {why}." for (label, flavour), why in OUT_OF_REACH.items()),
+            *_both(pairs_of(results, "variants")),
             "",
             "## All contenders",
             "",
@@ -109,9 +129,9 @@ def markdown(results: dict[str, Any]) -> str:
             "## Memory of one value",
             "",
             *_table(
-                ("", OURS, PEER, "multiprocessing.Value", BARE, PURE),
+                ("", OURS, PURE, PEER, VALUE, BARE),
                 (
-                    (text, *(f"{row['bytes']:.0f} B" for row in results["memory"] if row["label"] == label))
+                    (text, *(quantity(memory[label, each], "B") for each in (OURS, PURE, PEER, VALUE, BARE)))
                     for text, label in (
                         ("with a lock of its own", "Status(member)"),
                         ("with a common lock", "Status(member, lock)"),
@@ -137,35 +157,63 @@ def markdown(results: dict[str, Any]) -> str:
     )
 
 
-def pairs_of(results: dict[str, Any], group: str) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    """Return the findings of a group, each with the C core and in pure Python."""
-    by_flavour = [[row for row in rows_of(results, group) if row["flavour"] == each] for each in FLAVOURS]
-    return list(zip(*by_flavour, strict=True))
+def _finding(row: dict[str, Any]) -> Finding:
+    return Finding(**row)
 
 
-def _both(other: str, pairs: Iterable[tuple[dict[str, Any], dict[str, Any]]], *, named: bool = False) -> list[str]:
-    def cells(row: dict[str, Any]) -> tuple[str, str]:
-        figure, target = row["figure"], row["target"]
-        verdict = "" if target is None else f" {'≤' if is_met(row) else '**>**'} {_ratio(target)}"
-        return quantity(row["ours"], row["unit"]), _ratio(figure) + verdict
-
-    def compared(row: dict[str, Any]) -> str:
-        return quantity(row["other"], row["unit"]) + (f", {row['against']}" if named else "")
-
+def _both(pairs: Iterable[tuple[Finding, Finding]]) -> list[str]:
     return _table(
-        ("", "C core", "ratio ≤ target", "pure Python", "ratio ≤ target", other),
-        ((_named(c["label"]), *cells(c), *cells(pure), compared(c)) for c, pure in pairs),
+        ("", "C core", "ratio, target", "pure Python", "ratio, target", "compared with"),
+        (
+            (
+                _named(c),
+                *(cell for each in (c, pure) for cell in (quantity(each.ours, each.unit), _verdict(each, "**"))),
+                ", ".join(filter(None, (other_of(c), _AGAINST.get(c.against, c.against)))),
+            )
+            for c, pure in pairs
+        ),
     )
 
 
-def _named(label: str) -> str:
-    statement, comma, variant = label.partition(", ")
-    is_code = any(each in statement for each in "().+=[")
-    return f"`{statement}`{comma}{variant}" if is_code else label
+def _verdict(found: Finding, mark: str = "") -> str:
+    """Return the ratio and the target. The sign between them says what is true, marked where that is a miss."""
+    figure = "" if found.other is None else _ratio(found.figure, digits=2 if found.is_met else 3)
+    if found.target is None:
+        return figure
+    limit = quantity(found.target, found.unit) if found.other is None else f"{found.target:.2f}".rstrip("0").rstrip(".")
+    opposite = {AT_MOST: ">", AT_LEAST: "<"}[found.sense]
+    return f"{figure} {found.sense if found.is_met else f'{mark}{opposite}{mark}'} {limit}".strip()
 
 
-def _ratio(figure: float) -> str:
-    return f"{figure:.2f}" if figure >= 0.01 else f"{figure:.4f}"
+def _missed(results: dict[str, Any]) -> Iterator[str]:
+    """Yield a line for each target that is missed, with where the time goes."""
+    flavours: dict[tuple[str, str], list[str]] = {}
+    for each in map(_finding, results["findings"]):
+        if not each.is_met:
+            flavours.setdefault((_named(each), _why(each)), []).append(_WITH[each.flavour])
+    if flavours:
+        yield from ("These miss their targets:", "")
+    for (name, why), both in flavours.items():
+        yield f"- {name}, {' and '.join(both)}{': ' * bool(why)}{why}."
+    if flavours:
+        yield ""
+
+
+def other_of(found: Finding) -> str:
+    """Return what a finding is compared with as text, if there is anything."""
+    return "" if found.other is None else quantity(found.other, found.unit)
+
+
+def _named(found: Finding) -> str:
+    if found.against == PLAIN_VALUE:
+        statement, _, variant = found.label.rpartition(", ")
+        return f"`{statement}`, {variant}"
+    is_code = found.label in {operation.label for operation in OPERATIONS}
+    return f"`{found.label}`" if is_code else found.label
+
+
+def _ratio(figure: float, digits: int) -> str:
+    return f"{figure:.{digits}f}"
 
 
 def _cells(times: dict[str, float]) -> Iterable[str]:
@@ -174,7 +222,7 @@ def _cells(times: dict[str, float]) -> Iterable[str]:
 
 def _throughput(rows: Sequence[dict[str, Any]]) -> list[str]:
     counts = sorted({row["processes"] for row in rows})
-    lines = {}
+    lines: dict[tuple[str, str], list[str]] = {}
     for row in rows:
         beside = ", beside a writer" if row["writer"] else ""
         key = (f"{row['what']}{beside}", row["contender"])

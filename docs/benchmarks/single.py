@@ -1,4 +1,4 @@
-"""Time the single operations with pyperf, which starts processes: `python single.py --peer DIRECTORY -o FILE`."""
+"""Time the single operations with pyperf, which starts processes. `measurements.py` runs it."""
 
 from __future__ import annotations
 
@@ -22,17 +22,20 @@ def measure(loops: int, operation: Operation, contender: str) -> float:
 
 
 def pass_on(command: list[str], arguments: argparse.Namespace) -> None:
-    """Pass the peer's directory on to the processes that pyperf starts."""
-    command.extend(("--peer", str(arguments.peer)))
+    """Pass the arguments on to the processes that pyperf starts."""
+    command.extend(("--peer", str(arguments.peer), "--contenders", arguments.contenders))
 
 
 def main() -> None:
     """Time each operation of each contender."""
-    runner = pyperf.Runner(processes=3, values=3, warmups=1, min_time=0.02, add_cmdline_args=pass_on)
+    runner = pyperf.Runner(processes=2, values=4, warmups=1, min_time=0.02, add_cmdline_args=pass_on)
     runner.argparser.add_argument("--peer", type=Path, required=True)
-    import_peer(runner.parse_args().peer)
+    runner.argparser.add_argument("--contenders", required=True, help="separated by commas")
+    arguments = runner.parse_args()
+    import_peer(arguments.peer)
+    contenders = arguments.contenders.split(",")
     for operation in OPERATIONS:
-        for contender in operation.statements:
+        for contender in filter(operation.statements.__contains__, contenders):
             runner.bench_time_func(
                 f"{operation.label} | {contender}", measure, operation, contender, inner_loops=UNROLL
             )

@@ -9,11 +9,12 @@ import random
 import statistics
 import threading
 import time
+import timeit
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from paired import Finding
+from paired import Finding, ratio_of, turns
 from states import WorkerStatusEnum
 from targets import Target
 
@@ -21,9 +22,22 @@ from multiprocessing_intenum import IntEnumValue, aio, wait_for
 from multiprocessing_intenum.memory import futex
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Sequence
 
-__all__ = ["AIO", "IDLE_SECONDS", "POLLING", "WAIT_FOR", "beside_others", "cost", "latency", "wake_ups"]
+__all__ = [
+    "AIO",
+    "IDLE_SECONDS",
+    "POLLING",
+    "WAIT_FOR",
+    "WAYS",
+    "beside_others",
+    "coroutine",
+    "idle",
+    "idle_times",
+    "percentile",
+    "waiter",
+    "wake_ups",
+]
 
 WAIT_FOR, AIO, POLLING = "wait_for", "aio.wait_for", "wait_for, polling"
 EVENT, CONDITION = "multiprocessing.Event", "multiprocessing.Condition"
@@ -32,19 +46,22 @@ THREAD = "a thread that a pipe wakes, and asyncio"
 IDLE_SECONDS = 5.0
 """How long a process waits without any change, to see what its waiting costs."""
 
-_LATENCY, _LATE, _COROUTINE = Target(0.65, 1.15), Target(1.0, 1.0), Target(2.0, 2.0)
+_WAKES, _LATE, _COROUTINE = Target(0.65, 1.15), Target(1.0, 1.0), Target(2.0, 2.0)
 """The longest times allowed until `wait_for` wakes: the median, and what 99 % stay below, relative to that of
-`multiprocessing.Event`; and until `aio.wait_for` wakes, relative to what asyncio needs to be woken by a thread."""
+`multiprocessing.Event`; and until `aio.wait_for` wakes, relative to `wait_for`."""
 _IDLE = Target(0.002, 0.0025)
 """The most processor time allowed while nothing changes for `IDLE_SECONDS`."""
 _OTHERS = 50
-_OTHERS_COST, _OTHERS_DELAY = 8e-6, 1.1
+_OTHERS_COST, _OTHERS_DELAY = Target(8e-6, 8e-6), Target(1.1, 1.1)
 """The most processor time allowed for each of `_OTHERS` waiters for another state and each change; and how long a
-change may take beside them, relative to one without them."""
+change may take beside them, relative to one of a value for which nobody waits."""
 
 _FORK = multiprocessing.get_context("fork")
-# Seconds between two changes. After the shorter pause a waiter sleeps, after the longer one it polls at its slowest.
-_PAUSES = 0.005, 0.05
+# Seconds between two changes, in which the writer sleeps. After the shortest pause a waiter sleeps, too; after the
+# longest one it polls at its slowest, where it polls.
+_PAUSES, _PAUSES_OF_POLLING = (0.005, 0.02), (0.005, 0.05)
+_TURN = 10  # changes, until it is another waiter's turn
+_DEADLINE = 60.0  # seconds until all of `_OTHERS` sleep
 
 
 @dataclass(frozen=True)
@@ -64,73 +81,96 @@ class _Way:
     prepare: Callable[[], object] = lambda: None
 
 
-def wake_ups(changes: int) -> list[dict[str, Any]]:
-    """Return the latency of each way to wait, and the processor time that it uses while nothing changes.
+def wake_ups(ways: Sequence[str], changes: int) -> dict[str, list[float]]:
+    """Return, by way to wait, the times until the waiter wakes.
 
     Args:
+        ways: those to measure, in turns.
         changes: how often to wake each waiter.
     """
-    rows = []
-    for way, make in _WAYS.items():
-        latencies, processor_time = _measure(make(), changes, IDLE_SECONDS)
-        p99 = latencies[int(0.99 * (len(latencies) - 1))]
-        rows.append({"way": way, "median": statistics.median(latencies), "p99": p99, "processor_time": processor_time})
-    return rows
+    return _measure(ways, changes, _PAUSES_OF_POLLING)
 
 
-def latency(changes: int, rounds: int) -> Iterator[Finding]:
-    """Measure how long it takes until a waiter wakes, in turns with what that is compared with."""
-    ways = (WAIT_FOR, EVENT, AIO, THREAD)
-    turns = [{way: _measure(_WAYS[way](), changes)[0] for way in ways} for _ in range(rounds)]
-
-    def compared(label: str, ours: str, other: str, percent: int, target: Target) -> Finding:
-        pairs = [
-            [turn[way][len(turn[way]) * percent // 100 - (percent == 100)] for way in (ours, other)] for turn in turns
-        ]
-        medians = [statistics.median(each) for each in zip(*pairs, strict=True)]
-        figure = statistics.median(one / another for one, another in pairs)
-        return Finding(label, other, *medians, figure, target.here)
-
-    yield compared("until a waiter wakes", WAIT_FOR, EVENT, 50, _LATENCY)
-    yield compared("until 99 % of the waiters wake", WAIT_FOR, EVENT, 99, _LATE)
-    yield compared("until a coroutine wakes", AIO, THREAD, 50, _COROUTINE)
+def idle_times(ways: Sequence[str]) -> dict[str, float]:
+    """Return, by way to wait, the processor time that a wait of `IDLE_SECONDS` uses while nothing changes."""
+    return dict(zip(ways, _idle([WAYS[way]() for way in ways]), strict=True))
 
 
-def cost() -> Finding:
-    """Measure the processor time of `wait_for` while nothing changes, and return the finding."""
-    _, used = _measure(_WAYS[WAIT_FOR](), 1, IDLE_SECONDS)
-    limit = _IDLE.here or 0
-    return Finding(f"{IDLE_SECONDS:g} s of waiting, processor time", "the limit", used, limit, used / limit, 1.0)
+def waiter(blocks: int) -> list[Finding]:
+    """Measure how long it takes until a waiter wakes, in turns with an event.
+
+    Args:
+        blocks: how often to wake each waiter a hundred times. What 99 % stay below is found for each block, and the
+            median of the blocks counts: the few late ones of one block may be another program's doing.
+    """
+    found = [_measure((WAIT_FOR, EVENT), 100, _PAUSES) for _ in range(blocks)]
+    return [
+        _compared("until a waiter wakes", found, EVENT, 50, _WAKES),
+        _compared("until 99 % of the waiters wake", found, EVENT, 99, _LATE),
+    ]
 
 
-def beside_others(changes: int, rounds: int) -> Iterator[Finding]:
-    """Measure changes between two states while processes wait for a third one, and yield the findings."""
-    status = IntEnumValue(WorkerStatusEnum.IDLE)
+def coroutine(blocks: int) -> list[Finding]:
+    """Measure how long it takes until a coroutine wakes, in turns with `wait_for`, and with asyncio alone."""
+    found = [_measure((AIO, WAIT_FOR, THREAD), 50, _PAUSES) for _ in range(blocks)]
+    return [
+        _compared("until a coroutine wakes", found, WAIT_FOR, 50, _COROUTINE),
+        _compared("until a coroutine wakes, and asyncio alone", found, THREAD, 50, Target()),
+    ]
 
-    def change() -> float:
-        begin = time.perf_counter()
-        for _ in range(changes // 2):
-            status.set(WorkerStatusEnum.CALCULATING)
-            status.set(WorkerStatusEnum.IDLE)
-        return (time.perf_counter() - begin) / changes
 
-    alone = min(change() for _ in range(rounds))
+def _compared(label: str, found: list[dict[str, list[float]]], other: str, percent: int, target: Target) -> Finding:
+    """Compare the first of the measured ways with another one of them."""
+    ours = next(iter(found[0]))
+    our, its = (statistics.median(percentile(block[way], percent) for block in found) for way in (ours, other))
+    return Finding(label, other, our, its, our / its, target.here)
+
+
+def idle() -> list[Finding]:
+    """Measure the processor time of `wait_for` while nothing changes: the median of three processes."""
+    used = statistics.median(_idle([_futex() for _ in range(3)]))
+    return [Finding(f"processor time of {IDLE_SECONDS:g} s of waiting", "", used, None, used, _IDLE.here)]
+
+
+def beside_others(rounds: int) -> list[Finding]:
+    """Measure changes between two states while processes wait for a third one, in turns with those of another value."""
+    status, alone = IntEnumValue(WorkerStatusEnum.IDLE), IntEnumValue(WorkerStatusEnum.IDLE)
     waiters = [
         _FORK.Process(target=wait_for, args=(status, WorkerStatusEnum.UNAVAILABLE), daemon=True) for _ in range(_OTHERS)
     ]
     for waiter in waiters:
         waiter.start()
+    give_up = time.monotonic() + _DEADLINE
     while not all(_is_asleep(waiter.pid) for waiter in waiters):
+        if time.monotonic() > give_up:
+            message = f"{_OTHERS} processes that wait for a state do not sleep after {_DEADLINE:g} s"
+            raise TimeoutError(message)
         time.sleep(0.01)
+    timers = [
+        timeit.Timer(
+            "set_(a); set_(b)",
+            globals={"set_": value.set, "a": WorkerStatusEnum.CALCULATING, "b": WorkerStatusEnum.IDLE},
+        )
+        for value in (status, alone)
+    ]
     before = sum(_processor_time(waiter.pid) for waiter in waiters)
-    beside = min(change() for _ in range(rounds))
-    used = (sum(_processor_time(waiter.pid) for waiter in waiters) - before) / _OTHERS / (changes * rounds)
+    times, counts = turns(timers, rounds)
+    used = (sum(_processor_time(waiter.pid) for waiter in waiters) - before) / _OTHERS / (2 * counts[0])
     status.set(WorkerStatusEnum.UNAVAILABLE)
     for waiter in waiters:
         waiter.join()
-    label = f"a change, for each of {_OTHERS} that wait for another state"
-    yield Finding(label, "the limit", used, _OTHERS_COST, used / _OTHERS_COST, 1.0)
-    yield Finding("a change beside them", "a change without them", beside, alone, beside / alone, _OTHERS_DELAY)
+    beside, without = ([each / 2 for each in own] for own in times)
+    medians = statistics.median(beside), statistics.median(without)
+    label = f"a change, processor time of each of {_OTHERS} waiters"
+    return [
+        Finding(label, "", used, None, used, _OTHERS_COST.here),
+        Finding("a change beside them", "one without them", *medians, ratio_of(beside, without), _OTHERS_DELAY.here),
+    ]
+
+
+def percentile(latencies: list[float], percent: int) -> float:
+    """Return the latency that so many per cent of all do not exceed."""
+    return sorted(latencies)[(len(latencies) - 1) * percent // 100]
 
 
 def _is_asleep(pid: int | None) -> bool:
@@ -204,7 +244,7 @@ def _condition() -> _Way:
     return _Way(wait, change, lambda: status.set(WorkerStatusEnum.IDLE))
 
 
-_WAYS: dict[str, Callable[[], _Way]] = {
+WAYS: dict[str, Callable[[], _Way]] = {
     WAIT_FOR: _futex,
     AIO: _aio,
     EVENT: _event,
@@ -214,35 +254,68 @@ _WAYS: dict[str, Callable[[], _Way]] = {
 }
 
 
-def _measure(way: _Way, changes: int, idle_seconds: float = 0.0) -> tuple[list[float], float]:
-    """Return the sorted times until the waiter wakes, and the processor time of a wait of `idle_seconds`."""
-    ours, theirs = _FORK.Pipe()
-    waiter = _FORK.Process(target=_wait, args=(way, changes, theirs), daemon=True)
-    waiter.start()
-    latencies = []
-    for _ in range(changes):
-        ours.recv()  # the child is about to wait
-        time.sleep(random.uniform(*_PAUSES))
+class _Waiter:
+    """A process that waits in one way whenever it is told to."""
+
+    def __init__(self, way: _Way) -> None:
+        self._way = way
+        self._pipe, theirs = _FORK.Pipe()
+        self._process = _FORK.Process(target=_wait, args=(way, theirs), daemon=True)
+        self._process.start()
+        self.begin()
+
+    def begin(self) -> None:
+        """Return when the process is about to wait."""
+        self._pipe.send("wait")
+        self._pipe.recv()
+
+    def wake(self) -> tuple[float, float]:
+        """Return the seconds until the waiter is awake, and the processor time that its wait has used."""
         begin = time.perf_counter()  # the same clock in all processes
-        way.change()
-        latencies.append(ours.recv() - begin)
-    ours.recv()
-    time.sleep(idle_seconds)
-    way.change()
-    processor_time: float = ours.recv()
-    waiter.join()
-    return sorted(latencies), processor_time
+        self._way.change()
+        now, used = self._pipe.recv()
+        return now - begin, used
+
+    def stop(self) -> None:
+        """End the process, which does not wait now."""
+        self._pipe.send(None)
+        self._process.join()
 
 
-def _wait(way: _Way, changes: int, theirs: Any) -> None:
+def _measure(ways: Sequence[str], changes: int, pauses: tuple[float, float]) -> dict[str, list[float]]:
+    waiters = {way: _Waiter(WAYS[way]()) for way in ways}
+    latencies: dict[str, list[float]] = {way: [] for way in ways}
+    for waiter in waiters.values():
+        waiter.wake()  # the first time loads what the others find loaded
+    for _ in range(changes // _TURN):
+        for way, waiter in waiters.items():
+            for _ in range(_TURN):
+                waiter.begin()
+                time.sleep(random.uniform(*pauses))
+                latencies[way].append(waiter.wake()[0])
+    for waiter in waiters.values():
+        waiter.stop()
+    return latencies
+
+
+def _idle(ways: list[_Way]) -> list[float]:
+    waiters = [_Waiter(way) for way in ways]
+    for waiter in waiters:
+        waiter.wake()
+        waiter.begin()
+    time.sleep(IDLE_SECONDS)
+    used = [waiter.wake()[1] for waiter in waiters]
+    for waiter in waiters:
+        waiter.stop()
+    return used
+
+
+def _wait(way: _Way, theirs: Any) -> None:
     way.prepare()
-    for _ in range(changes):
+    while theirs.recv():
         theirs.send("ready")
+        used = time.process_time()
         way.wait()
-        now = time.perf_counter()
+        now, used = time.perf_counter(), time.process_time() - used
         way.reset()
-        theirs.send(now)
-    theirs.send("ready")
-    used = time.process_time()
-    way.wait()
-    theirs.send(time.process_time() - used)
+        theirs.send((now, used))
