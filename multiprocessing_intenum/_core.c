@@ -16,8 +16,9 @@
    No Python code runs while a write has the lock, so neither an interrupt nor a signal handler can come between
    its steps. A process can be killed between any two of them: the order of the stores is that of memory/words.py.
 
-   One interpreter of a process has the C core, the first one to import it. So its types can be variables of C, which a
-   read needs: a slot of a type cannot find the state of its module. The others get an ImportError, and use Python. */
+   A process imports the C core once, so its types can be variables of C, which a read needs: a slot of a type cannot find
+   the state of its module. Another interpreter gets an ImportError, and uses Python. So does a package that is imported
+   anew. */
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -562,7 +563,8 @@ static Outcome write_by_path(Core *core, const Row *row)
         return NOT_PLAIN;
     PyObject *place = PyTuple_GetItem(read, 0), *transitions = PyTuple_GetItem(read, 1);
     PyObject *file = PyList_GetItem(idle, PyList_Size(idle) - 1);
-    if (transitions != Py_None || PyLong_AsUnsignedLongLong(place) != LOAD(*core->place)) {
+    uint64_t described = transitions == Py_None ? PyLong_AsUnsignedLongLong(place) : 0;
+    if (transitions != Py_None || PyErr_Occurred()) {
         PyErr_Clear(); /* -1 stands for a description that was never read */
         return NOT_PLAIN;
     }
@@ -573,7 +575,7 @@ static Outcome write_by_path(Core *core, const Row *row)
     if (fd < 0 || lseek(fd, 0, SEEK_CUR) != mark || lock_byte(fd, F_WRLCK))
         return NOT_PLAIN;
     Outcome outcome = NOT_PLAIN;
-    if (fstat(fd, &info) == 0 && info.st_nlink &&
+    if (LOAD(*core->place) == described && fstat(fd, &info) == 0 && info.st_nlink &&
         (int64_t)info.st_ctim.tv_sec * 1000000000 + info.st_ctim.tv_nsec == named_at && monotonic() < look_at)
         outcome = store(core, row);
     lock_byte(fd, F_UNLCK);
@@ -671,10 +673,10 @@ static PyObject *core_wait(PyObject *self, PyObject *args)
             is_over = is_found || came_and_went(words, &wanted, &count);
             if (is_over || is_announced)
                 break;
+            STORE(words->ticket, ticket); /* before the flags: see Sleepers.announce */
             for (int bit = 0; bit < 32; bit++)
                 if (bits & 1u << bit)
                     STORE(words->flags[bit], 1);
-            STORE(words->ticket, ticket);
             FULL_FENCE();
         }
         int64_t now = monotonic();
@@ -994,13 +996,12 @@ static PyTypeObject *add_type(PyObject *module, PyType_Spec *spec)
 
 static int begin(PyObject *module)
 {
-    static int64_t owner = -1;
-    int64_t interpreter = PyInterpreterState_GetID(PyInterpreterState_Get());
-    if (owner != -1 && owner != interpreter) {
-        PyErr_SetString(PyExc_ImportError, "another interpreter of this process has the C core");
+    static int is_taken;
+    if (is_taken) {
+        PyErr_SetString(PyExc_ImportError, "this process has imported the C core before");
         return -1;
     }
-    owner = interpreter;
+    is_taken = 1;
     PyTypeObject *types[] = {add_type(module, &table_spec), add_type(module, &core_spec),
                              add_type(module, &reads_spec), add_type(module, &attribute_spec)};
     if (!(types[0] && types[1] && types[2] && types[3]))

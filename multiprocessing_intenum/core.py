@@ -24,7 +24,7 @@ def _load() -> Any:
         return None
     try:
         module = import_module("multiprocessing_intenum._core")
-    except ImportError:  # not compiled, or another interpreter of this process has it
+    except ImportError:  # not compiled, or this process has imported it before
         return None
     return module
 

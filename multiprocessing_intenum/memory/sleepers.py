@@ -6,7 +6,7 @@ The words lie in the memory of a cell: see words.py.
     1176  flags: 32 bytes. Byte n is not zero if somebody may sleep who waits for a state whose number is n modulo 32.
           The byte behind them is always zero
 
-A waiter announces itself: it sets the flags of the states that it waits for, and the ticket. Then it looks whether it
+A waiter announces itself: it sets the ticket, and the flags of the states that it waits for. Then it looks whether it
 has to wait, and then it sleeps, unless the ticket has changed meanwhile. A writer stores its change first. Then, if the
 flag of the new state is set, it clears flag and ticket, and wakes those who sleep for this flag. So a change that comes
 after the look finds the flag. It wakes the waiter, or keeps it from falling asleep.
@@ -75,10 +75,11 @@ class Sleepers:
             flags: those of the states that it waits for.
             count: the present count of changes.
         """
-        for flag in flags:
-            self.flags[flag] = 1
+        # The ticket comes first: a writer that clears a flag of this waiter then takes its ticket back, too.
         ticket: int = (2 * count + 1) & _EVERY_BIT  # never zero
         _TICKET.pack_into(self._block, _TICKET_AT, ticket)
+        for flag in flags:
+            self.flags[flag] = 1
         if IS_NEEDED:
             fence()
         return ticket
