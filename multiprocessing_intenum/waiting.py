@@ -199,8 +199,8 @@ def wait_for(
 ) -> T:
     """Wait until a shared value meets a condition, and return the member that met it.
 
-    On Linux it sleeps in the kernel, and each change of the value wakes it. It also looks by itself five times a
-    second, which takes about a thousandth of the time of one processor. It takes no lock, so no other process, whether
+    On Linux it sleeps in the kernel, and a change to a state that it waits for wakes it; each change does if the
+    condition is a function. It also looks by itself about once a second. It takes no lock, so no other process, whether
     running, stopped or dead, can keep it from returning. A state that held only in passing, between two looks, counts
     as met. Elsewhere it looks again and again, with sleeps that double from 50 µs. A state that only a newer version of
     the enum has does not end the wait, and is not given to a function.
